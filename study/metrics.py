@@ -34,7 +34,7 @@ class Metric:
         label: Its name for people, as it stands in a sentence: ``validation accuracy``.
         unit: Behind the number, such as ``s``; empty for a plain number.
         low, high: The lowest and highest value that there can be, if that is known.
-        wide: Whether its values are known to be above 0 and to span decades.
+        wide: Whether its values are known to be above 0 and to span decades at the good end.
         digits: Significant digits with which it is told: as many as tell good values apart.
         always: Whether every complete trial has it; others are measured on request.
         place: Which of the study's objectives it is, from 0, so that trials have it among their

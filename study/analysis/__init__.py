@@ -35,16 +35,23 @@ def kind_of(record: StudyRecord) -> KindInfo:
 def _objectives(record: StudyRecord) -> tuple[Metric, ...]:
     """Describe the objectives of a study of which no more is known than its values."""
     found = foreign_objectives(record.directions, record.metric_names)
-    complete = record.complete
-    columns = [[v for t in complete if (v := metric.of(t)) is not None] for metric in found]
+    values = zip(*(trial.values for trial in record.trials if trial.values), strict=False)
+    columns = [[*filter(math.isfinite, column)] for column in values]
+    columns += [[] for _ in found[len(columns) :]]  # earlier pages hold the first objective alone
     return tuple(
         replace(
             metric,
-            wide=bool(column) and 0 < 10 * min(column) <= max(column),
+            wide=bool(column) and _is_wide(metric, column),
             digits=_digits(sorted(metric.sign * value for value in column)),
         )
         for metric, column in zip(found, columns, strict=True)
     )
+
+
+def _is_wide(metric: Metric, values: Sequence[float]) -> bool:
+    """Whether a logarithmic axis shows more of values, the good ones among them."""
+    low = median(values) if metric.maximise else min(values)
+    return min(values) > 0 and max(values) >= 10 * low
 
 
 def _digits(losses: Sequence[float]) -> int:

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
@@ -11,7 +11,7 @@ from scipy import stats
 
 from storage.attrs import WARM_START
 from storage.records import Scalar, StudyRecord, TrialRecord
-from study.analysis import family_of, kind_of, parameter_names, ranked, sampler_of
+from study.analysis import family_of, is_ours, kind_of, parameter_names, ranked, sampler_of
 from study.analysis.magnitude import tamed
 from study.metrics import Metric
 from study.sampling.names import ADAPTIVE_SAMPLERS, SAMPLERS
@@ -37,7 +37,7 @@ NON_ADAPTIVE_SAMPLERS = (*(name for name in SAMPLERS if name not in ADAPTIVE_SAM
 """Samplers of studies whose points were fixed before there was any result."""
 
 _LOG_PARAMETERS = ("learning_rate", "weight_decay")
-"""Varied over orders of magnitude, also where a grid lists them as plain numbers."""
+"""Of ours, varied over orders of magnitude, also where a grid lists them as plain numbers."""
 
 _MIN_DEFINED = 0.95
 """Share of the resamples that must have a coefficient for an interval."""
@@ -228,8 +228,11 @@ def get_correlations(
     for item in used:
         members.setdefault(family_of(item[1], kind.family), []).append(item)
     correlated, compared = {}, {}
+    log_names = _LOG_PARAMETERS if is_ours(record) else ()
     for family, own in sorted(members.items()):
-        correlated[family] = _correlate(ordered, own, n_resamples=n_resamples, seed=seed)
+        correlated[family] = _correlate(
+            ordered, own, log_names, n_resamples=n_resamples, seed=seed
+        )
         effects = [_compare_groups(name, own) for name in unordered]
         compared[family] = [effect for effect in effects if effect.groups]
     pearson = _adjusted([p.pearson for parameters in correlated.values() for p in parameters])
@@ -294,13 +297,14 @@ def independent_trials(record: StudyRecord) -> tuple[TrialRecord, ...]:
 def _correlate(
     names: Sequence[str],
     members: Sequence[tuple[float, TrialRecord]],
+    log_names: Collection[str],
     *,
     n_resamples: int,
     seed: int,
 ) -> tuple[ParameterCorrelation, ...]:
     """Correlate the ordered parameters of a family's trials; those of the same trials at once."""
     measured, _ = tamed(np.asarray([value for value, _ in members]))
-    columns = _columns(names, [trial for _, trial in members])
+    columns = _columns(names, [trial for _, trial in members], log_names)
     same_trials: dict[bytes, list[_Column]] = {}
     for column in columns:
         same_trials.setdefault(column.having.tobytes(), []).append(column)
@@ -335,7 +339,9 @@ def _correlate(
     return tuple(found[column.name] for column in columns)
 
 
-def _columns(names: Sequence[str], trials: Sequence[TrialRecord]) -> list[_Column]:
+def _columns(
+    names: Sequence[str], trials: Sequence[TrialRecord], log_names: Collection[str]
+) -> list[_Column]:
     """Return the parameters that any of the trials has."""
     columns = []
     for name in names:
@@ -344,7 +350,7 @@ def _columns(names: Sequence[str], trials: Sequence[TrialRecord]) -> list[_Colum
             continue
         values = np.asarray([float(trial.params[name] or 0) for trial in owners])
         distributions = [trial.distributions.get(name) for trial in owners]
-        log = name in _LOG_PARAMETERS or all(getattr(d, "log", False) for d in distributions)
+        log = name in log_names or all(getattr(d, "log", False) for d in distributions)
         log = log and bool((values > 0).all())
         columns.append(
             _Column(
@@ -446,7 +452,7 @@ def resampled_correlations(
     """
     n = len(measured)
     rng = np.random.default_rng(seed)
-    both = np.vstack([values, measured])
+    both = np.vstack([values, tamed(measured)[0]])
     both = (both - both.mean(axis=1, keepdims=True)) / both.std(axis=1, keepdims=True)
     rankings = [_ranking(row) for row in both]
     linear, rank = [], []

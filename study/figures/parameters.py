@@ -69,7 +69,7 @@ def plot_importances(info: ImportanceInfo) -> go.Figure:
     )
     of_metric = "" if info.metric.objective else f"<br>for {escape(info.metric.label)}"
     figure.update_xaxes(title_text=f"share of the importance{of_metric}", range=[0, 1.02])
-    return figure.update_yaxes(autorange="reversed", ticks="", showgrid=False)
+    return figure.update_yaxes(type="category", autorange="reversed", ticks="", showgrid=False)
 
 
 def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
@@ -151,6 +151,7 @@ def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
         zeroline=True,
     )
     return figure.update_yaxes(
+        type="category",
         categoryorder="array",
         categoryarray=[parameter_label(name) for name in names],
         autorange="reversed",

@@ -8,7 +8,7 @@ from typing import TypeVar
 import plotly.graph_objects as go
 from optuna.trial import TrialState
 
-from study.analysis import word_for
+from study.analysis import ALL_TRIALS, word_for
 from study.analysis.distribution import DistributionInfo
 from study.analysis.expected_best import ExpectedBestInfo
 from study.analysis.fidelity import FidelityInfo
@@ -187,7 +187,9 @@ def plot_distribution(info: DistributionInfo, kind: KindInfo) -> go.Figure:
     for family, dash in zip(info.families, cycle(_FAMILY_DASHES), strict=False):
         values = rounded(step.value for step in family.steps)
         color = family_color(kind, family.family)
-        name = f"{escape(family.family)} ({family.n_trials:,} trials)"
+        name = f"{family.n_trials:,} trials"
+        if family.family != ALL_TRIALS:
+            name = f"{escape(family.family)} ({name})"
         add_band(
             figure,
             x=values,
@@ -382,7 +384,8 @@ def _grouped(items: Iterable[_Item]) -> list[tuple[str, list[_Item]]]:
     for item in sorted(items, key=lambda i: (STATE_ORDER.index(i.state), i.family, i.infeasible)):
         end = "infeasible" if item.infeasible else item.state.name.lower()
         failed = item.state == TrialState.FAIL
-        name = "failed" if failed else f"{escape(item.family)} {end}"
+        family = "" if item.family == ALL_TRIALS else f"{escape(item.family)} "
+        name = "failed" if failed else f"{family}{end}"
         groups.setdefault(name, []).append(item)
     return list(groups.items())
 

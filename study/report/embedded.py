@@ -20,6 +20,7 @@ from storage.record_json import record_from_json, record_to_json
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import ranked_by_constraint
 from study.analysis.correlation import Trials
+from study.analysis.front import get_unbeaten
 from study.analysis.thinning import thin
 from study.errors import StudyError
 from study.report.pictures import LatentGallery, Pictures, TrialFiles
@@ -173,6 +174,7 @@ def _read(wanted: Any, value: Any, shown: Mapping[str, bytes]) -> Any:
 
 def _with_fewer_trials(record: StudyRecord) -> StudyRecord:
     best = {trial.number for _, trial in ranked_by_constraint(record)[:_BEST]}
+    best |= {trial.number for trial in get_unbeaten(record)}
     kept = thin(record.trials, MAX_TRIALS, keep=lambda trial: trial.number in best)
     return replace(record, trials=kept)
 

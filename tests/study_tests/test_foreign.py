@@ -3,6 +3,7 @@
 import math
 import re
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ OURS = r"\b(emoji|epochs?|images?|MSE|trained|trainings?|weights?|workers?)\b"
 """Words for what this package trains."""
 
 
-def slowly(seeds: range) -> Any:
+def slowly(seeds: Sequence[int]) -> Any:
     """Leave these to the slow tests."""
     return pytest.param(seeds, marks=pytest.mark.slow)
 
@@ -66,13 +67,12 @@ def check_said(study: optuna.Study, record: StudyRecord) -> None:
             shares = {p.name: p.share for p in info.parameters}
             assert {name: shares.get(name, 0.0) for name in theirs} == pytest.approx(theirs)
     found = get_hypervolume(record)
-    finite = all(map(math.isfinite, (v for t in record.complete for v in t.values)))
-    if found is not None and finite and "not_set" not in record.directions:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            (drawn,) = plot_hypervolume_history(study, found.reference).data
+    if found is not None and found.n_left_out == 0 and "not_set" not in record.directions:
         box = abs(math.prod(np.subtract(found.reference, found.best).tolist()))
-        if math.isfinite(box):
+        if math.isfinite(box):  # Optuna's is none otherwise
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                (drawn,) = plot_hypervolume_history(study, found.reference).data
             assert found.shares[-1] * box == pytest.approx(drawn.y[-1])
 
 
@@ -103,15 +103,15 @@ def check_commands(cli: Cli, study: optuna.Study, record: StudyRecord) -> None:
 
 @pytest.mark.filterwarnings("ignore:PedAnovaImportanceEvaluator computes", "ignore:Some regimes")
 @pytest.mark.parametrize("seeds", [range(60), slowly(range(60, 1000))])
-def test_as_optuna_says(seeds: range) -> None:
+def test_as_optuna_says(seeds: Sequence[int]) -> None:
     """Best trials, values, importances and hypervolume are Optuna's."""
     storage = InMemoryStorage()
     for study in (make_study(storage, seed) for seed in seeds):
         check_said(study, load_study_record(storage, study.study_name))
 
 
-@pytest.mark.parametrize("seeds", [range(12), slowly(range(12, 212))])
-def test_commands_and_pages(cli: Cli, tmp_path: Path, seeds: range) -> None:
+@pytest.mark.parametrize("seeds", [(0, 1, 14, 18, 39), slowly(range(40, 240))])
+def test_commands_and_pages(cli: Cli, tmp_path: Path, seeds: Sequence[int]) -> None:
     """Whatever Optuna stores, commands read it, and pages contradict neither it nor themselves."""
     with opened(f"sqlite:///{tmp_path / 'study.db'}", create=True, write=True) as storage:
         studies = [make_study(storage, seed) for seed in seeds]

@@ -9,13 +9,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from optuna.distributions import CategoricalDistribution
+from optuna.storages import InMemoryStorage
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from storage.records import load_study_record
 from study.emoji.describe import describe_data
 from study.exchange.write_table import write_table
 from study.formats import format_duration, format_mse, format_value
 from study.requests import DescribeRequest
 from tests.study_tests.browser import visited
+from tests.study_tests.foreign import make_study
 from tests.study_tests.pages import render_comparison, render_report
 from tests.study_tests.synthetic import MARKUP, SETTINGS, planted, study
 
@@ -423,8 +426,11 @@ def test_other_pages_draw_offline_without_overflow(
 ) -> None:
     """Every chart is drawn, nothing is requested or complained about, nothing sticks out.
 
-    The pages are those of two objectives, of no trials, of two studies, and of the embedded data.
+    The pages are those of two objectives, of no trials, of two studies, of the embedded data, and
+    of three objectives of another program, with names of all sorts.
     """
+    storage = InMemoryStorage()
+    foreign = load_study_record(storage, make_study(storage, 13).study_name)
     asked = DescribeRequest(data=None, split="group", data_seed=42, out=tmp_path / "data.html")
     compared = render_comparison([planted(40), replace(planted(60, seed=1), name="other")])
     phone, screen = (390, "dark"), (1280, "light")
@@ -433,6 +439,7 @@ def test_other_pages_draw_offline_without_overflow(
         (render_report(study(settings=SETTINGS)), 0, [phone]),
         (compared, 4, [phone, screen]),
         (describe_data(asked).read_text(), 3, [phone, screen]),
+        (render_report(foreign), 17, [phone]),
     ):
         for width, scheme in looks:
             with visited(browser, content, tmp_path, width=width, scheme=scheme) as page:
