@@ -8,7 +8,7 @@ from typing import TypeVar
 import plotly.graph_objects as go
 from optuna.trial import TrialState
 
-from study.analysis import ALL_TRIALS, word_for
+from study.analysis import word_for
 from study.analysis.distribution import DistributionInfo
 from study.analysis.expected_best import ExpectedBestInfo
 from study.analysis.fidelity import FidelityInfo
@@ -59,7 +59,7 @@ def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
         line={"color": GREEN, "width": 2, "shape": "hv"},
         hovertemplate=f"best up to trial %{{x}}<br>{label} {told(metric, 'y')}<extra></extra>",
     )
-    for name, points in _grouped(point for point in info.shown if drawable(point.value)):
+    for name, points in _grouped((p for p in info.shown if drawable(p.value)), kind):
         state = points[0].state
         color = _color(kind, points[0])
         complete = state == TrialState.COMPLETE
@@ -120,8 +120,8 @@ def plot_learning_curves(info: LearningCurvesInfo, kind: KindInfo) -> go.Figure:
     figure = new_figure(height=460)
     drawn = info.curves
     best = [curve for curve in drawn if curve.rank is not None and curve.rank <= info.n_best]
-    strong = _grouped(best)
-    for name, curves in _grouped(curve for curve in drawn if curve not in best):
+    strong = _grouped(best, kind)
+    for name, curves in _grouped((curve for curve in drawn if curve not in best), kind):
         pale = curves[0].state == TrialState.COMPLETE
         named = name not in dict(strong)
         _add_curves(figure, kind, name, curves, pale=pale, showlegend=named)
@@ -157,7 +157,7 @@ def plot_timeline(info: TimelineInfo, kind: KindInfo) -> go.Figure:
     figure = new_figure(height=150 + 30 * len(info.workers))
     rows = [_row_label(worker.label) for worker in info.workers]
     seconds, unit = _time_unit(info.spent.wall_seconds)
-    for name, spans in _grouped(info.spans):
+    for name, spans in _grouped(info.spans, kind):
         state = spans[0].state
         solid = state in (TrialState.COMPLETE, TrialState.FAIL) and not spans[0].infeasible
         figure.add_scatter(
@@ -188,7 +188,7 @@ def plot_distribution(info: DistributionInfo, kind: KindInfo) -> go.Figure:
         values = rounded(step.value for step in family.steps)
         color = family_color(kind, family.family)
         name = f"{family.n_trials:,} trials"
-        if family.family != ALL_TRIALS:
+        if kind.family is not None:
             name = f"{escape(family.family)} ({name})"
         add_band(
             figure,
@@ -378,13 +378,13 @@ def _add_curves(
         )
 
 
-def _grouped(items: Iterable[_Item]) -> list[tuple[str, list[_Item]]]:
+def _grouped(items: Iterable[_Item], kind: KindInfo) -> list[tuple[str, list[_Item]]]:
     """Group trials by the name of their legend entry: complete ones first, failed ones last."""
     groups: dict[str, list[_Item]] = {}
     for item in sorted(items, key=lambda i: (STATE_ORDER.index(i.state), i.family, i.infeasible)):
         end = "infeasible" if item.infeasible else item.state.name.lower()
         failed = item.state == TrialState.FAIL
-        family = "" if item.family == ALL_TRIALS else f"{escape(item.family)} "
+        family = "" if kind.family is None else f"{escape(item.family)} "
         name = "failed" if failed else f"{family}{end}"
         groups.setdefault(name, []).append(item)
     return list(groups.items())
