@@ -6,6 +6,7 @@ from pathlib import Path
 import optuna
 import pandas as pd
 
+from storage import attrs
 from storage.records import StudyRecord, to_record
 from study.analysis.confirmation import Estimate
 
@@ -19,11 +20,11 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def to_study_record(study: optuna.Study) -> StudyRecord:
-    """Return a study in memory, whose objective is an error, as the analysis sees it."""
+    """Return a study in memory, of autoencoders, as the analysis sees it."""
     return StudyRecord(
         name=study.study_name,
         directions=("minimize",),
-        user_attrs={},
+        user_attrs={attrs.SETTINGS: {"kind": "autoencoder"}},
         trials=tuple(map(to_record, study.get_trials(deepcopy=False))),
     )
 
