@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -165,25 +165,25 @@ class _Curve:
     """A training, as errors: its values after steps as people count them, and its final one.
 
     Args:
-        places: Of its steps among those that any of the curves reported, from 0.
-        costs: Steps that were run up to there.
+        steps, values: Ascending, of one length.
+        ahead: What a step that is counted from 0 has more of cost than it says.
     """
 
-    steps: Sequence[int]
+    steps: np.ndarray
     values: np.ndarray
     final: float
-    costs: Sequence[int]
-    places: Sequence[int] = ()
+    ahead: int
 
-    def thinned(self, every: int, known: Mapping[int, int]) -> "_Curve":
-        """Keep each ``every``-th of the known steps and its last one."""
-        last = len(self.steps) - 1
-        places = [known[step] for step in self.steps]
-        kept = [i for i, place in enumerate(places) if (place + 1) % every == 0 or i == last]
-        steps, costs, found = (
-            [all_of[i] for i in kept] for all_of in (self.steps, self.costs, places)
-        )
-        return replace(self, steps=steps, costs=costs, places=found, values=self.values[kept])
+    @property
+    def cost(self) -> int:
+        """Steps that were run."""
+        return int(self.steps[-1]) + self.ahead
+
+    def thinned(self, places: np.ndarray, every: int) -> "_Curve":
+        """Keep the ``every``-th of all steps, among which these have places, and its last one."""
+        kept = (places + 1) % every == 0
+        kept[-1] = True
+        return replace(self, steps=self.steps[kept], values=self.values[kept])
 
 
 class _Trials(InMemoryStorage):
@@ -268,11 +268,13 @@ def get_fidelity(record: StudyRecord, *, n_points: int = 20, seed: int = 0) -> F
     kind = kind_of(record)
     complete, pruned = ([_curve(t, kind) for t in trials] for trials in _reporting(record, kind))
     n_resamples = default_resamples(len(complete))
-    n_epochs = min((curve.steps[-1] for curve in complete), default=0)
+    lasts = [int(curve.steps[-1]) for curve in complete]
+    n_epochs = min(lasts, default=0)
     refusal = _refusal(f"The fidelity of short {_trainings(kind)}", len(complete))
     points: tuple[FidelityPoint, ...] = ()
     if refusal is None:
-        known = np.unique([s for curve in complete for s in curve.steps if s <= n_epochs])
+        known = np.unique(np.concatenate([curve.steps for curve in complete]))
+        known = known[known <= n_epochs]
         places = np.unique(np.geomspace(1, len(known), n_points).round().astype(int)) - 1
         epochs = known[places]
         points = _points(epochs, complete, pruned, n_resamples=n_resamples, seed=seed)
@@ -281,7 +283,7 @@ def get_fidelity(record: StudyRecord, *, n_points: int = 20, seed: int = 0) -> F
         n_complete=len(complete),
         n_pruned=len(pruned),
         n_epochs=n_epochs,
-        longest=max((curve.steps[-1] for curve in complete), default=0),
+        longest=max(lasts, default=0),
         n_resamples=n_resamples,
         refusal=refusal,
         caution=None if refusal else _caution(len(complete), len(pruned)),
@@ -316,18 +318,17 @@ def replay_pruners(
     refusal = _refusal("A replay of pruners", len(complete))
     rng = np.random.default_rng(seed)
     curves = [_curve(trial, kind) for trial in _choose(complete, max_trials, rng, kind)]
-    steps_known = sorted({step for curve in curves for step in curve.steps})
-    known = {step: place for place, step in enumerate(steps_known)}
+    known = np.unique(np.concatenate([[], *(curve.steps for curve in curves)]))
     every = max(1, math.ceil(len(known) / max_reports))
     replays: list[PrunerReplay] = []
     if refusal is None:
-        thinned = [curve.thinned(every, known) for curve in curves]
+        thinned = [c.thinned(np.searchsorted(known, c.steps), every) for c in curves]
         shuffled = (rng.permutation(len(thinned)) for _ in range(n_orders - 1))
         orders = [thinned, *([thinned[i] for i in order] for order in shuffled)]
         unit = margin(kind.objective, sorted(curve.final for curve in curves), 1.0)
         with quiet_optuna():
             replays = [
-                _replay(setting, orders, len(known), steps=plural(kind.step), unit=unit)
+                _replay(setting, orders, known, steps=plural(kind.step), unit=unit)
                 for setting in settings
             ]
     return PrunersInfo(
@@ -432,17 +433,17 @@ def _spearman(x: np.ndarray, y: np.ndarray) -> float | None:
 def _replay(
     setting: PrunerSetting,
     orders: Sequence[Sequence[_Curve]],
-    longest: int,
+    known: np.ndarray,
     *,
     steps: str,
     unit: float,
 ) -> PrunerReplay:
     best = min(curve.final for curve in orders[0])
     worst = max(curve.final for curve in orders[0])
-    n_epochs = sum(curve.costs[-1] for curve in orders[0])
+    n_epochs = sum(curve.cost for curve in orders[0])
     saved, regrets = [], []
     for i, order in enumerate(orders):
-        n_run, survivors = _run(setting.make(longest), order, name=f"order {i}")
+        n_run, survivors = _run(setting.make(len(known)), order, known, name=f"order {i}")
         saved.append(1 - n_run / n_epochs)
         regrets.append(min(survivors, default=worst) - best)
     n_best_pruned = sum(regret > 0 for regret in regrets)
@@ -461,8 +462,12 @@ def _replay(
     )
 
 
-def _run(pruner: BasePruner, curves: Sequence[_Curve], *, name: str) -> tuple[int, list[float]]:
+def _run(
+    pruner: BasePruner, curves: Sequence[_Curve], known: np.ndarray, *, name: str
+) -> tuple[int, list[float]]:
     """Return the steps that were trained under a pruner, and the final values it let through.
+
+    The pruner counts the known steps, whatever their distance.
 
     The name decides, by Optuna's rule, which bracket of Hyperband a trial belongs to.
     """
@@ -472,17 +477,18 @@ def _run(pruner: BasePruner, curves: Sequence[_Curve], *, name: str) -> tuple[in
     survivors = []
     for curve in curves:
         storage.trials.append(frozen_trial(len(storage.trials), None, {}, {}, TrialState.RUNNING))
-        last = curve.places[-1]
-        reports = zip(curve.places, curve.costs, curve.values.tolist(), strict=True)
-        for place, cost, value in reports:
+        places = np.searchsorted(known, curve.steps).tolist()
+        for step, place, value in zip(
+            curve.steps.tolist(), places, curve.values.tolist(), strict=True
+        ):
             storage.trials[-1].intermediate_values[place] = value
-            if place < last and pruner.prune(study, storage.trials[-1]):
+            if place < places[-1] and pruner.prune(study, storage.trials[-1]):
                 storage.trials[-1].state = TrialState.PRUNED
-                n_run += cost
+                n_run += step + curve.ahead
                 break
         else:
             storage.trials[-1].state = TrialState.COMPLETE
-            n_run += curve.costs[-1]
+            n_run += curve.cost
             survivors.append(curve.final)
     return n_run, survivors
 
@@ -512,14 +518,13 @@ def _reporting(record: StudyRecord, kind: KindInfo) -> tuple[list[TrialRecord], 
 
 
 def _curve(trial: TrialRecord, kind: KindInfo) -> _Curve:
-    stored, first = sorted(trial.intermediate_values), kind.first_step
-    values = np.asarray([trial.intermediate_values[step] for step in stored], dtype=float)
-    begun = stored[0] == 0  # who begins with 0 is one ahead of what is stored
+    stored = np.asarray(sorted(trial.intermediate_values))
+    values = np.asarray([trial.intermediate_values[step] for step in stored.tolist()], dtype=float)
     return _Curve(
-        steps=[step + first for step in stored],
-        costs=[step + begun for step in stored],
+        steps=stored + kind.first_step,
         values=kind.objective.sign * values,
         final=_final(trial, kind),
+        ahead=int(stored[0] == 0) - kind.first_step,
     )
 
 
