@@ -274,6 +274,50 @@ def test_a_mirrored_search() -> None:
     assert fronts[0] == fronts[1]
 
 
+def test_another_unit() -> None:
+    """Of another program's values nothing depends on the unit, on where 0 is, or on the sign.
+
+    Nor do steps on their distance.
+    """
+    trials = tuple(replace(t, user_attrs={}) for t in planted(120).trials)
+    before = StudyRecord(name="other", directions=("minimize",), user_attrs={}, trials=trials)
+    for scale, shift, way in ((8.0, -1024.0, "minimize"), (-1e-6, 0.0, "maximize")):
+        after = replace(
+            before,
+            directions=(way,),
+            trials=tuple(
+                replace(
+                    t,
+                    values=tuple(scale * v + shift for v in t.values),
+                    intermediate_values={
+                        1000 * (s + 1): scale * v + shift for s, v in t.intermediate_values.items()
+                    },
+                )
+                for t in trials
+            ),
+        )
+        found = []
+        for record in (before, after):
+            checks = get_verdict(record, now=START, noise=None, predictable=True).checks
+            told = order(record)
+            told["expected"] = [n for n, _ in told["expected"]]
+            replays = replay_pruners(record, n_orders=2).replays
+            found.append(
+                [
+                    sorted((check.name, check.level) for check in checks),
+                    told,
+                    [round(r.share_saved, 9) for r in replays],
+                    [round(r.mean_relative_regret or 0.0, 6) for r in replays],
+                    [point.spearman for point in get_fidelity(record).points],
+                    get_expected_best(record).n_close,
+                ]
+            )
+        assert found[0] == found[1]
+        curve, longer = (get_learning_curves(record).curves[0] for record in (before, after))
+        assert longer.epochs == tuple(1000 * (step + 1) for step in curve.epochs)
+        assert get_summary(after).spent.steps == 1000 * get_summary(before).spent.steps
+
+
 def test_a_mirrored_comparison() -> None:
     """The same study is better, with the same probability; other directions do not compare."""
 
