@@ -9,7 +9,7 @@ from study.analysis.comparison import UNITS, ComparisonInfo, describe_budget, ge
 from study.formats import format_mse, format_percent
 from study.report import ReportData
 from study.report.comparison_report import format_probability, get_comparison_verdict
-from tests.study_tests.exchange.test_read_csv import (
+from tests.study_tests.exchange.test_read_results import (
     AUTOENCODER,
     AUTOENCODER_ROWS,
     imported,
