@@ -1,11 +1,22 @@
 # Every target makes a virtual environment in .venv on first use.
 PYTHON ?= python3
 VENV ?= .venv
-# For the CPU build of torch on Linux, which saves several GB:
-#   make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
-PIP_FLAGS ?=
 
 BIN := $(VENV)/bin
+
+# On Linux pip takes torch for NVIDIA's GPUs, several GB that are of no use without their driver.
+# Then the index of its CPU build is tried. PIP_FLAGS overrides: "" takes what pip chooses.
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+ifeq ($(origin PIP_FLAGS), undefined)
+choose = if [ "$$(uname -s)" = Linux ] && ! [ -e /proc/driver/nvidia/version ]; then \
+	  if $(BIN)/python -c 'import urllib.request as u; u.urlopen("$(CPU_INDEX)/torch/", timeout=5)' \
+	    2>/dev/null; \
+	  then flags="--extra-index-url $(CPU_INDEX)"; \
+	    echo "No NVIDIA driver: torch comes as its CPU build (PIP_FLAGS=\"\" to let pip choose)."; \
+	  else echo "No NVIDIA driver, but $(CPU_INDEX) does not answer: torch as pip chooses it."; \
+	  fi; fi;
+endif
+install = flags="$(PIP_FLAGS)"; $(choose) $(BIN)/python -m pip install --quiet $$flags -e
 
 .DEFAULT_GOAL := help
 .PHONY: demo test fast test-slow test-times check format same map bench mutants clean help
@@ -32,6 +43,8 @@ check: $(VENV)/.dev ## check format, style, the directions of imports, and types
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
 
 format: $(VENV)/.dev ## format the code and mend what can be mended
 	$(BIN)/ruff format .
@@ -59,13 +72,13 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.train: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -e '.[train]'
+	@$(install) '.[train]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -e '.[test]'
+	@$(install) '.[test]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -e '.[dev]'
+	@$(install) '.[dev]'
 	@touch $@

@@ -23,9 +23,18 @@ def seeded(seed: int, device: torch.device) -> Iterator[torch.Generator]:
 
 
 def resolve_device(name: str) -> torch.device:
-    """Turn ``auto``, ``cpu`` or ``cuda`` into a device; raise a ConfigError if there is none."""
-    if name not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"`device` must be auto, cpu or cuda, but got {name!r}.")
+    """Turn ``auto``, ``cpu``, ``cuda`` or ``mps`` into a device; a ConfigError if there is none.
+
+    ``auto`` is never ``mps``, on which nobody has tried whether trainings can be repeated.
+    """
+    if name not in ("auto", "cpu", "cuda", "mps"):
+        raise ConfigError(f"`device` must be auto, cpu, cuda or mps, but got {name!r}.")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError(
+            "`device` must be auto or cpu where torch finds no GPU of a Mac, but got 'mps'."
+        )
+    if name == "mps":
+        return torch.device(name)
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise ConfigError(

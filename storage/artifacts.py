@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -101,7 +102,9 @@ class ArtifactFolder:
 
 def _open_no_link(path: str, flags: int) -> int:
     """Open a file, but not what a link leads to; and wait for no one where it is a pipe."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    if sys.platform != "win32":  # which makes no links of files unless it is told to
+        flags |= os.O_NOFOLLOW | os.O_NONBLOCK
+    return os.open(path, flags, 0o666)
 
 
 def open_artifacts(folder: Path) -> ArtifactFolder:

@@ -11,11 +11,14 @@ import hashlib
 import os
 import secrets
 import socket
+import sys
 import time
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
 import optuna
+import psutil
 from optuna.artifacts import get_all_artifact_meta
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
@@ -30,6 +33,7 @@ from storage.records import load_times
 from storage.served import operable, perform
 
 DEFAULT_RETRIES = 2  # how often a trial is tried again that failed by an error
+_MAX_PID = 2**31 - 1  # beyond which systems cannot be asked
 MAX_DEATHS = 10  # how often one is whose worker died, which may have many causes
 
 
@@ -58,9 +62,13 @@ def worker_id() -> str:
 def _place() -> str | None:
     """Return a digest of where process numbers are those that this process sees; None if unknown.
 
-    That is a boot of a machine, and in it a namespace of processes, as each container has, and one
-    of times, from which starts count. Source: proc(5), pid_namespaces(7), time_namespaces(7).
+    That is a boot of a machine, and on Linux in it a namespace of processes, as each container
+    has, and one of times, from which starts count. Source: proc(5), pid_namespaces(7),
+    time_namespaces(7).
     """
+    if not sys.platform.startswith("linux"):
+        boot = f"{uuid.getnode()}/{round(psutil.boot_time() / 60)}"
+        return hashlib.sha256(boot.encode()).hexdigest()[:8]
     try:
         if os.readlink("/proc/self") != str(os.getpid()):
             return None  # these are the numbers of another namespace
@@ -75,6 +83,14 @@ def _place() -> str | None:
 
 def _process(pid: int) -> str | None:
     """Return when a process of this place started; None if unseen, empty if it has ended."""
+    if not sys.platform.startswith("linux"):
+        try:
+            return f"{round(psutil.Process(pid).create_time()):x}"
+        except psutil.NoSuchProcess:
+            return ""
+        except psutil.AccessDenied:
+            return None
+    # The kernel's own count, which does not follow the clock as a time would.
     try:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
@@ -178,13 +194,10 @@ def _has_ended(worker: str) -> bool:
     place, _, start = name.rpartition("-")
     if _place() is None or place != f"{socket.gethostname()}/{_place()}" or not pid.isdecimal():
         return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except (PermissionError, OverflowError):
-        pass  # it exists, as another user's
-    return _process(int(pid)) not in (start, None)
+    number = int(pid)
+    if number > _MAX_PID:
+        return False
+    return not psutil.pid_exists(number) or _process(number) not in (start, None)
 
 
 class Heartbeat:

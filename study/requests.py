@@ -158,7 +158,7 @@ class WithData(Request):
 class WithDevice(Request):
     """What trains, or loads a model."""
 
-    device: str = option("auto, cpu or cuda.", "auto")
+    device: str = option("auto, cpu, cuda or mps (a Mac's GPU).", "auto")
 
 
 @dataclass(frozen=True, kw_only=True)

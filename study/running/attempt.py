@@ -3,12 +3,12 @@
 The job is read from standard input, so that no password shows in the list of processes. The last
 line of standard output is the answer, as JSON: ``error`` is what the supervisor must know of an
 error, null if there was none; the exit code tells the rest. A process that ends without an answer
-has died. When standard input closes, the supervisor is gone, and the worker ends as after SIGTERM.
+has died. When standard input closes, the worker is told to stop, or its supervisor is gone: it
+ends as after SIGTERM, which not every system has.
 """
 
 import json
 import os
-import signal
 import sys
 import threading
 from contextlib import suppress
@@ -29,7 +29,7 @@ def main() -> int:
     with stop_signals() as stop:
         hear_interrupts()
         job = WorkerJob.from_json(sys.stdin.readline())
-        threading.Thread(target=_stop_without_supervisor, name="supervisor", daemon=True).start()
+        threading.Thread(target=_listen, args=(stop,), name="supervisor", daemon=True).start()
         # Slow to import, and signals are to be heard meanwhile.
         from storage.outages import outage
         from study.errors import user_message
@@ -49,9 +49,9 @@ def main() -> int:
     return code
 
 
-def _stop_without_supervisor() -> None:
+def _listen(stop: threading.Event) -> None:
     sys.stdin.read()  # until it closes
-    os.kill(os.getpid(), signal.SIGTERM)
+    stop.set()
 
 
 if __name__ == "__main__":

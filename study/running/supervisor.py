@@ -114,7 +114,7 @@ def _attempt(job: WorkerJob, stop: Stop) -> tuple[int, Mapping[str, str | None] 
             os.write(process.stdin.fileno(), f"{job.to_json()}\n".encode())
         while process.poll() is None:
             if stop.wait(_POLL_S):
-                process.terminate()  # once: it may have had the signal from the terminal as well
+                process.stdin.close()  # which tells it to stop, on every system
                 try:
                     process.wait(_LONGEST_EPOCH_S)
                 except subprocess.TimeoutExpired:

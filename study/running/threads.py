@@ -1,9 +1,9 @@
 """How many threads each worker of a study gets, and what is to be said of it."""
 
-import os
 from collections.abc import Iterable, Iterator
 
 import joblib
+import psutil
 from optuna.trial import FrozenTrial, TrialState
 
 from storage import attrs
@@ -20,7 +20,7 @@ def threads_each(place: Place, *, first: bool, say: Say) -> int:
         return place.threads or 1
     cores = joblib.cpu_count()
     threads = place.threads or max(1, cores // place.n_workers)
-    busy = 0.0 if first else os.getloadavg()[0]
+    busy = 0.0 if first else psutil.getloadavg()[0]
     for warning in oversubscription(cores, threads * place.n_workers, busy=busy):
         say(f"Warning: {warning}")
     return threads

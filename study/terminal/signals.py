@@ -1,6 +1,7 @@
 """SIGINT and SIGTERM as an event that long work asks about, and for processes that only start."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,11 +44,11 @@ def held_interrupts() -> Iterator[None]:
     """Let processes that start within the block hear of Ctrl-C only when they ask for it.
 
     A terminal sends it to all processes, and Python answers one in its first moments, before any
-    code of ours, with a traceback. Where a system has no masks, nothing is held.
+    code of ours, with a traceback. Windows has no masks, so nothing is held there.
 
     Source: sigprocmask(2): a mask is inherited by a new process, and what came meanwhile waits.
     """
-    if not hasattr(signal, "pthread_sigmask"):
+    if sys.platform == "win32":
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -59,5 +60,5 @@ def held_interrupts() -> Iterator[None]:
 
 def hear_interrupts() -> None:
     """Ask for Ctrl-C in a process that was started within ``held_interrupts``."""
-    if hasattr(signal, "pthread_sigmask"):
+    if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

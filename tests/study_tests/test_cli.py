@@ -201,7 +201,7 @@ OTHERS = "Study 's' was made with other data"
         (f"{RUN} --set width=8", "The notebook space has no parameter 'width'; it has: epoch"),
         (f"{RUN} --space extended --sampler grid", "The extended space has no grid"),
         (f"{RUN} --data not.parquet", "`not.parquet` must be a readable parquet file, but got"),
-        (f"{RUN} --device gpu", "`device` must be auto, cpu or cuda, but got 'gpu'"),
+        (f"{RUN} --device gpu", "`device` must be auto, cpu, cuda or mps, but got 'gpu'"),
         (f"{RUN} --backend cloud", "`backend` must be local or dask, but got 'cloud'.\n"),
         (f"{RUN} --scheduler tcp://host:1", "--scheduler belongs to --backend dask.\n"),
         (f"{RUN} --storage redis://host/0", "Redis is not read"),
