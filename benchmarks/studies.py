@@ -11,7 +11,10 @@ from pathlib import Path
 import torch
 
 from benchmarks.measure import Figure, median, paired_ratios
-from benchmarks.training import default_data
+from benchmarks.plain_loop import train_plainly
+from benchmarks.training import baseline, default_data, encode
+from emoji_ae.config import AutoencoderConfig
+from storage import attrs
 from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record
 from study.running.supervisor import ALLOCATOR
@@ -136,8 +139,43 @@ def help_time() -> Figure:
     )
 
 
+def whole_run_over_plain_loop(*, epochs: int = 60, pairs: int = 3) -> Figure:
+    """CNN: the whole command ``run`` with two workers, start and end included, per epoch.
+
+    Against the plain loop that decodes once, with two threads.
+    """
+    data = default_data()
+    config = AutoencoderConfig(epoch=epochs, batch_size=16, learning_rate=1e-3)
+    train, validation = (encode(side.images, 72) for side in (data.train, data.validation))
+
+    def plain() -> float:
+        torch.set_num_threads(2)
+        return train_plainly(config, train, validation, seed=0, once=True)[0]
+
+    def command() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            started = time.perf_counter()
+            options = ("--sampler", "random", "--epochs", str(epochs), "--set", "batch_size=16")
+            record = run(Path(folder), *options, trials=4, workers=2)
+            seconds = time.perf_counter() - started
+        return seconds / sum(int(t.user_attrs[attrs.EPOCHS_RUN]) for t in record.complete)
+
+    ratios = paired_ratios(plain, command, pairs=pairs)
+    return Figure(
+        name=f"CNN, {baseline(True)} / whole run with two workers, 72 px sources",
+        value=median(ratios),
+        bar=1.5,
+        stretch=2.0,
+        at_most=False,
+        ratios=ratios,
+        conditions=f"seconds per epoch; plain loop 2 threads; 4 trials of {epochs} epochs, start "
+        "of Python, database, files and notes included",
+    )
+
+
 def figures() -> Iterator[Figure]:
     """Measure everything of this module."""
+    yield whole_run_over_plain_loop()
     yield two_workers_over_one()
     yield time_outside_training()
     yield from memory()

@@ -12,6 +12,7 @@ import joblib
 import torch
 from PIL import Image
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measure import Figure, median, paired_ratios, require_close
 from benchmarks.plain_loop import train_plainly
@@ -81,11 +82,19 @@ def _over_mathematics(config: AutoencoderConfig, data: StudyData) -> list[float]
 
 
 def workers_over_plain_loop(
-    data: StudyData, *, pixels: int, epochs: int, pairs: int, bar: float, stretch: float
+    data: StudyData,
+    *,
+    pixels: int,
+    epochs: int,
+    pairs: int,
+    bar: float,
+    stretch: float,
+    once: bool = False,
 ) -> Figure:
     """CNN: two one-thread processes at work together against the plain loop with two threads.
 
-    Either side's time holds the start of its training, whose share falls with the epochs.
+    Either side's time holds the start of its training, whose share falls with the epochs. With
+    ``once`` the plain loop decodes its files once, as the original notebook did.
     """
     config = AutoencoderConfig(epoch=epochs, batch_size=16, learning_rate=1e-3)
     train, validation = (encode(side.images, pixels) for side in (data.train, data.validation))
@@ -93,7 +102,7 @@ def workers_over_plain_loop(
 
     def plain() -> float:
         torch.set_num_threads(2)
-        return train_plainly(config, train, validation, seed=SEED)[0]
+        return train_plainly(config, train, validation, seed=SEED, once=once)[0]
 
     with two_processes() as parallel:
 
@@ -103,7 +112,7 @@ def workers_over_plain_loop(
 
         ratios = paired_ratios(plain, two_workers, pairs=pairs)
     return Figure(
-        name=f"CNN, plain loop / two workers, {pixels} px sources",
+        name=f"CNN, {baseline(once)} / two workers, {pixels} px sources",
         value=median(ratios),
         bar=bar,
         stretch=stretch,
@@ -112,6 +121,53 @@ def workers_over_plain_loop(
         conditions=f"seconds per epoch of {epochs}; plain loop 2 threads, workers 1 thread each, "
         "batch 16",
     )
+
+
+def share_of_multiplication(data: StudyData) -> Figure:
+    """CNN, one thread: floating-point operations a second of a training over a product's."""
+    config = AutoencoderConfig(epoch=8, batch_size=16, learning_rate=1e-3)
+    with two_processes() as parallel:
+        (found,) = parallel([joblib.delayed(_shares_of_multiplication)(config, data)])
+    flops, ratios = found
+    return Figure(
+        name="CNN training, share of one core's matrix multiplication",
+        value=median(ratios),
+        bar=0.4,
+        stretch=0.55,
+        at_most=False,
+        ratios=ratios,
+        conditions=f"1 thread, {flops / 1e9:.1f} GFLOP an epoch; float32, 1,024 x 1,024",
+    )
+
+
+def _shares_of_multiplication(
+    config: AutoencoderConfig, data: StudyData
+) -> tuple[float, list[float]]:
+    """Return the operations of an epoch, and the ratios of one process."""
+    torch.set_num_threads(1)
+    model, n = build_model(config), len(data.train.images)
+    images = to_float(data.train.images[:1], CPU)
+    with FlopCounterMode(display=False) as counter:
+        nn.functional.mse_loss(model(images), images).backward()
+    per_image = counter.get_total_flops()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(images)
+    flops = n * per_image + len(data.validation.images) * counter.get_total_flops()
+    size = 1024
+    a = torch.randn(size, size)
+
+    def product() -> float:
+        started = time.perf_counter()
+        for _ in range(20):
+            a @ a
+        return (time.perf_counter() - started) / 20 / (2 * size**3)
+
+    return flops, paired_ratios(product, lambda: trainer_epoch_s(config, data) / flops)
+
+
+def baseline(once: bool) -> str:
+    """Return what a plain loop is called."""
+    return "the original's loop" if once else "plain loop"
 
 
 def linear_over_plain_loop(data: StudyData) -> Figure:
@@ -282,5 +338,9 @@ def figures() -> Iterator[Figure]:
     yield trainer_over_mathematics(data)
     yield workers_over_plain_loop(data, pixels=72, epochs=16, pairs=25, bar=3.0, stretch=3.4)
     yield workers_over_plain_loop(data, pixels=512, epochs=6, pairs=5, bar=6.0, stretch=7.0)
+    for pixels, epochs, pairs, bar in ((72, 16, 7, 1.8), (512, 6, 5, 3.0)):
+        sizes = {"pixels": pixels, "epochs": epochs, "pairs": pairs}
+        yield workers_over_plain_loop(data, **sizes, bar=bar, stretch=1.5 * bar, once=True)
+    yield share_of_multiplication(data)
     yield linear_over_plain_loop(data)
     yield joint_over_classifier(data)

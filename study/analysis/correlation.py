@@ -363,6 +363,24 @@ def _columns(
     return columns
 
 
+def correlate(
+    x: np.ndarray, y: np.ndarray, *, n_resamples: int, seed: int
+) -> tuple[Coefficient, Coefficient]:
+    """Return the linear and the rank correlation of two numbers of each trial.
+
+    There are intervals of ten trials or more, over so many resamples of them.
+    """
+    if len(x) < MIN_TRIALS or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return Coefficient(), Coefficient()
+    linear = rank = None
+    if len(x) >= MIN_INTERVAL_TRIALS and n_resamples:
+        linear, rank = resampled_correlations(x[None], y, n_resamples=n_resamples, seed=seed)
+    return (
+        _with_interval(_pearson(x, y), linear, 0),
+        _with_interval(_spearman(x, y, seed=seed), rank, 0),
+    )
+
+
 def _pearson(x: np.ndarray, y: np.ndarray) -> Coefficient:
     with warnings.catch_warnings():
         # Values that agree in all but their last digits are still ranked correctly.

@@ -54,7 +54,7 @@ def get_pair(
         if first in trial.params and second in trial.params
     ]
     (columns, places), (rows, levels) = (
-        _bins(name, [trial for _, trial in members]) for name in (first, second)
+        bins(name, [trial for _, trial in members]) for name in (first, second)
     )
     groups: dict[tuple[int, int], list[float]] = defaultdict(list)
     for (value, _), column, row in zip(members, places, levels, strict=True):
@@ -75,8 +75,8 @@ def get_pair(
     )
 
 
-def _bins(name: str, trials: list[TrialRecord]) -> tuple[list[str], list[int]]:
-    """Return the words of the bins of a setting, and the bin of each trial."""
+def bins(name: str, trials: list[TrialRecord]) -> tuple[list[str], list[int]]:
+    """Return values of a setting, or ranges of many, as words, and the place of each trial's."""
     values = [trial.params[name] for trial in trials]
     numeric = all(
         isinstance(trial.distributions.get(name), FloatDistribution | IntDistribution)

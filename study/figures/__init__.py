@@ -12,6 +12,7 @@ from study.figures.comparisons import (
     plot_costs,
     plot_experiment,
     plot_front,
+    plot_metric_pair,
     shown_costs,
     shown_front,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "plot_importances",
     "plot_isolation",
     "plot_learning_curves",
+    "plot_metric_pair",
     "plot_pair",
     "plot_parallel",
     "plot_timeline",

@@ -15,9 +15,11 @@ from study.analysis.confirmation import ConfirmationInfo
 from study.analysis.cost import CostInfo, CostPoint
 from study.analysis.experiment import ExperimentInfo
 from study.analysis.front import FrontInfo, FrontPoint
+from study.analysis.metric_pairs import MetricPair
 from study.analysis.thinning import MAX_MARKS, thin
 from study.figures.style import (
     BLUE,
+    FAMILY_SYMBOLS,
     GREEN,
     NEUTRAL,
     ORANGE,
@@ -107,6 +109,43 @@ def plot_front(info: FrontInfo, kind: KindInfo) -> go.Figure:
     figure.update_yaxes(**value_axis(second, (point.accuracy for point in info.points)))
     if second.is_share:
         figure.update_yaxes(tickformat=".0%")
+    return figure
+
+
+def plot_metric_pair(info: MetricPair) -> go.Figure:
+    """Draw one metric over another; colours and shapes are levels of the setting behind both."""
+    figure = new_figure(height=400)
+    few = thin(info.points, MAX_MARKS // 2)
+    for place, words in enumerate([level.words for level in info.levels] or ["trials"]):
+        points = [
+            point
+            for point in few
+            if point.level == place
+            and drawable(info.first, point.first)
+            and drawable(info.second, point.second)
+        ]
+        label = parameter_label(info.parameter or "")
+        figure.add_scatter(
+            name=escape(f"{label} {words}" if info.parameter else words),
+            meta={"trials": True},
+            x=rounded(point.first for point in points),
+            y=rounded(point.second for point in points),
+            customdata=[point.number for point in points],
+            mode="markers",
+            marker={
+                "color": STUDY_COLORS[place % len(STUDY_COLORS)],
+                "size": 8,
+                "symbol": FAMILY_SYMBOLS[place % len(FAMILY_SYMBOLS)],
+            },
+            hovertemplate=f"trial %{{customdata}}<br>{escape(info.first.label)} %{{x:.4g}}"
+            f"<br>{escape(info.second.label)} %{{y:.4g}}",
+        )
+    figure.update_layout(meta={"brush": {"x": info.first.name, "y": info.second.name}})
+    figure.update_xaxes(**value_axis(info.first, (point.first for point in info.points)))
+    figure.update_yaxes(**value_axis(info.second, (point.second for point in info.points)))
+    for metric, update in ((info.first, figure.update_xaxes), (info.second, figure.update_yaxes)):
+        if metric.is_share:
+            update(tickformat=".0%")
     return figure
 
 

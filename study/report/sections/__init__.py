@@ -34,6 +34,7 @@ from study.report.sections import (
     isolation,
     key_numbers,
     learning_curves,
+    metrics,
     pair,
     parallel,
     pictures,
@@ -78,7 +79,7 @@ SEARCH: Mapping[str, Question] = {
     ),
     "models": Question(
         "What are the models like?",
-        (best_configuration, pictures, trial_files, trade_off, cost),
+        (best_configuration, pictures, trial_files, trade_off, metrics, cost),
     ),
     "all": Question("All trials", (trials, failures)),
     "again": Question("How to do it again", (reproduce, key_numbers, timeline, tables)),

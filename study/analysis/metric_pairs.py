@@ -1,0 +1,296 @@
+"""How two metrics go together, and what is left of that where the setting behind both is equal.
+
+A setting that decides both metrics makes them go together without any tie between them, or hides
+the tie that there is. So each pair is looked at twice: over all trials, and among trials of equal
+values of the setting that explains most of both.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import combinations
+
+import numpy as np
+from scipy import stats
+
+from storage.records import StudyRecord, TrialRecord
+from study.analysis import each_training_once, metrics_of, objectives_of, parameter_names
+from study.analysis.correlation import (
+    MIN_INTERVAL_TRIALS,
+    MIN_TRIALS,
+    Coefficient,
+    correlate,
+    default_resamples,
+    percentile_interval,
+    portions,
+)
+from study.analysis.pairs import bins
+from study.metrics import Metric
+
+MIN_LEVEL = 5
+"""Trials of a level below which its own coefficient is not told."""
+
+FAR_APART = 0.5
+"""Difference of the coefficients of two levels from which on they are told one by one."""
+
+MIN_EXPLAINED = 0.1
+"""Share of the variance of both metrics' ranks that a setting explains to be one behind both."""
+
+
+class Tie(StrEnum):
+    """What a pair of metrics comes to."""
+
+    UNCERTAIN = "cannot be told"
+    TOGETHER = "what is better in one is better in the other"
+    TRADE_OFF = "a trade-off, what is better in one is worse in the other"
+    COMMON_CAUSE = "a setting makes both, and nothing is left where it is equal"
+    REVERSED = "over all trials it is the other way round than where the setting is equal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """The trials with one value, or range of values, of the setting behind both."""
+
+    words: str
+    n_trials: int
+    pearson: Coefficient
+    spearman: Coefficient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricPoint:
+    """A trial's two values, and the place of its level."""
+
+    number: int
+    first: float
+    second: float
+    level: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricPair:
+    """How two metrics go together over complete trials, each training once.
+
+    Args:
+        n_trials: Trials with a finite value of both.
+        pearson, spearman: Over all of them, of the values as stored.
+        parameter: The setting that explains most of both, None if none explains enough of both.
+        explained: Share of the variance of the ranks of either metric between its levels.
+        levels: Its values or ranges, in order; empty without a parameter.
+        within_pearson, within_spearman: Over all levels together, what is left within them.
+    """
+
+    first: Metric
+    second: Metric
+    n_trials: int
+    pearson: Coefficient
+    spearman: Coefficient
+    parameter: str | None
+    explained: tuple[float, float]
+    levels: tuple[Level, ...]
+    within_pearson: Coefficient
+    within_spearman: Coefficient
+    points: tuple[MetricPoint, ...]
+
+    @property
+    def tie(self) -> Tie:
+        """What is left where the setting behind both is equal, or over all trials without one."""
+        whole = _direction(self.spearman) * self._sign
+        if self.parameter is None:
+            return {1: Tie.TOGETHER, -1: Tie.TRADE_OFF, 0: Tie.UNCERTAIN}[whole]
+        inside = _direction(self.within_spearman) * self._sign
+        if inside and whole == -inside:
+            return Tie.REVERSED
+        if inside:
+            return Tie.TOGETHER if inside > 0 else Tie.TRADE_OFF
+        value = self.within_spearman.value
+        small = value is not None and abs(value) < abs(self.spearman.value or 0.0) / 2
+        return Tie.COMMON_CAUSE if whole and small else Tie.UNCERTAIN
+
+    @property
+    def uneven(self) -> bool:
+        """Whether the coefficients of its levels are far apart."""
+        told = [v for level in self.levels if (v := level.spearman.value) is not None]
+        return len(told) > 1 and max(told) - min(told) >= FAR_APART
+
+    @property
+    def trade_off_within(self) -> bool:
+        """Whether, where the setting is equal, the better in one are the worse in the other."""
+        return _direction(self.within_spearman) * self._sign < 0
+
+    @property
+    def _sign(self) -> int:
+        """What turns a coefficient into one of losses, which both are to be low."""
+        return int(self.first.sign * self.second.sign)
+
+
+def get_metric_pairs(
+    record: StudyRecord, *, n_resamples: int | None = None, seed: int = 0
+) -> tuple[MetricPair, ...]:
+    """Correlate each two metrics of a study, over all trials and within levels of a setting.
+
+    The setting is the one of which the levels explain most of the ranks of that metric of which
+    they explain less; a range with more than six values is cut into quarters. The coefficients
+    within are those of values, or ranks, minus the mean of their level. P-values are not given:
+    the intervals, over resampled trials, say what can be told.
+
+    Source: within-group correlation: Snedecor, Cochran, "Statistical Methods", 1989, section
+        10.6; that a common cause may make or reverse a correlation: Simpson, "The Interpretation
+        of Interaction in Contingency Tables", 1951; intervals as in ``get_correlations``.
+    """
+    metrics = tuple(dict.fromkeys((*objectives_of(record), *metrics_of(record))))
+    trials = each_training_once(record.complete)
+    if n_resamples is None:
+        n_resamples = default_resamples(len(trials))
+    found = (
+        _pair(record, trials, *two, n_resamples=n_resamples, seed=seed)
+        for two in combinations(metrics, 2)
+    )
+    return tuple(pair for pair in found if pair.n_trials >= MIN_TRIALS)
+
+
+def _pair(
+    record: StudyRecord,
+    trials: Sequence[TrialRecord],
+    first: Metric,
+    second: Metric,
+    *,
+    n_resamples: int,
+    seed: int,
+) -> MetricPair:
+    both = [(first.of(trial), second.of(trial), trial) for trial in trials]
+    told = [(a, b, trial) for a, b, trial in both if a is not None and b is not None]
+    x, y = (np.asarray([item[i] for item in told], dtype=float) for i in (0, 1))
+    pearson, spearman = correlate(x, y, n_resamples=n_resamples, seed=seed)
+    parameter, words, places, explained = _behind(record, [trial for *_, trial in told], x, y)
+    within = (Coefficient(), Coefficient())
+    levels: tuple[Level, ...] = ()
+    if parameter is not None:
+        levels = tuple(
+            _level(text, x[places == i], y[places == i]) for i, text in enumerate(words)
+        )
+        pearson_rows, spearman_rows = (
+            np.stack([x, y]),
+            np.stack([_ranks(v, places) for v in (x, y)]),
+        )
+        within = (
+            _within(pearson_rows, places, n_resamples=n_resamples, seed=seed),
+            _within(spearman_rows, places, n_resamples=n_resamples, seed=seed),
+        )
+    return MetricPair(
+        first=first,
+        second=second,
+        n_trials=len(told),
+        pearson=pearson,
+        spearman=spearman,
+        parameter=parameter,
+        explained=explained,
+        levels=levels,
+        within_pearson=within[0],
+        within_spearman=within[1],
+        points=tuple(
+            MetricPoint(number=trial.number, first=a, second=b, level=int(place))
+            for (a, b, trial), place in zip(told, places, strict=True)
+        ),
+    )
+
+
+def _behind(
+    record: StudyRecord, trials: Sequence[TrialRecord], x: np.ndarray, y: np.ndarray
+) -> tuple[str | None, Sequence[str], np.ndarray, tuple[float, float]]:
+    """Return the setting that explains most of both, its levels and the level of each trial."""
+    best: tuple[str | None, Sequence[str], np.ndarray, tuple[float, float]] = (
+        *(None, (), np.zeros(len(trials), dtype=int)),
+        (0.0, 0.0),
+    )
+    if len(trials) < MIN_INTERVAL_TRIALS:
+        return best
+    for name in parameter_names(record):
+        if not all(name in trial.params for trial in trials):
+            continue
+        words, found = bins(name, list(trials))
+        places = np.asarray(found)
+        if len(words) < 2 or len(words) > len(trials) // 2:
+            continue
+        explained = (_explained(x, places), _explained(y, places))
+        if min(explained) > max(MIN_EXPLAINED, min(best[3])):
+            best = (name, words, places, explained)
+    return best
+
+
+def _explained(values: np.ndarray, places: np.ndarray) -> float:
+    """Return the share of the ranks' variance that lies between the levels, adjusted for chance.
+
+    Source: epsilon squared: Kelley, "An unbiased correlation ratio measure", PNAS 21, 1935.
+    """
+    ranks = stats.rankdata(values)
+    total = float(((ranks - ranks.mean()) ** 2).sum())
+    n, k = len(ranks), len(np.unique(places))
+    if total == 0 or n <= k:
+        return 0.0
+    inside = float((_centred(ranks, places) ** 2).sum())
+    return max(0.0, 1 - inside / (n - k) / (total / (n - 1)))
+
+
+def _centred(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return values minus the mean of their level."""
+    n = np.bincount(places)
+    means = np.bincount(places, weights=values) / np.maximum(n, 1)
+    return np.asarray(values - means[places])
+
+
+def _ranks(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return the ranks of values within their level, from 0 to 1."""
+    ranks = np.empty(len(values))
+    for place in np.unique(places):
+        inside = places == place
+        ranks[inside] = stats.rankdata(values[inside]) / (inside.sum() + 1)
+    return ranks
+
+
+def _level(words: str, x: np.ndarray, y: np.ndarray) -> Level:
+    pearson = spearman = Coefficient()
+    if len(x) >= MIN_LEVEL:
+        pearson, spearman = correlate(x, y, n_resamples=0, seed=0)
+    return Level(words=words, n_trials=len(x), pearson=pearson, spearman=spearman)
+
+
+def _within(rows: np.ndarray, places: np.ndarray, *, n_resamples: int, seed: int) -> Coefficient:
+    """Correlate two rows within levels, with an interval over resampled trials."""
+    n = rows.shape[1]
+    scaled = np.stack([_centred(row, places) for row in rows])
+    sizes = np.sqrt((scaled**2).mean(axis=1, keepdims=True))
+    if n <= len(np.unique(places)) + 2 or (sizes <= 0).any() or not np.isfinite(sizes).all():
+        return Coefficient()
+    scaled = scaled / sizes
+    value = float(np.clip((scaled[0] * scaled[1]).mean(), -1, 1))
+    inside = (places[None, :] == np.unique(places)[:, None]).astype(float)
+    rng = np.random.default_rng(seed)
+    found = []
+    for size in portions(n_resamples, n):
+        drawn = rng.integers(0, n, size=(n, size)) * size + np.arange(size)
+        counts = np.bincount(drawn.ravel(), minlength=n * size).reshape(n, size).astype(float)
+        totals = np.maximum(inside @ counts, 1.0)
+        x, y = scaled
+        sums = [(inside * row) @ counts for row in (x, y)]
+        xy, xx, yy = (
+            (a * b) @ counts - (p * q / totals).sum(axis=0)
+            for a, b, p, q in (
+                (x, y, sums[0], sums[1]),
+                (x, x, sums[0], sums[0]),
+                (y, y, sums[1], sums[1]),
+            )
+        )
+        square = xx * yy
+        square[square < 1e-12] = np.nan
+        found.append(np.clip(xy / np.sqrt(square), -1, 1))
+    low, high = percentile_interval(np.concatenate(found)) if found else (None, None)
+    return Coefficient(value=value, low=low, high=high)
+
+
+def _direction(found: Coefficient) -> int:
+    """Return the sign of a coefficient whose interval excludes 0, else 0."""
+    if found.value is None or found.low is None or found.high is None:
+        return 0
+    return int(math.copysign(1, found.value)) if found.low > 0 or found.high < 0 else 0
