@@ -121,8 +121,6 @@ def plot_metric_pair(info: MetricPair) -> go.Figure:
             point
             for point in few
             if point.level == place
-            and drawable(info.first, point.first)
-            and drawable(info.second, point.second)
         ]
         label = parameter_label(info.parameter or "")
         figure.add_scatter(
@@ -137,10 +135,10 @@ def plot_metric_pair(info: MetricPair) -> go.Figure:
                 "size": 8,
                 "symbol": FAMILY_SYMBOLS[place % len(FAMILY_SYMBOLS)],
             },
-            hovertemplate=f"trial %{{customdata}}<br>{escape(info.first.label)} %{{x:.4g}}"
-            f"<br>{escape(info.second.label)} %{{y:.4g}}",
+            hovertemplate=f"trial %{{customdata}}<br>{escape(info.first.label)} "
+            f"{told(info.first, 'x')}<br>{escape(info.second.label)} {told(info.second, 'y')}",
         )
-    figure.update_layout(meta={"brush": {"x": info.first.name, "y": info.second.name}})
+    figure.update_layout(meta={"brush": {"x": info.first.column, "y": info.second.column}})
     figure.update_xaxes(**value_axis(info.first, (point.first for point in info.points)))
     figure.update_yaxes(**value_axis(info.second, (point.second for point in info.points)))
     for metric, update in ((info.first, figure.update_xaxes), (info.second, figure.update_yaxes)):
