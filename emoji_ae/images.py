@@ -144,7 +144,7 @@ def _name_format(data: bytes) -> str:
             if accept is not None and accept(data[:16]) is True:
                 found.append(name)
     if not found:
-        return "no known image format" if data else "no data"
+        return "no known image format"
     return f"{found[0]} of a damaged or rare kind" if found[0] in FORMATS else found[0]
 
 
@@ -186,11 +186,12 @@ def _frames(image: Image.Image) -> Iterator[tuple[Image.Image, bool]]:
                 f"{image.width:,} x {image.height:,}."
             )
         # The reader of TIFF turns the image when it is loaded, and forgets that it has.
-        before = _orientation(image) if image.format == "TIFF" else 1
+        turned = image.format == "TIFF" and _orientation(image) in _TURNS
         image.load()
-        turn = _TURNS.get(_orientation(image))
-        picture = _on_white(image)
-        yield picture if turn is None else picture.transpose(turn), bool(turn) or before in _TURNS
+        picture, orientation = _on_white(image), _orientation(image)
+        if orientation in _TURNS:
+            picture, turned = picture.transpose(_TURNS[orientation]), True
+        yield picture, turned
 
 
 def _orientation(image: Image.Image) -> int:

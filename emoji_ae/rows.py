@@ -22,7 +22,7 @@ MAX_ROWS = 10_000_000
 MAX_RATIO, FREE_BYTES = 200, 64 * 2**20
 """How many times its stored size a file's content may have, and bytes that it may always have."""
 
-_BATCH_BYTES, _BATCH_ROWS = 256 * 2**20, 1_024
+_BATCH_BYTES, _BATCH_ROWS = 128 * 2**20, 1_024
 """Bounds of what is unpacked at once, whatever the file says or does not say."""
 
 _IMAGE = ("image", "image.bytes", "image.path")
@@ -42,8 +42,9 @@ class ImageFile:
 
     def content(self) -> bytes:
         """Return the image file; raise a DataError if there is none."""
-        if self.stored is None:
-            found = "null" if self.path is None else f"only the file's path {quoted(self.path)}"
+        if not self.stored:
+            empty = "null" if self.stored is None else "none"
+            found = empty if self.path is None else f"only the file's path {quoted(self.path)}"
             raise DataError(f"`image` must have bytes, but got {found}.")
         if isinstance(self.stored, bytes):
             return self.stored
@@ -163,11 +164,12 @@ def _check_size(metadata: pq.FileMetaData, source: str) -> None:
         raise DataError(
             f"`{source}` must have at most {MAX_ROWS:,} rows, but got {metadata.num_rows:,}."
         )
-    groups = _chunks(metadata, "text", *_IMAGE)
-    unpacked, stored = (
-        sum(getattr(chunk, name) for group in groups for chunk in group)
-        for name in ("total_uncompressed_size", "total_compressed_size")
-    )
+    chunks = _chunks(metadata, "text", *_IMAGE)
+    _check_bytes(sum(chunk.total_uncompressed_size for chunk in chunks), metadata, source)
+
+
+def _check_bytes(unpacked: int, metadata: pq.FileMetaData, source: str) -> None:
+    stored = sum(chunk.total_compressed_size for chunk in _chunks(metadata, "text", *_IMAGE))
     if unpacked > FREE_BYTES + MAX_RATIO * stored:
         raise DataError(
             f"`{source}` must unpack to at most {MAX_RATIO} times its size, but got "
@@ -175,46 +177,37 @@ def _check_size(metadata: pq.FileMetaData, source: str) -> None:
         )
 
 
-def _chunks(metadata: pq.FileMetaData, *columns: str) -> list[list[pq.ColumnChunkMetaData]]:
-    """Return the parts of some columns in each group of rows."""
+def _chunks(metadata: pq.FileMetaData, *columns: str) -> list[pq.ColumnChunkMetaData]:
+    """Return the parts of some columns, one of each in a group of rows."""
     groups = map(metadata.row_group, range(metadata.num_row_groups))
-    return [
-        [
-            chunk
-            for chunk in map(group.column, range(group.num_columns))
-            if chunk.path_in_schema in columns
-        ]
-        for group in groups
-    ]
+    chunks = (chunk for group in groups for chunk in map(group.column, range(group.num_columns)))
+    return [chunk for chunk in chunks if chunk.path_in_schema in columns]
 
 
 def _in_deltas(metadata: pq.FileMetaData) -> bool:
     """Whether texts are stored by their differences, which pyarrow cannot give once each."""
-    return any(
-        "DELTA" in encoding
-        for group in _chunks(metadata, "text")
-        for chunk in group
-        for encoding in chunk.encodings
-    )
+    encodings = (name for chunk in _chunks(metadata, "text") for name in chunk.encodings)
+    return any("DELTA" in name for name in encodings)
 
 
 def _batch_size(metadata: pq.FileMetaData, *columns: str) -> int:
-    """Return how many rows are unpacked at once, for each might be all that its group holds."""
-    groups = _chunks(metadata, *columns)
-    largest = max(
-        (sum(chunk.total_uncompressed_size for chunk in group) for group in groups), default=0
-    )
-    return max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, largest)))
+    """Return how many rows are unpacked at once, for each might be all that is stored together."""
+    sizes: list[int] = [chunk.total_uncompressed_size for chunk in _chunks(metadata, *columns)]
+    return max(1, min(_BATCH_ROWS, _BATCH_BYTES // max([1, *sizes])))
 
 
 def _read_texts(path: Path, source: str) -> list[str]:
     texts: list[str | None] = []
     with _opened(path, source) as file:
-        metadata = file.metadata
-        n_rows = _batch_size(metadata, "text") if _in_deltas(metadata) else MAX_ROWS
+        metadata, unpacked = file.metadata, 0
+        in_deltas = _in_deltas(metadata)
+        n_rows = _batch_size(metadata, "text") if in_deltas else MAX_ROWS
         try:
             for batch in file.iter_batches(n_rows, columns=["text"]):
                 texts += _values(batch.column(0))
+                if in_deltas:  # or it is known already
+                    unpacked += batch.nbytes
+                    _check_bytes(unpacked, metadata, source)
         except UnicodeDecodeError:
             raise DataError(
                 f"`text` of {source} must be text, but got bytes that are not UTF-8."

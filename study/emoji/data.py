@@ -96,8 +96,7 @@ class StudyData(Data):
         extra = f" images, {self.n_extra} of them extra ones," if self.n_extra else ""
         n_train, n_validation = len(self.split.train), len(self.split.validation)
         text = f"{n_train} training{extra} and {n_validation} validation images"
-        remarks = [*left_out(self.dataset.intake), *changed(self.dataset.intake)]
-        return f"{text} ({', '.join(remarks)})" if remarks else text
+        return f"{text} ({', '.join(self._remarks)})" if self._remarks else text
 
     def facts(self) -> dict[str, Any]:
         """Return what a constant image scores, and the own images of each class, on each side.
@@ -111,9 +110,12 @@ class StudyData(Data):
         }
         train, validation = (to_float(i.images, CPU) for i in (self.own_train, self.validation))
         error = (validation - train.mean(dim=0, keepdim=True)).square().mean().item()
-        remarks = [*left_out(self.dataset.intake), *changed(self.dataset.intake)]
-        told = {attrs.DATA_REMARKS: remarks} if remarks else {}
+        told = {attrs.DATA_REMARKS: self._remarks} if self._remarks else {}
         return {attrs.CLASS_COUNTS: counts, attrs.BASELINE: error, **told}
+
+    @property
+    def _remarks(self) -> list[str]:
+        return [*left_out(self.dataset.intake), *changed(self.dataset.intake)]
 
     def train_for(self, config: AutoencoderConfig) -> LabelledImages:
         """Return the images that a configuration is trained on."""

