@@ -63,13 +63,14 @@ _PARTS = _Parts()
 
 
 def plain_text(text: str) -> str:
-    """Return the words of a text in lower case, with single blanks between and no skin tone.
+    """Return the words of a text in lower case, with single blanks between.
 
-    Words end where Unicode says so, and at hyphens; the ``'s`` of a possessive does not count.
+    Words end where Unicode says so, and at hyphens. An article in front, a skin tone at the end,
+    and the ``'s`` of a possessive do not count.
     """
     whole = unicodedata.normalize("NFKC", text.translate(_PARTS)).lower()
     words = (word.rstrip("'").removesuffix("'s") for word in re.findall(r"\w\S*", whole))
-    return re.sub(r" type (1 2|[3-6])$", "", " ".join(words))
+    return re.sub(r"^(a|an|the) (?=\w)| type (1 2|[3-6])$", "", " ".join(words))
 
 
 def has_words(text: str, words: str) -> bool:

@@ -98,54 +98,53 @@ def read_rows(path: Path | None, vendor: str = DEFAULT_VENDOR) -> FileRows:
                 ImageFile(stored=paths[row].read_bytes(), path=paths[row].name) for row in rows
             ),
         )
-    source = _printable(path)
+    printable = str(path).encode(errors="surrogateescape").decode(errors="replace")
+    if printable != str(path):  # which could be neither stored nor printed
+        raise DataError(
+            f"`{printable}` must have a name in UTF-8; rename the file, or link to it."
+        )
     return FileRows(
-        source=source,
+        source=str(path),
         embedded=False,
-        texts=tuple(_read_texts(path, source)),
-        files=lambda rows: _read_files(path, source, rows),
+        texts=tuple(_read_texts(path)),
+        files=lambda rows: _read_files(path, rows),
     )
 
 
-def _printable(path: Path) -> str:
-    """Return a path as text that can be encoded, whatever its name's bytes are."""
-    return str(path).encode(errors="surrogateescape").decode(errors="replace")
-
-
 @contextmanager
-def _opened(path: Path, source: str) -> Iterator[pq.ParquetFile]:
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     """Open a file that has the columns, and not too much in them; errors name the file."""
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no such file"
-        raise DataError(f"`{source}` must be a parquet file, but got {found}.")
+        raise DataError(f"`{path}` must be a parquet file, but got {found}.")
     try:
-        with path.open("rb") as handle:  # pyarrow itself takes only names in UTF-8
+        with path.open("rb") as handle:
             metadata = pq.read_metadata(handle)
-            _check_columns(metadata.schema.to_arrow_schema(), source)
-            _check_size(metadata, source)
+            _check_columns(metadata.schema.to_arrow_schema(), path)
+            _check_size(metadata, path)
             shared = [] if _in_deltas(metadata) else ["text"]
             with pq.ParquetFile(handle, metadata=metadata, read_dictionary=shared) as file:
                 yield file
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise DataError(
-            f"`{source}` must be a readable parquet file, but got: {shortened(reason)}."
+            f"`{path}` must be a readable parquet file, but got: {shortened(reason)}."
         ) from error
 
 
-def _check_columns(schema: pa.Schema, source: str) -> None:
+def _check_columns(schema: pa.Schema, path: Path) -> None:
     """Raise a DataError unless both columns are there, and are of types that can be used."""
     for column in ("image", "text"):
         if schema.names.count(column) != 1:
             found = shortened(", ".join(schema.names)) or "no columns"
-            raise DataError(f"`{source}` must have one column `{column}`, but got {found}.")
+            raise DataError(f"`{path}` must have one column `{column}`, but got {found}.")
     image = schema.field("image").type
     wanted = {"text": (schema.field("text").type, f"{_TEXT}|{_BINARY}", "text")}
     if pa.types.is_struct(image):
         fields = {field.name: field.type for field in image}
         if "bytes" not in fields:
             found = shortened(", ".join(fields))
-            raise DataError(f"`image` of {source} must have a field `bytes`, but got {found}.")
+            raise DataError(f"`image` of {path} must have a field `bytes`, but got {found}.")
         wanted["image.bytes"] = (fields["bytes"], f"{_TEXT}|{_BINARY}", "bytes, or base64 as text")
         wanted["image.path"] = (fields.get("path", pa.null()), _TEXT, "text")
     else:
@@ -155,24 +154,24 @@ def _check_columns(schema: pa.Schema, source: str) -> None:
         base = found_type.value_type if pa.types.is_dictionary(found_type) else found_type
         if not re.fullmatch(f"null|{pattern}", str(base)):
             found = shortened(str(found_type))
-            raise DataError(f"`{name}` of {source} must be {rule}, but got {found}.")
+            raise DataError(f"`{name}` of {path} must be {rule}, but got {found}.")
 
 
-def _check_size(metadata: pq.FileMetaData, source: str) -> None:
+def _check_size(metadata: pq.FileMetaData, path: Path) -> None:
     """Raise a DataError for more rows or bytes than are worth reading."""
     if metadata.num_rows > MAX_ROWS:
         raise DataError(
-            f"`{source}` must have at most {MAX_ROWS:,} rows, but got {metadata.num_rows:,}."
+            f"`{path}` must have at most {MAX_ROWS:,} rows, but got {metadata.num_rows:,}."
         )
     chunks = _chunks(metadata, "text", *_IMAGE)
-    _check_bytes(sum(chunk.total_uncompressed_size for chunk in chunks), metadata, source)
+    _check_bytes(sum(chunk.total_uncompressed_size for chunk in chunks), metadata, path)
 
 
-def _check_bytes(unpacked: int, metadata: pq.FileMetaData, source: str) -> None:
+def _check_bytes(unpacked: int, metadata: pq.FileMetaData, path: Path) -> None:
     stored = sum(chunk.total_compressed_size for chunk in _chunks(metadata, "text", *_IMAGE))
     if unpacked > FREE_BYTES + MAX_RATIO * stored:
         raise DataError(
-            f"`{source}` must unpack to at most {MAX_RATIO} times its size, but got "
+            f"`{path}` must unpack to at most {MAX_RATIO} times its size, but got "
             f"{unpacked:,} bytes from {stored:,}."
         )
 
@@ -196,9 +195,9 @@ def _batch_size(metadata: pq.FileMetaData, *columns: str) -> int:
     return max(1, min(_BATCH_ROWS, _BATCH_BYTES // max([1, *sizes])))
 
 
-def _read_texts(path: Path, source: str) -> list[str]:
+def _read_texts(path: Path) -> list[str]:
     texts: list[str | None] = []
-    with _opened(path, source) as file:
+    with _opened(path) as file:
         metadata, unpacked = file.metadata, 0
         in_deltas = _in_deltas(metadata)
         n_rows = _batch_size(metadata, "text") if in_deltas else MAX_ROWS
@@ -207,15 +206,15 @@ def _read_texts(path: Path, source: str) -> list[str]:
                 texts += _values(batch.column(0))
                 if in_deltas:  # or it is known already
                     unpacked += batch.nbytes
-                    _check_bytes(unpacked, metadata, source)
+                    _check_bytes(unpacked, metadata, path)
         except UnicodeDecodeError:
             raise DataError(
-                f"`text` of {source} must be text, but got bytes that are not UTF-8."
+                f"`text` of {path} must be text, but got bytes that are not UTF-8."
             ) from None
     found = [text for text in texts if text is not None]
     if len(found) < len(texts):
         row = texts.index(None)
-        raise DataError(f"{source}, row {row} (from 0): `text` must be text, but got null.")
+        raise DataError(f"{path}, row {row} (from 0): `text` must be text, but got null.")
     return found
 
 
@@ -227,9 +226,9 @@ def _values(column: pa.Array) -> list[str | None]:
     return [text.decode() if isinstance(text, bytes) else text for text in column.to_pylist()]
 
 
-def _read_files(path: Path, source: str, rows: Sequence[int]) -> Iterator[ImageFile]:
+def _read_files(path: Path, rows: Sequence[int]) -> Iterator[ImageFile]:
     wanted, first = deque(rows), 0
-    with _opened(path, source) as file:
+    with _opened(path) as file:
         leaves = file.metadata.schema
         columns = [leaf.path for leaf in map(leaves.column, range(len(leaves)))]
         columns = [column for column in columns if column in _IMAGE]

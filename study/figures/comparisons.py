@@ -117,11 +117,7 @@ def plot_metric_pair(info: MetricPair) -> go.Figure:
     figure = new_figure(height=400)
     few = thin(info.points, MAX_MARKS // 2)
     for place, words in enumerate([level.words for level in info.levels] or ["trials"]):
-        points = [
-            point
-            for point in few
-            if point.level == place
-        ]
+        points = [point for point in few if point.level == place]
         label = parameter_label(info.parameter or "")
         figure.add_scatter(
             name=escape(f"{label} {words}" if info.parameter else words),

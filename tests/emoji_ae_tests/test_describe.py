@@ -107,11 +107,8 @@ def test_files_are_counted_by_format_mode_and_size(tmp_path: Path) -> None:
     images = [PNG] * 4 + [picture("RGBA", 32)] * 10 + [picture("L", 72)] * 6
     images += [picture("RGB", 16, "JPEG")] * 4
     info = describe(write_data(tmp_path / "mixed.parquet", TEXTS, [*images]))
-    assert info.subset.kinds == (
-        (("PNG", "RGBA", 32, 32), 10),
-        (("PNG", "L", 72, 72), 6),
-        (("JPEG", "RGB", 16, 16), 4),
-    )
+    png, grey, jpeg = ("PNG", "RGBA", 32, 32), ("PNG", "L", 72, 72), ("JPEG", "RGB", 16, 16)
+    assert info.subset.kinds == ((png, 10), (grey, 6), (jpeg, 4))
     info = describe(write_data(tmp_path / "f.parquet", TEXTS, [PNG] * len(TEXTS)))
     assert {pair.mse for pair in info.neighbours.pairs} == {0.0}
     assert info.neighbours.edges == (0.0, NEAR_DUPLICATE)

@@ -23,6 +23,7 @@ from emoji_ae.rows import read_rows
 PNG = encode_png(np.random.default_rng(0).integers(0, 256, (3, 64, 64), np.uint8))
 BASE64 = base64.b64encode(PNG).decode()
 FACES = ["nerd face", "flag", "cat face"]
+NO_TEXT = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff face"], pa.binary()).buffers())
 DELTA: dict[str, Any] = {
     "use_dictionary": False,
     "column_encoding": {"text": "DELTA_BYTE_ARRAY", "image": "DELTA_BYTE_ARRAY"},
@@ -63,54 +64,56 @@ def test_what_can_be_read(tmp_path: Path, text: Any, image: Any, options: Any) -
 
 
 @pytest.mark.parametrize(
-    ("text", "image", "message"),
+    ("text", "message"),
     [
-        ([1.5], [PNG], "`text` of .*f.parquet must be text, but got double."),
-        ([["nerd face"]], [PNG], "`text` of .* must be text, but got list<element: string>."),
-        ([None], [PNG], r"row 0 \(from 0\): `text` must be text, but got null."),
-        ([{"en": "face"}], [PNG], "`text` of .* must be text, but got struct<en: string>."),
-        (["nerd face"], [7], "`image` of .* must be image files: a struct with .* but got int64."),
-        (["nerd face"], [[PNG]], "`image` of .* must be image files: .* but got list<.*binary>."),
+        ([1.5], "`text` of .*f.parquet must be text, but got double."),
+        ([["nerd face"]], "`text` of .* must be text, but got list<element: string>."),
+        ([{"en": "face"}], "`text` of .* must be text, but got struct<en: string>."),
+        (NO_TEXT, "`text` of .* must be text, but got bytes that are not UTF-8."),
+        (["flag", None], r"f.parquet, row 1 \(from 0\): `text` must be text, but got null."),
+        (["flag", "clock face"], "must have the word 'face'.* but got none in 2 rows"),
+        (pa.array([], pa.string()), "must have the word 'face'.* but got none in 0 rows"),
         (
-            ["nerd face"],
-            [[[[0]]]],
-            "`image` of .* must be image files: .* but got list<element: l",
+            ["a face of stone", "a face card"] * 2,
+            "but got 'a face of stone', 'a face card'; rename",
         ),
-        (
-            ["nerd face"],
-            [{"bytes": [1]}],
-            "`image.bytes` of .* must be bytes, or base64 .* got li",
-        ),
-        (["nerd face"], [{"bytes": PNG, "path": 3}], "`image.path` of .* must be text, but got i"),
-        (["nerd face"], [{"bytes": None, "path": "a.png"}], "got only the file's path 'a.png'"),
-        (
-            ["nerd face"],
-            ["faces/a.png"],
-            "must be bytes, or base64 as text, but got 'faces/a.png'",
-        ),
-        (["nerd face"], [BASE64[:-8] + "\x1b[31m"], r"text, but got 'iVBORw0KGgo.*…'\.\Z"),
-        (["stone face of " * 10**4], [PNG], r"a class, but got 'stone face of .{85}…'; rename"),
-        ([f"stone face {i}" for i in range(99)], [PNG] * 99, "'stone face 4' and 94 more; rename"),
+        (["stone face of " * 10**4], r"must have a class, but got 'stone face of .{85}…'; rename"),
+        ([f"stone face {i}" for i in range(99)], "'stone face 4' and 94 more; rename these"),
     ],
 )
-def test_what_cannot_be_read(tmp_path: Path, text: Any, image: Any, message: str) -> None:
+def test_texts_that_cannot_be_read(tmp_path: Path, text: Any, message: str) -> None:
     """One short line names the column, what it holds and what it must hold."""
     with pytest.raises(DataError, match=message) as error:
-        load_dataset(write(tmp_path / "f.parquet", text, image))
+        load_dataset(write(tmp_path / "f.parquet", text, [PNG] * len(text)))
     assert len(str(error.value)) < 500
-    assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (7, "`image` of .*f.parquet must be image files: a struct with .* but got int64."),
+        ([PNG], "`image` of .* must be image files: .* but got list<element: binary>."),
+        ([[[0.5]]], "`image` of .* must be image files: .* but got list<element: list<.*double>>"),
+        ({"path": "1f600.png"}, "`image` of .* must have a field `bytes`, but got path"),
+        ({"bytes": [1]}, "`image.bytes` of .* must be bytes, or base64 as text, but got list<"),
+        ({"bytes": PNG, "path": 3}, "`image.path` of .* must be text, but got int64."),
+        (None, r"f.parquet, row 2 \(from 0\), 'cat face': `image` must have bytes, but got null"),
+        (b"", r"f.parquet, row 2 \(from 0\), 'cat face': `image` must have bytes, but got none"),
+        ({"bytes": None, "path": "a/b.png"}, "bytes, but got only the file's path 'a/b.png'."),
+        ("faces/a.png", "must be bytes, or base64 as text, but got 'faces/a.png'"),
+        (BASE64[:-8] + "\x1b[31m", r"base64 as text, but got 'iVBORw0KGgo.{88}…'\.\Z"),
+    ],
+)
+def test_images_that_cannot_be_read(tmp_path: Path, image: Any, message: str) -> None:
+    """One short line names the column or the row, what it holds and what it must hold."""
+    with pytest.raises(DataError, match=message):
+        load_dataset(write(tmp_path / "f.parquet", ["flag", "flag", "cat face"], [image] * 3))
 
 
 def test_a_name_that_is_no_text(tmp_path: Path) -> None:
-    """A file with any name is read, and named in a way that can be printed."""
-    path = tmp_path / os.fsdecode(b"\xff\xfe.parquet")
-    with pytest.raises(DataError, match=r"`.*��.parquet` must be a parquet file, but got no such"):
-        read_rows(path)
-    rows = read_rows(write(path, FACES, [PNG] * 3))
-    assert rows.source.endswith("��.parquet")
-    assert load_dataset(path).texts == ("nerd face", "cat face")
-    path.write_bytes(b"PAR1")
-    with pytest.raises(DataError, match=r"`.*��.parquet` must be a readable parquet file"):
+    """A file whose name could be neither stored nor printed is refused with one that can."""
+    path = write(tmp_path / os.fsdecode(b"\xff \xe9.parquet"), FACES, [PNG] * 3)
+    with pytest.raises(DataError, match=r"`.*/� �.parquet` must have a name in UTF-8; rename the"):
         read_rows(path)
 
 
@@ -119,17 +122,9 @@ def test_a_name_that_is_no_text(tmp_path: Path) -> None:
     [
         (repeated("nerd face", 2_000), repeated(bytes(10**6), 2_000), "but got no known image f"),
         (repeated("x" * 10**6, 10**6), pa.nulls(10**6), "but got none in 1,000,000 rows"),
-        (
-            ["x" * 10**6] * 100,
-            pa.nulls(100, pa.binary()),
-            "to at most 200 times its size, but got 1",
-        ),
+        (["x" * 10**6] * 99, pa.nulls(99, pa.binary()), "to at most 200 times its size, but g"),
         (FACES, [b"", b"x" * 10**7, b"x" * 10**7], "row 0 .* must have bytes, but got none"),
-        (
-            pa.array(["face"]),
-            [bytes(10**8)],
-            "must unpack to at most 200 times its size, but got 1",
-        ),
+        (pa.array(["face"]), [bytes(7 * 10**7)], "to at most 200 times its size, but got 70,"),
         (repeated("nerd face", 10**5 + 1), pa.nulls(10**5 + 1), "in at most 100,000 rows, but"),
         (repeated("a", 10**7 + 1), pa.nulls(10**7 + 1), "at most 10,000,000 rows, but got 10,"),
     ],

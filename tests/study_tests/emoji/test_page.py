@@ -96,6 +96,9 @@ def test_verdict_comes_first(page: Page, info: DatasetInfo) -> None:
         "random split and the same seed 5 of 72 would."
     )
     few, ruled = get_data_cautions(info)
+    intake = replace(info.subset.intake, n_turned=1, n_blank=2)
+    odd = get_data_cautions(replace(info, subset=replace(info.subset, intake=intake)))[1]
+    assert odd == "1 image turned upright by EXIF data, 2 images all white."
     assert few.startswith("Fewer than 10 validation images: “animal” (6), “other” (2), “person” (")
     assert ruled.startswith("10 of 153 texts got their class by rule")
     leakage = (replace(info.leakage[1], n_shared_groups=5, n_leaking=16), info.leakage[0])
