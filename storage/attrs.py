@@ -26,6 +26,7 @@ KEPT_PICTURES = "kept_pictures"  # whose pictures a study keeps: all (without it
 MEASURES_LATENTS = "measures_latents"  # True where a search does; experiments always do
 BASELINE = "baseline"  # objective of a constant prediction, on the validation data
 CLASS_COUNTS = "class_counts"  # training and validation images of each class, by name
+DATA_REMARKS = "emoji_study:data_remarks"  # what was left out of its data, or changed; texts
 
 # On a trial, written when it starts.
 SEED = "seed"
@@ -98,7 +99,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys((SEED, REPLICATE, THREADS, RETRY_OF, PAIR, ERRORS, DEATHS), _NUMBER),
     **dict.fromkeys((DESIGN_INDEX, BEST_EPOCH, EPOCHS_RUN, RESUMED_EPOCHS), _NUMBER),
     **dict.fromkeys((TRAINING_SECONDS, PARAMETER_COUNT, REUSED_FROM), _NUMBER),
-    CONFUSION: (list,),
+    **dict.fromkeys((CONFUSION, DATA_REMARKS), (list,)),
 }
 
 

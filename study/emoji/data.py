@@ -9,12 +9,13 @@ import torch
 
 from emoji_ae.classification import count_classes
 from emoji_ae.config import AutoencoderConfig, SplitMethod
-from emoji_ae.dataset import EmojiDataset, LabelledImages, labelled_images
+from emoji_ae.dataset import EmojiDataset, Intake, LabelledImages, labelled_images
 from emoji_ae.evaluation import to_float
 from emoji_ae.labels import CLASSES
 from emoji_ae.latent_quality import LatentSample
 from emoji_ae.splits import Split, redraw_validation, split_dataset
 from storage import attrs
+from study.formats import counted
 from study.kinds import Data
 
 CPU = torch.device("cpu")
@@ -94,12 +95,14 @@ class StudyData(Data):
     def describe(self) -> str:
         extra = f" images, {self.n_extra} of them extra ones," if self.n_extra else ""
         n_train, n_validation = len(self.split.train), len(self.split.validation)
-        return f"{n_train} training{extra} and {n_validation} validation images"
+        text = f"{n_train} training{extra} and {n_validation} validation images"
+        return f"{text} ({', '.join(self._remarks)})" if self._remarks else text
 
     def facts(self) -> dict[str, Any]:
         """Return what a constant image scores, and the own images of each class, on each side.
 
-        The constant image is the mean of the own training images.
+        The constant image is the mean of the own training images. What is remarkable of the data
+        is there only if something is.
         """
         counts = {
             side: dict(zip(CLASSES, count_classes(images.labels).tolist(), strict=True))
@@ -107,11 +110,35 @@ class StudyData(Data):
         }
         train, validation = (to_float(i.images, CPU) for i in (self.own_train, self.validation))
         error = (validation - train.mean(dim=0, keepdim=True)).square().mean().item()
-        return {attrs.CLASS_COUNTS: counts, attrs.BASELINE: error}
+        told = {attrs.DATA_REMARKS: self._remarks} if self._remarks else {}
+        return {attrs.CLASS_COUNTS: counts, attrs.BASELINE: error, **told}
+
+    @property
+    def _remarks(self) -> list[str]:
+        return [*left_out(self.dataset.intake), *changed(self.dataset.intake)]
 
     def train_for(self, config: AutoencoderConfig) -> LabelledImages:
         """Return the images that a configuration is trained on."""
         return self.train if config.extra_images else self.own_train
+
+
+def left_out(intake: Intake) -> list[str]:
+    """Say which rows of a file are not used; of the embedded images, most never are."""
+    told = (
+        (intake.n_without_face, "without the word “face”"),
+        (intake.n_clock, "with the face of a clock"),
+    )
+    return [f"{counted(n, 'row')} {why} left out" for n, why in told if n and not intake.embedded]
+
+
+def changed(intake: Intake) -> list[str]:
+    """Say which images are not what their files show at first sight, or show nothing."""
+    told = (
+        (intake.n_turned, "image", "turned upright by EXIF data"),
+        (intake.n_later_frames, "animation", "taken by a later frame, as the first shows less"),
+        (intake.n_blank, "image", "all white"),
+    )
+    return [f"{counted(n, noun)} {what}" for n, noun, what in told if n]
 
 
 def _short(text: str) -> str:

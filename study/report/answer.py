@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from optuna.trial import TrialState
 
+from storage.attrs import DATA_REMARKS
 from study.analysis import (
     data_of,
     is_own,
@@ -394,6 +395,9 @@ def _to_keep_in_mind(found: Findings) -> Iterator[str]:
     record, summary, settings = found.record, found.summary, settings_of(found.record)
     if (code := describe_code(record)) is not None:
         yield code
+    remarks = [text for text in record.user_attrs.get(DATA_REMARKS, ()) if isinstance(text, str)]
+    if remarks:
+        yield f"Of its data: {', '.join(remarks)}."
     if (share := summary.failures.share_lost) > MAX_FAILED:
         told = describe_failures(summary.failures)
         yield f"{told}: {format_percent(share)} of all settings that were tried have no result."

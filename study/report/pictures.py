@@ -188,7 +188,7 @@ def latent_gallery(
     for study in studies:
         png = read_study_artifact(artifacts, storage, study, attrs.GALLERY_FILE)
         if png is not None:
-            with Image.open(io.BytesIO(png)) as image:
+            with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
                 return LatentGallery(caption=str(image.info.get(CAPTION_ENTRY, study)), png=png)
     return None
 
@@ -270,7 +270,7 @@ def cut_strip(png: bytes) -> tuple[Picture, ...]:
     Error maps are of the drawn images, whose colours may be rounded; errors are those of the
     model's exact output, as stored.
     """
-    with Image.open(io.BytesIO(png)) as image:
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
         columns: list[dict[str, Any]] = json.loads(image.info.get(attrs.PICTURES_ENTRY, "[]"))
         strip = image.convert("RGB")
     return tuple(_cut_column(strip, i, **column) for i, column in enumerate(columns))

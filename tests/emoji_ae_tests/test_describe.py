@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from emoji_ae.config import SplitMethod
-from emoji_ae.dataset import EmojiDataset, load_dataset, read_rows
+from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.describe import (
     NEAR_DUPLICATE,
     DatasetInfo,
@@ -22,6 +22,7 @@ from emoji_ae.describe import (
     nearest_training,
 )
 from emoji_ae.images import decode_image, encode_png
+from emoji_ae.rows import read_rows
 from emoji_ae.splits import split_dataset
 from tests.emoji_ae_tests.reference import leaking_groups, write_data
 
@@ -86,7 +87,7 @@ def test_words_are_those_of_the_whole_file(info: DatasetInfo) -> None:
     assert len(thumbnails) == 12
     for thumbnail, row in ((thumbnails[0], 1), (thumbnails[-1], len(TEXTS) - 1)):
         assert thumbnail.text == TEXTS[row]
-        assert np.array_equal(decode_image(thumbnail.png), noise(row))
+        assert np.array_equal(decode_image(thumbnail.png).pixels, noise(row))
 
 
 def test_unreadable_images_outside_of_the_subset_are_counted(tmp_path: Path) -> None:
@@ -106,12 +107,8 @@ def test_files_are_counted_by_format_mode_and_size(tmp_path: Path) -> None:
     images = [PNG] * 4 + [picture("RGBA", 32)] * 10 + [picture("L", 72)] * 6
     images += [picture("RGB", 16, "JPEG")] * 4
     info = describe(write_data(tmp_path / "mixed.parquet", TEXTS, [*images]))
-    found = [(s.format, s.mode, s.width, s.height, s.n_images) for s in info.subset.sources]
-    assert found == [
-        ("PNG", "RGBA", 32, 32, 10),
-        ("PNG", "L", 72, 72, 6),
-        ("JPEG", "RGB", 16, 16, 4),
-    ]
+    png, grey, jpeg = ("PNG", "RGBA", 32, 32), ("PNG", "L", 72, 72), ("JPEG", "RGB", 16, 16)
+    assert info.subset.kinds == ((png, 10), (grey, 6), (jpeg, 4))
     info = describe(write_data(tmp_path / "f.parquet", TEXTS, [PNG] * len(TEXTS)))
     assert {pair.mse for pair in info.neighbours.pairs} == {0.0}
     assert info.neighbours.edges == (0.0, NEAR_DUPLICATE)
@@ -122,7 +119,7 @@ def test_subset_and_the_origin_of_each_class(info: DatasetInfo) -> None:
     """All rows are accounted for, clocks too; each text says if a list or a rule decided."""
     subset = info.subset
     assert (subset.n_images, subset.n_texts) == (20, 19)
-    assert (subset.n_without_face, subset.n_clock) == (3, 1)
+    assert (subset.intake.n_without_face, subset.intake.n_clock) == (3, 1)
     assert [thumbnail.text for thumbnail in subset.thumbnails] == TEXTS[4:]
     assert [(c.name, c.n_images, c.n_texts, c.share) for c in info.classes] == [
         *(("animal", 6, 6, 0.3), ("human face", 8, 7, 0.4)),
@@ -183,7 +180,7 @@ def test_a_planted_near_duplicate_is_found(faces: Path, tmp_path: Path) -> None:
     assert first.mse == pytest.approx(1 / 255**2, rel=1e-4)
     assert (first.side, first.same_group) == ("validation", False)
     for thumbnail, row in ((first.judged, judged), (first.trained, trained)):
-        assert np.array_equal(decode_image(thumbnail.png), images[row])
+        assert np.array_equal(decode_image(thumbnail.png).pixels, images[row])
     assert second.mse > 0.1
     found = [(distances.n_near, distances.counts[0]) for distances in info.neighbours.distances]
     assert found == [(1, 1), (0, 0)]

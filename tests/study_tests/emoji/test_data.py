@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from emoji_ae.config import AutoencoderConfig
-from emoji_ae.dataset import EmojiDataset, load_dataset
+from emoji_ae.dataset import EmojiDataset, Intake, load_dataset
 from emoji_ae.labels import CLASSES
 from emoji_ae.splits import Split, split_dataset
 from storage import attrs
@@ -68,6 +68,26 @@ def test_study_data(dataset: EmojiDataset, more: EmojiDataset) -> None:
     assert torch.equal(without.images, own.train.images)
     assert torch.equal(without.labels, own.train.labels)
     assert data.facts()[attrs.CLASS_COUNTS] == counts
+
+
+def test_what_is_remarkable(dataset: EmojiDataset) -> None:
+    """Rows of a file that are left out and images that were changed are told, others are not."""
+    intake = Intake(n_without_face=1, n_clock=2_000, n_turned=3, n_later_frames=1, n_blank=2)
+    data = StudyData(replace(dataset, intake=intake), split_dataset(dataset, seed=3))
+    remarks = [
+        *(
+            "1 row without the word “face” left out",
+            "2,000 rows with the face of a clock left out",
+        ),
+        *("3 images turned upright by EXIF data", "2 images all white"),
+    ]
+    remarks.insert(3, "1 animation taken by a later frame, as the first shows less")
+    assert data.facts()[attrs.DATA_REMARKS] == remarks
+    assert data.describe() == f"24 training and 8 validation images ({', '.join(remarks)})"
+    embedded = replace(dataset, intake=replace(intake, embedded=True, n_turned=0))
+    told = StudyData(embedded, data.split).facts()[attrs.DATA_REMARKS]
+    assert told == remarks[3:]
+    assert attrs.DATA_REMARKS not in StudyData(dataset, data.split).facts()
 
 
 def test_fingerprint(dataset: EmojiDataset, more: EmojiDataset, other_data: Path) -> None:

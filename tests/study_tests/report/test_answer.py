@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from storage.attrs import DATA_REMARKS
 from storage.records import StudyRecord
 from study.report import ReportData
 from study.report.answer import Answer, get_answer
@@ -94,6 +95,14 @@ def test_where_the_numbers_come_from(settings: dict[str, Any], about: str, kept:
     found = answer(study(ONE, trial(1, value=0.4), settings={**SETTINGS, **settings}))
     assert about in found.about
     assert found.sure[-1].startswith(kept)
+
+
+def test_data_that_lost_rows() -> None:
+    """What was left out of the data, or changed, is to be kept in mind; what is no text is not."""
+    told = {DATA_REMARKS: ["14 rows without the word “face” left out", None, "2 images all white"]}
+    lost = replace(SEARCH, user_attrs={**SEARCH.user_attrs, **told})
+    (more,) = set(answer(lost).sure).difference(answer(SEARCH).sure)
+    assert more == "Of its data: 14 rows without the word “face” left out, 2 images all white."
 
 
 def test_what_is_no_search_of_ours() -> None:
