@@ -25,6 +25,7 @@ from study.analysis.correlation import (
     percentile_interval,
     portions,
 )
+from study.analysis.magnitude import tamed
 from study.analysis.pairs import bins
 from study.metrics import Metric
 
@@ -161,7 +162,7 @@ def _pair(
 ) -> MetricPair:
     both = [(first.of(trial), second.of(trial), trial) for trial in trials]
     told = [(a, b, trial) for a, b, trial in both if a is not None and b is not None]
-    x, y = (np.asarray([item[i] for item in told], dtype=float) for i in (0, 1))
+    x, y = (tamed(np.asarray([item[i] for item in told], dtype=float))[0] for i in (0, 1))
     pearson, spearman = correlate(x, y, n_resamples=n_resamples, seed=seed)
     parameter, words, places, explained = _behind(record, [trial for *_, trial in told], x, y)
     within = (Coefficient(), Coefficient())

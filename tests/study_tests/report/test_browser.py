@@ -409,7 +409,7 @@ def test_multitask_page_follows_colours_and_keys(
         expect(tick).to_have_css("fill", "rgb(28, 33, 38)")
         page.emulate_media(color_scheme="dark")
         expect(tick).to_have_css("fill", "rgb(228, 231, 234)")
-        check(page, 30)
+        check(page, 33)
         assert page.evaluate(CUT) == []
         page.emulate_media(color_scheme="dark", media="print")
         expect(tick).to_have_css("fill", "rgb(0, 0, 0)")
@@ -435,11 +435,11 @@ def test_other_pages_draw_offline_without_overflow(
     compared = render_comparison([planted(40), replace(planted(60, seed=1), name="other")])
     phone, screen = (390, "dark"), (1280, "light")
     for content, n_charts, looks in (
-        (pareto_page, 30, [phone]),
+        (pareto_page, 33, [phone]),
         (render_report(study(settings=SETTINGS)), 0, [phone]),
         (compared, 4, [phone, screen]),
         (describe_data(asked).read_text(), 3, [phone, screen]),
-        (render_report(foreign), 17, [phone]),
+        (render_report(foreign), 20, [phone]),
     ):
         for width, scheme in looks:
             with visited(browser, content, tmp_path, width=width, scheme=scheme) as page:

@@ -63,14 +63,14 @@ CHARTS = [
     *("learning-curves", "distribution", "expected-best", "fidelity", "cost", "timeline"),
 ]
 MULTITASK_SECTIONS = [
-    *(*SECTIONS[:3], "branches", *SECTIONS[3:12], "trade-off", "cost", "classes"),
+    *(*SECTIONS[:3], "branches", *SECTIONS[3:12], "trade-off", "metrics", "cost", "classes"),
     *SECTIONS[13:],
 ]
 MULTITASK_CHARTS = [
     *("isolation", "isolation-validation_accuracy", "pair", "parallel"),
     *("importance", "importance-validation_accuracy"),
     *("correlations", "correlations-validation_accuracy"),
-    *(*CHARTS[5:-2], "front", "cost", "timeline"),
+    *(*CHARTS[5:-2], "front", "metrics", "cost", "timeline"),
 ]
 RECORD, CLASSIFYING = planted(), planted_multitask()
 CNN = {"auto_encoder": "CNN", "epoch": 10, "learning_rate": 0.01}
@@ -503,7 +503,7 @@ def test_every_unusual_study_has_a_report(
     missing = {str(name) for name in page.ids("li") if name}
     known = MULTITASK_SECTIONS if record.name == "multitask" else SECTIONS
     of_kinds = {"branches", "classes", "failures", "best-configuration"}
-    of_kinds |= {"families", "pictures", "latent-space", "pair", "parallel"}
+    of_kinds |= {"families", "pictures", "latent-space", "pair", "parallel", "metrics"}
     there = [name for name in known if name in page.ids("section")]
     page.check(there, charts)
     of_ours = set() if record.user_attrs else {"confirmation", "ablation"}
@@ -559,7 +559,14 @@ def test_study_with_two_objectives_says_what_it_lacks(pareto_page: str) -> None:
     first = MULTITASK_CHARTS.index("history")
     assert page.charts == [
         *(*MULTITASK_CHARTS[:first], *BOTH, "hypervolume"),
-        *("distribution", "distribution-validation_accuracy", "front", "cost", "timeline"),
+        *(
+            "distribution",
+            "distribution-validation_accuracy",
+            "front",
+            "metrics",
+            "cost",
+            "timeline",
+        ),
     ]
     page.says("header", "are the best in validation MSE and validation accuracy together")
     page.says("search", "Learning curves: several objectives have no intermediate values.")
