@@ -36,8 +36,12 @@ def test_device_names() -> None:
     assert resolve_device("cpu") == CPU
     assert (resolve_device("auto").type == "cuda") == torch.cuda.is_available()
     for name in ("", "CPU", "cuda:0"):
-        with pytest.raises(ValueError, match=rf"must be auto, cpu or cuda, but got '{name}'\."):
+        message = rf"must be auto, cpu, cuda or mps, but got '{name}'\."
+        with pytest.raises(ValueError, match=message):
             resolve_device(name)
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="must be auto or cpu on a machine without CUDA"):
             resolve_device("cuda")
+    if not torch.backends.mps.is_available():
+        with pytest.raises(ValueError, match="where torch finds no GPU of a Mac"):
+            resolve_device("mps")
