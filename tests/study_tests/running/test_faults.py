@@ -209,12 +209,11 @@ def test_gone_while_running(
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def server() -> Iterator[Any]:
     """A PostgreSQL server on which the role ``guest`` needs the password ``right``."""
-    folder = tmp_path_factory.mktemp("postgres")
     with postgres_server() as running:
         running.psql("CREATE ROLE guest LOGIN PASSWORD 'right'; ALTER ROLE guest CREATEDB;")
-        rules = folder / "data" / "pg_hba.conf"
+        rules = running.pgdata / "pg_hba.conf"
         rules.write_text("local all guest scram-sha-256\n" + rules.read_text())
         running.psql("SELECT pg_reload_conf();")
         yield running
