@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from optuna.trial import TrialState, create_trial
 from benchmarks.measure import Figure, median
 from search_spaces import Parameter, SearchSpace
 from storage import attrs
-from storage.internals import live_trial
+from storage.bulk import insert_trials, pack_trial
+from storage.internals import database_of, key_of, live_trial, transaction
 from storage.rdb import open_storage
 from study.kind_info import KindInfo
 from study.kinds import Data, Finished, Kind, Trainer
@@ -171,35 +173,43 @@ def _fill(url: str, settings: StudySettings, n_trials: int) -> None:
     storage = open_storage(url, create=True, write=True)
     study = open_study(storage, STUDY, settings, KindInfo.of_kind(KIND, SPACE), user_attrs={})
     rng = np.random.default_rng(0)
-    trials = []
+    now, ranges, trials = datetime.now(UTC), dict[str, int](), []
     for i in range(n_trials):
         params = SPACE.at(rng.random(len(SPACE.parameters)).tolist(), {})
         level = _level(params)
         n_steps = int(rng.choice([1, 3, 9, 27, N_STEPS], p=[0.4, 0.2, 0.1, 0.1, 0.2]))
-        complete = n_steps == N_STEPS
-        rungs = [k for k in range(4) if 3**k <= n_steps]
+        trial = create_trial(
+            state=TrialState.COMPLETE if n_steps == N_STEPS else TrialState.PRUNED,
+            value=level + 1 / n_steps,
+            params=params,
+            distributions={p.name: p.distribution for p in SPACE.parameters if p.name in params},
+            intermediate_values={k: level + 1 / (k + 1) for k in range(n_steps)},
+        )
+        trial.number = i
+        user_attrs = {
+            attrs.SEED: i,
+            attrs.DESIGN_INDEX: i,
+            attrs.REPLICATE: 0,
+            attrs.DATA_FINGERPRINT: settings.data_fingerprint,
+            attrs.EPOCHS_RUN: n_steps,
+            attrs.WORKER: "elsewhere/0-0:1",
+            attrs.ENVIRONMENT: "elsewhere",
+        }
+        rungs = {f"completed_rung_{k}": level + 1 / 3**k for k in range(4) if 3**k <= n_steps}
         trials.append(
-            create_trial(
-                state=TrialState.COMPLETE if complete else TrialState.PRUNED,
-                value=level + 1 / n_steps,
-                params=params,
-                distributions={
-                    p.name: p.distribution for p in SPACE.parameters if p.name in params
-                },
-                user_attrs={
-                    attrs.SEED: i,
-                    attrs.DESIGN_INDEX: i,
-                    attrs.REPLICATE: 0,
-                    attrs.DATA_FINGERPRINT: settings.data_fingerprint,
-                    attrs.EPOCHS_RUN: n_steps,
-                    attrs.WORKER: "elsewhere/0-0:1",
-                    attrs.ENVIRONMENT: "elsewhere",
-                },
-                system_attrs={f"completed_rung_{k}": level + 1 / 3**k for k in rungs},
-                intermediate_values={k: level + 1 / (k + 1) for k in range(n_steps)},
+            pack_trial(
+                trial,
+                ranges,
+                started=now,
+                completed=now,
+                user_attrs=user_attrs,
+                system_attrs=rungs,
             )
         )
-    study.add_trials(trials)
+    database = database_of(storage)
+    assert database is not None
+    with transaction(database) as opened:
+        insert_trials(opened.session, key_of(study), trials, list(ranges))
 
 
 def _level(params: Mapping[str, Any]) -> float:

@@ -9,23 +9,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import optuna
-from optuna.distributions import (
-    CategoricalDistribution,
-    FloatDistribution,
-    distribution_to_json,
-)
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from benchmarks.measure import Figure, median
-from storage.internals import database_of, key_of, models
+from storage.importing import insert_study
 from storage.rdb import open_storage
-from storage.reading import INTERMEDIATE_VALUES, PARAMS, TRIALS, USER_ATTRS, VALUES
+from storage.records import StudyRecord, TrialRecord
 
 N_TRIALS, N_REPORTS, N_PARAMS = 2000, 200, 8
 N_ROUNDS = 3
@@ -44,7 +38,8 @@ def figures() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for study, n_trials in ((FULL, N_TRIALS), (EMPTY, 0)):
-            fill(f"sqlite:///{folder / study}.db", study, n_trials)
+            storage = open_storage(f"sqlite:///{folder / study}.db", create=True, write=True)
+            insert_study(storage, study_of(study, n_trials))
         command = ["-m", "study"]
         measured = {
             ("list", 1 / 20): [*command, "list"],
@@ -69,66 +64,36 @@ def figures() -> Iterator[Figure]:
             )
 
 
-def fill(url: str, name: str, n_trials: int, n_reports: int = N_REPORTS) -> None:
-    """Create a database with a study of complete trials, each with reports and attributes."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = open_storage(url, create=True, write=True)
-    key = key_of(optuna.create_study(storage=storage, study_name=name))
-    rng, began = np.random.default_rng(0), datetime(2025, 1, 1)  # noqa: DTZ001  # in UTC, as Optuna stores it
-    finite = models.TrialValueModel.TrialValueType.FINITE
-    finite_report = models.TrialIntermediateValueModel.TrialIntermediateValueType.FINITE
-    choice = distribution_to_json(CategoricalDistribution(["a", "b", "c"]))
-    rate = distribution_to_json(FloatDistribution(1e-5, 1e-1, log=True))
-    x = rng.random((n_trials, N_PARAMS))
-    y = ((x - 0.3) ** 2).sum(axis=1) + 0.1
-    rows: dict[Any, list[dict[str, Any]]] = {
-        TRIALS: [
-            {
-                "trial_id": i + 1,
-                "number": i,
-                "study_id": key,
-                "state": TrialState.COMPLETE,
-                "datetime_start": began + timedelta(seconds=50 * i),
-                "datetime_complete": began + timedelta(seconds=50 * i + 45),
-            }
-            for i in range(n_trials)
-        ],
-        VALUES: [
-            {"trial_id": i + 1, "objective": 0, "value": float(y[i]), "value_type": finite}
-            for i in range(n_trials)
-        ],
-        PARAMS: [
-            {
-                "trial_id": i + 1,
-                "param_name": f"parameter_{j}",
-                "param_value": float(10 ** (4 * x[i, j] - 5)) if j else float(int(3 * x[i, j])),
-                "distribution_json": rate if j else choice,
-            }
-            for i in range(n_trials)
-            for j in range(N_PARAMS)
-        ],
-        USER_ATTRS: [
-            {"trial_id": i + 1, "key": key, "value_json": str(i)}
-            for i in range(n_trials)
-            for key in ("parameters", "seconds")
-        ],
-        INTERMEDIATE_VALUES: [
-            {
-                "trial_id": i + 1,
-                "step": step,
-                "intermediate_value": float(y[i] + 1 / (step + 1)),
-                "intermediate_value_type": finite_report,
-            }
-            for i in range(n_trials)
-            for step in range(n_reports)
-        ],
-    }
-    database = database_of(storage)
-    assert database is not None
-    with database.engine.begin() as connection:
-        for table, values in rows.items():
-            if values:
-                connection.execute(table.insert(), values)
+def study_of(name: str, n_trials: int) -> StudyRecord:
+    """Return a study of complete trials as another program makes it, with reports."""
+    rng, began = np.random.default_rng(0), datetime(2025, 1, 1, tzinfo=UTC)
+    rate = FloatDistribution(1e-5, 1e-1, log=True)
+    ranges: dict[str, BaseDistribution] = {f"rate_{i}": rate for i in range(1, N_PARAMS)}
+    ranges["model"] = CategoricalDistribution(["a", "b", "c"])
+    trials = []
+    for number in range(n_trials):
+        x = rng.random(N_PARAMS)
+        value, started = (
+            float(((x - 0.3) ** 2).sum() + 0.1),
+            began + timedelta(seconds=50 * number),
+        )
+        rates = {f"rate_{i}": float(10 ** (4 * x[i] - 5)) for i in range(1, N_PARAMS)}
+        trials.append(
+            TrialRecord(
+                number=number,
+                trial_id=number,
+                state=TrialState.COMPLETE,
+                values=(value,),
+                params={**rates, "model": "abc"[int(3 * x[0])]},
+                distributions=ranges,
+                intermediate_values={i: value + 1 / (i + 1) for i in range(N_REPORTS)},
+                user_attrs={},
+                other_attrs={"parameters": number, "seconds": 45},
+                started=started,
+                completed=started + timedelta(seconds=45),
+            )
+        )
+    return StudyRecord(name=name, directions=("minimize",), user_attrs={}, trials=tuple(trials))
 
 
 def _seconds(folder: Path, words: list[str]) -> float:

@@ -78,11 +78,6 @@ def has_words(text: str, words: str) -> bool:
     return f" {plain_text(words)} " in f" {plain_text(text)} "
 
 
-def is_face(text: str) -> bool:
-    """Whether an emoji belongs to the subset: a face, but not the face of a clock."""
-    return exclusion(text) is None
-
-
 def exclusion(text: str) -> Exclusion | None:
     """Return why an emoji does not belong to the subset, None if it does."""
     if text.isascii() and "face" not in text.lower():

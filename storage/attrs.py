@@ -123,9 +123,9 @@ def parted(
         for name, value in user_attrs.items()
         if name in _TYPES and not _has_type(value, _TYPES[name])
     }
-    return {
-        k: v for k, v in user_attrs.items() if k not in others
-    } if others else user_attrs, others
+    if not others:
+        return user_attrs, others
+    return {name: v for name, v in user_attrs.items() if name not in others}, others
 
 
 def _has_type(value: Any, types: tuple[type, ...]) -> bool:

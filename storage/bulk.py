@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy.orm import Session
@@ -61,15 +62,67 @@ def insert_study(session: Session, study: Mapping[str, Any]) -> None:
         _insert(session, model, _attributes({"study_id": key}, found))
 
 
+class Trial(Protocol):
+    """A trial, as far as Optuna's and ours have the same."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def state(self) -> TrialState: ...
+
+    @property
+    def values(self) -> Sequence[float] | None: ...
+
+    @property
+    def params(self) -> Mapping[str, Any]: ...
+
+    @property
+    def distributions(self) -> Mapping[str, BaseDistribution]: ...
+
+    @property
+    def intermediate_values(self) -> Mapping[int, float]: ...
+
+
+def pack_trial(
+    trial: Trial,
+    ranges: dict[str, int],
+    *,
+    started: datetime | None,
+    completed: datetime | None,
+    user_attrs: Mapping[str, Any],
+    system_attrs: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return a trial as ``insert_trials`` takes it.
+
+    Args:
+        ranges: Positions of distributions, as JSON, to which those of the trial are added.
+        started, completed: With a zone.
+    """
+    return {
+        "number": trial.number,
+        "state": trial.state.name,
+        "started": started and started.isoformat(),
+        "completed": completed and completed.isoformat(),
+        "values": list(trial.values or ()),
+        "params": [
+            (name, found.to_internal_repr(trial.params[name]), place)
+            for name, found in trial.distributions.items()
+            for place in [ranges.setdefault(distribution_to_json(found), len(ranges))]
+        ],
+        "reports": list(trial.intermediate_values.items()),
+        "user_attrs": user_attrs,
+        "system_attrs": system_attrs,
+    }
+
+
 def insert_trials(
     session: Session, study_id: int, trials: Sequence[Mapping[str, Any]], ranges: Sequence[str]
 ) -> dict[int, int]:
     """Add trials to a study; return their keys by their numbers.
 
     Args:
-        trials: ``number``, ``state``, ``started`` and ``completed`` (ISO 8601 with a zone, or
-            None), ``values``, ``params`` (name, Optuna's internal representation, position in
-            ``ranges``), ``reports`` (step, value), ``user_attrs``, ``system_attrs``.
+        trials: As ``pack_trial`` gave them; what JSON holds.
         ranges: Distributions of their parameters, as JSON.
     """
     rows: list[Any] = [

@@ -16,12 +16,12 @@ from shutil import copyfileobj
 from typing import Any, BinaryIO
 
 from optuna.artifacts.exceptions import ArtifactNotFound
-from optuna.distributions import distribution_to_json
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from storage import attrs, operations
 from storage.artifacts import ArtifactFolder, kept_files, open_artifacts, stand_ins, storing
+from storage.bulk import pack_trial
 from storage.errors import StorageAccessError
 from storage.files import replacing
 from storage.internals import (
@@ -114,21 +114,14 @@ def _pack_trial(trial: FrozenTrial, times: Times | None, ranges: dict[str, int])
     """Return a trial as ``bulk.insert_trials`` takes it; add its ranges to the others."""
     local = (trial.datetime_start, trial.datetime_complete)
     started, completed = times or tuple(time and time.astimezone(UTC) for time in local)
-    return {
-        "number": trial.number,
-        "state": trial.state.name,
-        "started": started and started.isoformat(),
-        "completed": completed and completed.isoformat(),
-        "values": list(trial.values or ()),
-        "params": [
-            (name, found.to_internal_repr(trial.params[name]), place)
-            for name, found in trial.distributions.items()
-            for place in [ranges.setdefault(distribution_to_json(found), len(ranges))]
-        ],
-        "reports": list(trial.intermediate_values.items()),
-        "user_attrs": trial.user_attrs,
-        "system_attrs": trial.system_attrs,
-    }
+    return pack_trial(
+        trial,
+        ranges,
+        started=started,
+        completed=completed,
+        user_attrs=trial.user_attrs,
+        system_attrs=trial.system_attrs,
+    )
 
 
 def _retry(trial: FrozenTrial, number: int) -> dict[str, Any]:

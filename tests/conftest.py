@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from emoji_ae.emojicloud import SCHEMA, build_table
-from emoji_ae.labels import is_face
+from emoji_ae.labels import exclusion
 from study.kinds import Source
 from study.settings import StudySettings, code_version
 from tests.servers import new_database, postgres_server
@@ -88,7 +88,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set file with 40 face emoji, which split into 24, 8 and 8."""
     table = build_table().to_pandas()
-    faces = table[[is_face(text) for text in table["text"]]].iloc[::3].head(40)
+    faces = table[[exclusion(text) is None for text in table["text"]]].iloc[::3].head(40)
     path = tmp_path_factory.mktemp("data") / "faces.parquet"
     pq.write_table(pa.Table.from_pandas(faces, schema=SCHEMA, preserve_index=False), path)
     return path

@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord, experiment_of
+from study.analysis.magnitude import common_digits
 from study.formats import format_percent
 from study.kind_info import FOREIGN, KindInfo, foreign_objectives, stored_kind
 from study.metrics import Metric
@@ -58,8 +59,7 @@ def _digits(losses: Sequence[float]) -> int:
     """Return how many digits tell ascending losses apart between the best and the median."""
     spread = median(losses) - losses[0] if losses else 0.0
     size = max(map(abs, losses), default=0.0)
-    alike = math.log10(size / spread) if 0 < spread < size else 0.0
-    return 4 + max(0, min(3, int(alike) - 1))
+    return 4 + max(0, min(3, int(common_digits(size, spread)) - 1))
 
 
 def objectives_of(record: StudyRecord) -> tuple[Metric, ...]:

@@ -468,15 +468,11 @@ def resampled_correlations(
         Pearson's and Spearman's coefficients, each of shape ``(p, n_resamples)``; NaN where a
         resample has only one value.
     """
-    n = len(measured)
-    rng = np.random.default_rng(seed)
     both = np.vstack([values, tamed(measured)[0]])
     both = (both - both.mean(axis=1, keepdims=True)) / both.std(axis=1, keepdims=True)
     rankings = [_ranking(row) for row in both]
     linear, rank = [], []
-    for size in portions(n_resamples, n):
-        drawn = rng.integers(0, n, size=(n, size)) * size + np.arange(size)
-        counts = np.bincount(drawn.ravel(), minlength=n * size).reshape(n, size).astype(float)
+    for counts in resamples(len(measured), n_resamples, seed=seed):
         linear.append(_resampled_pearson(both, counts))
         rank.append(_resampled_spearman(rankings, counts))
     return np.hstack(linear), np.hstack(rank)
@@ -525,6 +521,18 @@ def _ranking(row: np.ndarray) -> _Ranking:
         return np.asarray(ranks[runs])
 
     return centred_ranks
+
+
+def resamples(n_trials: int, n_resamples: int, *, seed: int) -> Iterator[np.ndarray]:
+    """Yield bootstrap resamples as how often each has each trial, in portions.
+
+    Each is of shape ``(n_trials, size)``, and all sizes together are ``n_resamples``.
+    """
+    rng = np.random.default_rng(seed)
+    for size in portions(n_resamples, n_trials):
+        drawn = rng.integers(0, n_trials, size=(n_trials, size)) * size + np.arange(size)
+        counts = np.bincount(drawn.ravel(), minlength=n_trials * size)
+        yield counts.reshape(n_trials, size).astype(float)
 
 
 def portions(n_resamples: int, n_trials: int) -> Iterator[int]:

@@ -23,7 +23,7 @@ from study.analysis.correlation import (
     correlate,
     default_resamples,
     percentile_interval,
-    portions,
+    resamples,
 )
 from study.analysis.magnitude import tamed
 from study.analysis.pairs import bins
@@ -207,6 +207,7 @@ def _behind(
     )
     if len(trials) < MIN_INTERVAL_TRIALS:
         return best
+    ranks = stats.rankdata(x), stats.rankdata(y)
     for name in parameter_names(record):
         if not all(name in trial.params for trial in trials):
             continue
@@ -214,18 +215,17 @@ def _behind(
         places = np.asarray(found)
         if len(words) < 2 or len(words) > len(trials) // 2:
             continue
-        explained = (_explained(x, places), _explained(y, places))
+        explained = (_explained(ranks[0], places), _explained(ranks[1], places))
         if min(explained) > max(MIN_EXPLAINED, min(best[3])):
             best = (name, words, places, explained)
     return best
 
 
-def _explained(values: np.ndarray, places: np.ndarray) -> float:
+def _explained(ranks: np.ndarray, places: np.ndarray) -> float:
     """Return the share of the ranks' variance that lies between the levels, adjusted for chance.
 
     Source: epsilon squared: Kelley, "An unbiased correlation ratio measure", PNAS 21, 1935.
     """
-    ranks = stats.rankdata(values)
     total = float(((ranks - ranks.mean()) ** 2).sum())
     n, k = len(ranks), len(np.unique(places))
     if total == 0 or n <= k:
@@ -267,11 +267,8 @@ def _within(rows: np.ndarray, places: np.ndarray, *, n_resamples: int, seed: int
     scaled = scaled / sizes
     value = float(np.clip((scaled[0] * scaled[1]).mean(), -1, 1))
     inside = (places[None, :] == np.unique(places)[:, None]).astype(float)
-    rng = np.random.default_rng(seed)
     found = []
-    for size in portions(n_resamples, n):
-        drawn = rng.integers(0, n, size=(n, size)) * size + np.arange(size)
-        counts = np.bincount(drawn.ravel(), minlength=n * size).reshape(n, size).astype(float)
+    for counts in resamples(n, n_resamples, seed=seed):
         totals = np.maximum(inside @ counts, 1.0)
         x, y = scaled
         sums = [(inside * row) @ counts for row in (x, y)]

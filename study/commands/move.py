@@ -70,7 +70,7 @@ def copy(request: CopyRequest, *, say: Say) -> bool:
             f"Warning: {counted(copied.n_lost, 'file')} of the trials not found in {source}; "
             "where they lie elsewhere, --artifacts says so."
         )
-    left = [n for n, search in followups(storage).items() if search in names and n not in names]
+    left = _left(storage, names)
     if left:
         say(f"Not copied, for they are studies of their own: {', '.join(left)}.")
     for packed in studies:
@@ -125,7 +125,7 @@ def delete(request: DeleteRequest, *, say: Say) -> bool:
     n_trials = sum(p.finished + p.failed + p.waiting for p in found) + n_running
     running = f", of which {n_running} run," if n_running else ""
     folder = artifact_folder(request.url, request.artifacts)
-    left = [n for n, search in followups(storage).items() if search in names and n not in names]
+    left = _left(storage, names)
     stays = f" What follows stays: {', '.join(left)}." if left else ""
     question = (
         f"Delete {_listed(names)} with {counted(n_trials, 'trial')}{running} and all files of "
@@ -148,6 +148,11 @@ def _copy_question(names: Sequence[str], studies: Sequence[Packed], url: str) ->
         f"Copy {_listed(names)} with {counted(n_trials, 'trial')}{running} and "
         f"{counted(n_files, 'file')} to {redact(url)}?"
     )
+
+
+def _left(storage: BaseStorage, names: Sequence[str]) -> list[str]:
+    """Return the names of studies that follow some, and are none of them."""
+    return [n for n, search in followups(storage).items() if search in names and n not in names]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from itertools import cycle
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -76,15 +77,11 @@ def plot_front(info: FrontInfo, kind: KindInfo) -> go.Figure:
     named: set[str] = set()
     for (name, infeasible), points in _front_groups(shown_front(info)).items():
         symbol = branches.get(points[0].branch or "", "circle")
-        figure.add_scatter(
+        marks = _marks(
+            [(point.number, point.mse, point.accuracy) for point in points],
             name=name,
             legendgroup=name,
             showlegend=name not in named,
-            meta={"trials": True},
-            x=rounded(point.mse for point in points),
-            y=rounded(point.accuracy for point in points),
-            customdata=[point.number for point in points],
-            mode="markers",
             marker={
                 "color": family_color(kind, points[0].family),
                 "size": 8,
@@ -96,6 +93,7 @@ def plot_front(info: FrontInfo, kind: KindInfo) -> go.Figure:
             + infeasible
             * "<br>breaks the constraint",
         )
+        figure.add_trace(marks)
         named.add(name)
     if info.min_accuracy is not None:
         figure.add_hline(
@@ -117,15 +115,10 @@ def plot_metric_pair(info: MetricPair) -> go.Figure:
     figure = new_figure(height=400)
     few = thin(info.points, MAX_MARKS // 2)
     for place, words in enumerate([level.words for level in info.levels] or ["trials"]):
-        points = [point for point in few if point.level == place]
         label = parameter_label(info.parameter or "")
-        figure.add_scatter(
+        marks = _marks(
+            [(point.number, point.first, point.second) for point in few if point.level == place],
             name=escape(f"{label} {words}" if info.parameter else words),
-            meta={"trials": True},
-            x=rounded(point.first for point in points),
-            y=rounded(point.second for point in points),
-            customdata=[point.number for point in points],
-            mode="markers",
             marker={
                 "color": STUDY_COLORS[place % len(STUDY_COLORS)],
                 "size": 8,
@@ -134,6 +127,7 @@ def plot_metric_pair(info: MetricPair) -> go.Figure:
             hovertemplate=f"trial %{{customdata}}<br>{escape(info.first.label)} "
             f"{told(info.first, 'x')}<br>{escape(info.second.label)} {told(info.second, 'y')}",
         )
+        figure.add_trace(marks)
     figure.update_layout(meta={"brush": {"x": info.first.column, "y": info.second.column}})
     figure.update_xaxes(**value_axis(info.first, (point.first for point in info.points)))
     figure.update_yaxes(**value_axis(info.second, (point.second for point in info.points)))
@@ -167,6 +161,18 @@ def plot_costs(infos: Sequence[CostInfo], kind: KindInfo) -> dict[str, go.Figure
     return figures
 
 
+def _marks(places: Sequence[tuple[int, float, float]], **look: Any) -> go.Scatter:
+    """Return marks of trials, by number, x and y; a click on one opens it."""
+    return go.Scatter(
+        meta={"trials": True},
+        x=rounded(x for _, x, _ in places),
+        y=rounded(y for *_, y in places),
+        customdata=[number for number, *_ in places],
+        mode="markers",
+        **look,
+    )
+
+
 def _front_line(x: Iterable[float], y: Iterable[float]) -> go.Scatter:
     """Return a front as a step line with rings on its trials."""
     return go.Scatter(
@@ -185,14 +191,9 @@ def _cost_traces(info: CostInfo, kind: KindInfo) -> Iterator[go.Scatter]:
     yield line.update(name="front")
     points = shown_costs(info)
     for family in sorted({point.family for point in points}):
-        own = [point for point in points if point.family == family]
-        yield go.Scatter(
+        yield _marks(
+            [(point.number, point.cost, point.mse) for point in points if point.family == family],
             name="complete trials" if family == ALL_TRIALS else escape(family),
-            meta={"trials": True},
-            x=rounded(point.cost for point in own),
-            y=rounded(point.mse for point in own),
-            customdata=[point.number for point in own],
-            mode="markers",
             marker={
                 "color": family_color(kind, family),
                 "symbol": f"{family_symbol(kind, family)}-open",

@@ -16,6 +16,7 @@ from plotly.colors import hex_to_rgb
 from plotly.offline import get_plotlyjs
 
 from study.analysis.confirmation import Estimate
+from study.analysis.magnitude import common_digits
 from study.kind_info import KindInfo
 from study.metrics import Metric
 
@@ -326,8 +327,7 @@ def rounded(values: Iterable[float | None]) -> list[float | None]:
     held = list(values)
     drawn = [value for value in held if value is not None and math.isfinite(value)]
     size, span = max(map(abs, drawn), default=0), max(drawn, default=0) - min(drawn, default=0)
-    alike = math.log10(size / span) if 0 < span < size else 0.0
-    digits = 5 + max(0, int(min(12.0, alike)) - 2)
+    digits = 5 + max(0, int(min(12.0, common_digits(size, span))) - 2)
     return [
         float(f"{value:.{digits}g}") if value is not None and math.isfinite(value) else None
         for value in held

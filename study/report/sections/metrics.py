@@ -1,6 +1,5 @@
 """How each two metrics of a study go together."""
 
-from study.analysis import objectives_of
 from study.analysis.metric_pairs import MetricPair, Tie, get_metric_pairs
 from study.figures import plot_metric_pair
 from study.formats import format_coefficient, format_label, format_list
@@ -16,7 +15,7 @@ def section(found: Findings) -> Section | None:
     pairs = get_metric_pairs(found.record)
     if not pairs:
         return None
-    drawn = sorted(pairs, key=lambda pair: not _always(found, pair))[:DRAWN]
+    drawn = sorted(pairs, key=lambda pair: not (pair.first.always and pair.second.always))[:DRAWN]
     figures = {f"metrics-{i}": plot_metric_pair(pair) for i, pair in enumerate(drawn)}
     told = {(pair.first, pair.second): sentence(pair) for pair in pairs}
     return Section(
@@ -62,9 +61,3 @@ def _with(pair: MetricPair, label: str) -> str:
         Tie.COMMON_CAUSE: f"{label} makes both, and nothing is left that can be told without it.",
         Tie.REVERSED: f"where {label} is equal it is the other way round: {inside}.",
     }.get(pair.tie, f"what is left where {label} is equal cannot be told.")
-
-
-def _always(found: Findings, pair: MetricPair) -> bool:
-    """Whether each complete trial has both metrics."""
-    objectives = objectives_of(found.record)
-    return all(metric.always or metric in objectives for metric in (pair.first, pair.second))
