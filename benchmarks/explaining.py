@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.kept import RESULTS, markdown, mean_cell, to_study_record
 from benchmarks.replay import MAX_EPOCHS, Budget, Grid, read_grid, run_search
 from storage.records import StudyRecord
-from study.analysis.confirmation import estimate
+from study.analysis.estimates import estimate
 from study.analysis.importance import get_importances
 
 SEARCHES = (

@@ -8,8 +8,11 @@ import pandas as pd
 
 from storage import attrs
 from storage.records import StudyRecord, to_record
-from study.analysis.confirmation import Estimate
+from study.analysis.estimates import Estimate
+from study.analysis.paired import Difference, Pairs, compare
+from study.emoji import MULTITASK
 
+ERROR, ACCURACY, *_ = MULTITASK.metrics
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 
 
@@ -40,6 +43,11 @@ def mean_cell(found: Estimate | None, digits: int) -> str:
     if found is None or found.low is None or found.high is None:
         return "\N{EN DASH}"
     return f"{found.mean:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f})"
+
+
+def error_difference(pairs: Pairs) -> Difference:
+    """Return by which share the second error of each pair exceeds the first, with its interval."""
+    return compare(pairs, ERROR, "ratio")
 
 
 def interval_cell(low: float | None, high: float | None) -> str:

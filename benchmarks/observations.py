@@ -16,10 +16,19 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.kept import RESULTS, interval_cell, markdown, percent, points, read
+from benchmarks.kept import (
+    RESULTS,
+    error_difference,
+    interval_cell,
+    markdown,
+    percent,
+    points,
+    read,
+)
 from search_spaces import SPACES
 from storage.attrs import VALIDATION_ACCURACY
-from study.analysis.confirmation import mean_interval, relative_difference
+from study.analysis.estimates import mean_interval
+from study.analysis.paired import Pairs
 
 TOP = 50
 """Best configurations of which the notebook counted the families."""
@@ -76,18 +85,20 @@ def effects(trials: pd.DataFrame, kind: str, parameter: str) -> list[Effect]:
         twins = [(rows[before][t], rows[after][t]) for t in rows[before] if t in rows[after]]
         if not twins:
             continue
-        pairs = [(b["value"], a["value"]) for b, a in twins]
-        change, low, high = relative_difference(pairs)
+        pairs = Pairs(
+            before=tuple(b["value"] for b, _ in twins), after=tuple(a["value"] for _, a in twins)
+        )
+        change = error_difference(pairs)
         found.append(
             Effect(
                 parameter=parameter,
                 before=_text(before),
                 after=_text(after),
                 n=len(pairs),
-                lower=sum(b > a for b, a in pairs),
-                change=change,
-                low=low,
-                high=high,
+                lower=change.n_below,
+                change=change.mean or 0.0,
+                low=change.low,
+                high=change.high,
                 accuracy=difference(
                     [a[VALIDATION_ACCURACY] - b[VALIDATION_ACCURACY] for b, a in twins]
                 )

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from statistics import fmean, median
+from statistics import fmean, median, stdev
 from typing import Any
 
 import optuna
@@ -18,7 +18,10 @@ from optuna.trial import TrialState, create_trial
 from scipy import stats
 
 from benchmarks.kept import (
+    ACCURACY,
+    ERROR,
     RESULTS,
+    error_difference,
     interval_cell,
     mean_cell,
     percent,
@@ -27,17 +30,24 @@ from benchmarks.kept import (
     share,
     to_study_record,
 )
-from benchmarks.observations import TOP, difference, effects, families_among_the_best
-from benchmarks.tables import by_arm, error_pairs, path_of
+from benchmarks.observations import TOP, effects, families_among_the_best
+from benchmarks.tables import by_arm, mean_of, path_of, value_pairs
 from emoji_ae.splits import Split
 from search_spaces import SPACES
 from storage.attrs import VALIDATION_ACCURACY
 from storage.records import StudyRecord
 from study.analysis import NEAR
-from study.analysis.confirmation import estimate, relative_difference
-from study.analysis.experiment import sign_tests
+from study.analysis.estimates import by_split
 from study.analysis.fidelity import get_fidelity
 from study.analysis.importance import get_importances
+from study.analysis.paired import (
+    SIGNIFICANT,
+    Difference,
+    Pairs,
+    compare,
+    compare_all,
+    detectable,
+)
 from study.formats import format_label
 
 
@@ -73,9 +83,9 @@ def change(
         of: File that holds the baseline, if it is another one.
         column: Which error.
     """
-    pairs = error_pairs(by_arm(of or name)[baseline], by_arm(name)[arm], column)
-    lower = sum(after < before for before, after in pairs)
-    return _changed(*relative_difference(pairs), n=len(pairs), lower=lower)
+    pairs = value_pairs(by_arm(of or name)[baseline], by_arm(name)[arm], column)
+    found = error_difference(pairs)
+    return _changed(found.mean or 0.0, found.low, found.high, n=found.n_pairs, lower=found.n_below)
 
 
 def error(name: str, arm: str, column: str = "value", digits: int = 5) -> str:
@@ -87,8 +97,8 @@ def error(name: str, arm: str, column: str = "value", digits: int = 5) -> str:
         column: Which error.
         digits: Behind the point.
     """
-    values = by_arm(name)[arm][column].tolist()
-    return f"{mean_cell(estimate(values), digits)[:-1]}, n = {len(values)})"
+    own = by_arm(name)[arm]
+    return f"{mean_cell(mean_of(own, column), digits)[:-1]}, n = {len(own)})"
 
 
 def effect(
@@ -130,17 +140,16 @@ def gain(
         image: The share of one image, if pairs that differ by less are to count as equal: arms
             with validation sets of different sizes differ without one more image being right.
     """
-    pairs = error_pairs(by_arm(name)[baseline], by_arm(name)[arm], column)
-    found = difference([after - before for before, after in pairs])
-    assert found is not None  # of five or more pairs
-    told = [(b, a) for b, a in pairs if image is None or abs(a - b) >= image]
-    higher, (p_value,) = sum(after > before for before, after in told), sign_tests([told])
-    if image is None:
-        counted = f"higher with {higher}, sign test p = {p_value:.2f}"
-    else:
-        counted = f"higher with {higher} of the {len(told)} that differ by an image"
-        counted += f", sign test p = {p_value:.3f}"
-    return f"{points(found)[:-1]}, n = {len(pairs)}, {counted})"
+    pairs = value_pairs(by_arm(name)[baseline], by_arm(name)[arm], column)
+    found = compare(pairs, ACCURACY, "plain")
+    assert found.p_value is not None  # of five or more pairs
+    counted = f"higher with {found.n_above}"
+    if image is not None:
+        told = [
+            a > b for b, a in zip(pairs.before, pairs.after, strict=True) if abs(a - b) >= image
+        ]
+        counted = f"higher with {sum(told)} of the {len(told)} that differ by an image"
+    return f"{_points(found)[:-1]}, n = {found.n_pairs}, {counted}, p = {found.p_value:.3f})"
 
 
 def promised(name: str, search: str, n: int = 5) -> str:
@@ -251,48 +260,54 @@ def left_of_the_cost() -> str:
 def untouched() -> str:
     """Return in how many pairs a classifier on frozen latents leaves the error as it is."""
     arms = by_arm("auxiliary-task")
-    pairs = error_pairs(arms["lambda 0"], arms["sequential"], "value")
-    return f"bit for bit in {sum(b == a for b, a in pairs)} of {len(pairs)} pairs"
+    pairs = value_pairs(arms["lambda 0"], arms["sequential"], "value")
+    equal = sum(b == a for b, a in zip(pairs.before, pairs.after, strict=True))
+    return f"bit for bit in {equal} of {len(pairs)} pairs"
 
 
-def hints(column: str) -> str:
-    """Return the arms whose latents differ from the improved model's, each interval by itself.
+def told() -> str:
+    """Return the arms whose latents are told from the improved model's, in either number."""
+    tables = (compare_all(_from_improved(column), ACCURACY, "plain") for column in LATENT)
+    names = [arm for found in tables for arm, one in found.items() if one.told]
+    return f"In either {', '.join(names) or 'no arm'} is told from the improved one"
+
+
+def could_be_told(column: str) -> str:
+    """Return which difference from the improved model's eight pairs would mostly have told.
 
     Args:
         column: The number of the latents.
     """
+    samples = _from_improved(column)
+    sizes = []
+    for pairs in samples.values():
+        differences = [a - b for b, a in zip(pairs.before, pairs.after, strict=True)]
+        units, overlap = by_split(differences, pairs.sides)
+        level = SIGNIFICANT / len(samples)
+        sizes.append(stdev(units) * detectable(len(units), level, overlap))
+    return f"from about {median(sizes):.3f} on"
+
+
+def _from_improved(column: str) -> dict[str, Pairs]:
     arms = by_arm("latent-space")
     improved = arms.pop("improved")
-    parts = []
-    for arm, own in arms.items():
-        found = difference([a - b for b, a in error_pairs(improved, own, column)])
-        assert found is not None  # of eight pairs
-        if found[0] > 0 or found[2] < 0:
-            parts.append(f"{arm}: {points(found)}")
-    return "; ".join(parts)
+    return {arm: value_pairs(improved, own, column) for arm, own in arms.items()}
 
 
-def lone_arm(n_pairs: int = 8, n_arms: int = 9) -> str:
-    """Return the adjusted p-value of an arm that differs in all pairs where no other does."""
-    higher, half = [(0.0, 1.0)], [(0.0, 1.0), (1.0, 0.0)]
-    samples = [higher * n_pairs, *[half * (n_pairs // 2)] * (n_arms - 1)]
-    p_value = min(sign_tests(samples))
-    return f"higher in {n_pairs} of {n_pairs} pairs would have an adjusted p of {p_value:.2f}"
+def _points(found: Difference) -> str:
+    """Write a difference of accuracies, or of numbers of latents, with its interval."""
+    return points((found.low or 0.0, found.mean or 0.0, found.high or 0.0))
 
 
 def farther() -> str:
     """Return how the extended winner's error, as a share of the grid's, differs on Twitter's."""
     at_home, there = (
-        [
-            math.log(after / before)
-            for before, after in error_pairs(
-                by_arm(grid)["trial 9"], by_arm(search)["trial 96"], "test_mse"
-            )
-        ]
+        [math.log(after / before) for before, after in zip(of.before, of.after, strict=True)]
         for grid, search in (
             (GRID, EXTENDED),
             ("grid-autoencoder-on-twitter", "autoencoder-extended-on-twitter"),
         )
+        for of in [value_pairs(by_arm(grid)["trial 9"], by_arm(search)["trial 96"], "test_mse")]
     )
     interval = stats.ttest_ind(there, at_home, equal_var=False).confidence_interval(0.95)
     change, low, high = map(math.expm1, (fmean(there) - fmean(at_home), *interval))
@@ -301,22 +316,20 @@ def farther() -> str:
 
 
 def steps_told(name: str = "equal-latents-path") -> str:
-    """Return the p-values of the steps of an ablation: paired t-tests on logarithms.
-
-    They are adjusted for all steps, after Holm; those that become 1 are left out.
-    """
+    """Return the adjusted p-values of the steps of an ablation; those of 1 are left out."""
     arms = by_arm(name)
-    found = {}
-    for before, after in pairwise(path_of(arms)):
-        pairs = error_pairs(arms[before], arms[after], "value")
-        ratios = [math.log(b / a) for b, a in pairs]
-        found[after.removeprefix("then ")] = float(stats.ttest_1samp(ratios, 0).pvalue)
-    adjusted, highest = [], 0.0
-    for i, (step, p_value) in enumerate(sorted(found.items(), key=lambda item: item[1])):
-        highest = max(highest, min(1.0, (len(found) - i) * p_value))
-        if highest < 1:
-            adjusted.append(f"{step} {highest:.3f}")
-    return f"{', '.join(adjusted)}, the other {len(found) - len(adjusted)} 1"
+    steps = {
+        after.removeprefix("then "): value_pairs(arms[before], arms[after], "value")
+        for before, after in pairwise(path_of(arms))
+    }
+    found = {
+        step: one.p_value
+        for step, one in compare_all(steps, ERROR, "ratio").items()
+        if one.p_value
+    }
+    below = sorted((p_value, step) for step, p_value in found.items() if p_value < 1)
+    listed = ", ".join(f"{step} {p_value:.3f}" for p_value, step in below)
+    return f"{listed}, the other {len(found) - len(below)} 1"
 
 
 def leaking() -> str:
@@ -430,6 +443,7 @@ def _rise(text: str) -> str:
     return text[1:].partition("%")[0] + "%"
 
 
+LATENT = ("latent_attribute_auc", "latent_analogy_rank")
 GRID = "grid-autoencoder-confirmation"
 EXTENDED = "autoencoder-extended-confirmation"
 EQUAL = "equal-latents-confirmation"
@@ -513,9 +527,8 @@ FIGURES: Mapping[str, tuple[Callable[[], str], ...]] = {
         partial(change, "latent-space", "extra images", "improved"),
         partial(gain, "latent-space", "improved", "notebook", "latent_attribute_auc"),
         partial(gain, "latent-space", "improved", "notebook", "latent_analogy_rank"),
-        lone_arm,
-        partial(hints, "latent_attribute_auc"),
-        partial(hints, "latent_analogy_rank"),
+        told,
+        *(partial(could_be_told, column) for column in LATENT),
     ),
     "README.md": (
         lambda: (

@@ -6,12 +6,21 @@ what stands in the documents.
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 import pandas as pd
 
-from benchmarks.kept import RESULTS, interval_cell, markdown, mean_cell, percent, read
+from benchmarks.kept import (
+    ACCURACY,
+    ERROR,
+    RESULTS,
+    error_difference,
+    interval_cell,
+    markdown,
+    mean_cell,
+    percent,
+    read,
+)
 from benchmarks.observations import (
     TOP,
     all_effects,
@@ -19,9 +28,9 @@ from benchmarks.observations import (
     families_among_the_best,
 )
 from emoji_ae.config import AutoencoderConfig
-from study.analysis.confirmation import estimate, relative_difference
-from study.analysis.experiment import sign_tests
+from study.analysis.estimates import Estimate, estimate
 from study.analysis.front import non_dominated
+from study.analysis.paired import Difference, Pairs, compare_all
 from study.emoji import LATENT_METRICS
 
 
@@ -40,10 +49,8 @@ def winner(name: str) -> tuple[str, pd.DataFrame]:
     return min(by_arm(name).items(), key=lambda item: float(item[1]["value"].mean()))
 
 
-def error_pairs(
-    first: pd.DataFrame, second: pd.DataFrame, column: str
-) -> list[tuple[float, float]]:
-    """Return the errors of two arms in the pairs that both finished.
+def value_pairs(first: pd.DataFrame, second: pd.DataFrame, column: str) -> Pairs:
+    """Return the errors, or other numbers, of two arms in the pairs that both finished.
 
     All confirmations of equal data and seeds train on the same splits from the same seeds, so
     arms of different ones are pairs as well.
@@ -51,15 +58,29 @@ def error_pairs(
     Args:
         first: Trials of an arm, by their pairs.
         second: Those of another one.
-        column: Which error.
+        column: Which number. What was measured on test images needs no splits, which share these.
 
     Raises:
         ValueError: If the arms have other seeds.
     """
-    both = first[[column, "seed"]].merge(second[[column, "seed"]], on="pair", suffixes=("", "_2"))
+    columns = [column, "seed", "sides"]
+    both = first[columns].merge(second[columns], on="pair", suffixes=("", "_2"))
     if not (both["seed"] == both["seed_2"]).all():
         raise ValueError("Arms with other seeds are no pairs.")
-    return list(zip(both[column], both[f"{column}_2"], strict=True))
+    return Pairs(
+        before=tuple(both[column]),
+        after=tuple(both[f"{column}_2"]),
+        sides=tuple(both["sides"])
+        if not column.startswith("test_") and (both["sides"] == both["sides_2"]).all()
+        else (),
+    )
+
+
+def mean_of(own: pd.DataFrame, column: str) -> Estimate | None:
+    """Return the mean of a number of an arm, corrected where it is of splits that overlap."""
+    metric = ACCURACY if "accuracy" in column else ERROR
+    sides = [] if column.startswith("test_") else own["sides"].tolist()
+    return estimate(own[column].tolist(), metric, sides=sides)
 
 
 def latent_space() -> list[str]:
@@ -67,7 +88,7 @@ def latent_space() -> list[str]:
     names = [metric.name for metric in LATENT_METRICS]
     rows = []
     for arm, own in by_arm("latent-space").items():
-        found = [estimate(own[name].tolist()) for name in ["value", *names]]
+        found = [mean_of(own, name) for name in ["value", *names]]
         cells = [mean_cell(e, 5 if i == 0 else 3) for i, e in enumerate(found)]
         rows.append([arm, str(len(own)), *cells])
     head = ["arm", "n", "validation MSE", *("AUC", "analogies", "smoothness", "probe", "variance")]
@@ -99,22 +120,21 @@ def confirmed(name: str) -> list[str]:
 def compared(name: str) -> list[str]:
     """Return the table of a paired experiment: every arm beside the first one.
 
-    The p-values are those of the experiment's report: of a two-sided sign test, adjusted for all
-    arms.
+    The p-values are those of the experiment's report, adjusted for all arms.
 
     Args:
         name: Of its file, without the ending.
     """
     arms = by_arm(name)
     first = next(iter(arms))
-    pairs = {arm: error_pairs(arms[first], own, "value") for arm, own in arms.items()}
+    pairs = {arm: value_pairs(arms[first], own, "value") for arm, own in arms.items()}
     del pairs[first]
-    p_values = dict(zip(pairs, sign_tests(list(pairs.values())), strict=True))
+    found = compare_all(pairs, ERROR, "ratio")
     rows = []
     for arm, own in arms.items():
         against = ["–"] * 4
         if arm != first:
-            against = [*_change_cells(pairs[arm]), f"{p_values[arm]:.3f}"]
+            against = [*_change_cells(found[arm]), f"{found[arm].p_value:.3f}"]
         accuracy = _mean(own.dropna(subset="validation_accuracy"), "validation_accuracy")
         rows.append([arm, str(len(own)), _mean(own, "value"), *against, accuracy])
     head = ["arm", "n", "validation MSE", f"against {first}", "95 % interval", "lower in"]
@@ -142,7 +162,8 @@ def ablated(name: str) -> list[str]:
     for arm, own in arms.items():
         against = ["–"] * 3
         if arm in before:
-            against = _change_cells(error_pairs(arms[before[arm]], own, "value"))
+            pairs = value_pairs(arms[before[arm]], own, "value")
+            against = _change_cells(error_difference(pairs))
         step = arm if arm in path else f"winner with {arm}"
         rows.append([step, str(len(own)), f"{own['value'].mean():.5f}", *against])
     head = ["step", "n", "validation MSE", "against the one before", "95 % interval", "lower in"]
@@ -177,12 +198,11 @@ def against_the_grid(
     rows = []
     for name in names:
         arm, own = winner(name)
-        pairs = error_pairs(reference, own, "test_mse")
-        ratio, low, high = (None if x is None else 1 + x for x in relative_difference(pairs))
-        wins = sum(after < before for before, after in pairs)
-        interval = "–" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+        found = error_difference(value_pairs(reference, own, "test_mse"))
+        ratio, low, high = (1 + (end or 0.0) for end in (found.mean, found.low, found.high))
         search = name.removesuffix("-confirmation")
-        rows.append([f"{search}, {arm}", str(len(pairs)), f"{ratio:.3f}", interval, str(wins)])
+        cells = [str(found.n_pairs), f"{ratio:.3f}", f"{low:.3f} to {high:.3f}"]
+        rows.append([f"{search}, {arm}", *cells, str(found.n_below)])
     return markdown(["winner", "n", "test MSE / the grid's", "95 % interval", "lower in"], rows)
 
 
@@ -250,19 +270,15 @@ def observed_multitask() -> list[str]:
     return effect_table(all_effects(read(RESULTS / "grid-multitask.parquet"), "multitask"))
 
 
-def _change_cells(pairs: Sequence[tuple[float, float]]) -> list[str]:
+def _change_cells(found: Difference) -> list[str]:
     """Write by how much errors change, with its interval, and in how many pairs they fall."""
-    change, low, high = relative_difference(pairs)
-    lower = sum(after < before for before, after in pairs)
-    return [percent(change), interval_cell(low, high), str(lower)]
+    change = percent(found.mean or 0.0)
+    return [change, interval_cell(found.low, found.high), str(found.n_below)]
 
 
 def _mean(own: pd.DataFrame, column: str) -> str:
-    """Write the mean of errors or accuracies; no accuracy is above 1."""
-    found = estimate(own[column].tolist())
-    if found is not None and found.high is not None and "accuracy" in column:
-        found = replace(found, high=min(1.0, found.high))
-    return mean_cell(found, 3 if "accuracy" in column else 5)
+    """Write the mean of errors or accuracies."""
+    return mean_cell(mean_of(own, column), 3 if "accuracy" in column else 5)
 
 
 TABLES: Mapping[str, tuple[Callable[[], list[str]], ...]] = {

@@ -256,6 +256,17 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+def count_multiply_adds(model: nn.Module) -> int:
+    """Return how often one image makes a model in evaluation mode multiply and add."""
+    from torch.utils.flop_counter import FlopCounterMode  # needs what only trainings import
+
+    like = next(model.parameters())
+    image = torch.zeros(1, CHANNELS, IMAGE_SIZE, IMAGE_SIZE, device=like.device)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(image)
+    return int(counter.get_total_flops()) // 2
+
+
 def _upsample(n_in: int, n_out: int) -> nn.ConvTranspose2d:
     return nn.ConvTranspose2d(n_in, n_out, kernel_size=3, stride=2, padding=1, output_padding=1)
 

@@ -21,6 +21,7 @@ CONFIRMATION = "confirmation"  # name of the experiments that train a search's b
 TRANSFER = "transfer"  # name of the experiments that do so on other images than the search's
 ABLATION = "ablation"  # name of the experiments that take the best configuration of a search apart
 TEST_RESULTS = "test_results"  # errors of confirmed models on the test split, by trial's number
+TEST_EXAMPLES = "emoji_study:test_examples:"  # before a trial's number: groups of test examples
 IMPORTED = "imported"  # where an imported study comes from: name of the file, number of its rows
 KEPT_PICTURES = "kept_pictures"  # whose pictures a study keeps: all (without it), best or none
 MEASURES_LATENTS = "measures_latents"  # True where a search does; experiments always do
@@ -69,6 +70,7 @@ EPOCHS_RUN = "epochs_run"
 RESUMED_EPOCHS = "resumed_epochs"  # that earlier attempts had trained; only where this went on
 TRAINING_SECONDS = "training_seconds"
 PARAMETER_COUNT = "parameter_count"
+MULTIPLY_ADDS = "multiply_adds"  # of one example through the model; not with earlier versions
 CURVES_DIGEST = "curves_digest"  # of its curve's file, which answers others if it is undamaged
 REUSED_FROM = "reused_from"  # number of the trial whose curve answered it; nothing was trained
 FAILURE = "failure"  # why a failed trial failed, one line; without it, its worker died
@@ -98,7 +100,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys((CURVES_DIGEST, FAILURE), _TEXT),
     **dict.fromkeys((SEED, REPLICATE, THREADS, RETRY_OF, PAIR, ERRORS, DEATHS), _NUMBER),
     **dict.fromkeys((DESIGN_INDEX, BEST_EPOCH, EPOCHS_RUN, RESUMED_EPOCHS), _NUMBER),
-    **dict.fromkeys((TRAINING_SECONDS, PARAMETER_COUNT, REUSED_FROM), _NUMBER),
+    **dict.fromkeys((TRAINING_SECONDS, PARAMETER_COUNT, MULTIPLY_ADDS, REUSED_FROM), _NUMBER),
     **dict.fromkeys((CONFUSION, DATA_REMARKS), (list,)),
 }
 

@@ -35,6 +35,10 @@ class Source:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+EXAMPLES = "examples"
+"""What ``Trainer.test`` may return beside metrics: the objective of each group of examples."""
+
+
 class Data(ABC):
     """Training, validation and test data; only what tests may look at the test part."""
 
@@ -289,7 +293,12 @@ class Trainer(ABC):
 
     @abstractmethod
     def test(self, model: Path, data: Any, *, device: str) -> Mapping[str, Any]:
-        """Measure a saved model on the test part: each metric, by its ``test_name``."""
+        """Measure a saved model on the test part: each metric, by its ``test_name``.
+
+        Where the objective is a mean over examples, ``EXAMPLES`` may be added: of each group of
+        examples that belong together, the number of them and their mean, in an order that is the
+        same for all models. Then it can be said what other test data would give.
+        """
 
     def resolve_device(self, name: str) -> str:
         """Return the device to train on for ``auto`` or a name; raise a StudyError without it."""

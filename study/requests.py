@@ -13,6 +13,9 @@ from study.errors import StudyError
 Say = Callable[[str], None]
 REQUIRED = object()
 DEFAULT_KIND, DEFAULT_TRIALS = "autoencoder", 40
+CONFIRM_SEEDS = 6
+"""The fewest seeds of a confirmation that tell what is seed, what is split and what is choice."""
+
 OF_A_STUDY = dict.fromkeys(("--storage", "--trial"), "belongs to --study: name the study.")
 
 
@@ -360,7 +363,7 @@ class ExperimentRequest(Request):
 class FollowupRequest(WithJson, WithStudy):
     """How a search is followed up."""
 
-    n_seeds: int = option("Fresh seeds and splits, in all.", 5, name="--seeds", low=1)
+    n_seeds: int = option("Fresh seeds, in all.", CONFIRM_SEEDS, name="--seeds", low=1)
     name: str | None = option("Name to store it as; the study's and what it is, if not given.")
     place: Place = option(default=Place())
     seed: int | None = option("Seed of the study: 0.", low=0)
@@ -370,11 +373,12 @@ class FollowupRequest(WithJson, WithStudy):
 class ConfirmRequest(FollowupRequest):
     """Train a study's best trials again, with fresh seeds and splits, and say which stay good.
 
-    The lowest of many errors is that of one seed and of one set of validation images. Beside the
-    best trials, the kind's default configuration and one from the middle of the search are
-    trained on the same seeds and splits. When all of it is done, and not before, each trained
-    model is measured once on the test split. Ctrl-C keeps everything; the same command
-    continues, with more --seeds it goes on.
+    The lowest of many errors is that of one seed and of one set of validation images. Half of the
+    fresh seeds train on that split and half on fresh ones, which tells how much of a rise is
+    seed, split or choice. Beside the best trials, the kind's default configuration and one from
+    the middle of the search are trained on the same seeds and splits. When all of it is done, and
+    not before, each trained model is measured once on the test split. Ctrl-C keeps everything;
+    the same command continues, with more --seeds it goes on.
     """
 
     top: int = option("How many of the best trials are trained again.", 5, low=1)
@@ -384,6 +388,12 @@ class ConfirmRequest(FollowupRequest):
         name="--trial",
         low=0,
     )
+    n_own: int | None = option(
+        "How many of --seeds train on the search's own split, and not on fresh ones: half; 0 for "
+        "fresh ones alone.",
+        name="--own-split",
+        low=0,
+    )
     other_data: Path | None = option(
         "Data set file of other images than the search's, to train and test on: do the same "
         "configurations win there? Stored as NAME-on-FILE."
@@ -391,7 +401,10 @@ class ConfirmRequest(FollowupRequest):
 
     def unused(self) -> Mapping[str, str]:
         both = "chooses trials; --trial names them. Give one of both."
-        return {"--top": both} if self.trials else {}
+        other = "is of the search's own data; --other-data has none. Give one of both."
+        return ({"--top": both} if self.trials else {}) | (
+            {"--own-split": other} if self.other_data is not None else {}
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

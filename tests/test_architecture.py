@@ -65,6 +65,9 @@ ONLY_IN: dict[str, set[str]] = {
     "optuna_dashboard": {"storage.internals", "study.dashboard.app"},
     "bottle": {"study.dashboard.app"},
     "sklearn": {"emoji_ae.splits", "study.analysis.surrogate"},
+    "statsmodels": {
+        *("study.analysis.confirmation", "study.analysis.paired", "study.analysis.rise"),
+    },
     "sqlalchemy": {
         *("storage.internals", "storage.operations", "storage.outages", "storage.rdb"),
         *("storage.reading", "storage.urls", "storage.bulk", "storage.schema", "storage.sources"),

@@ -59,7 +59,7 @@ def test_a_kind_is_searched_and_read_without_its_file(cli: Cli, done: Done, toy:
     said = done(f"train {study} --out best --threads 1")
     assert "This repeats the trial's distance exactly." in said
     assert (folder / "best" / "model").exists()
-    assert "fresh seeds and splits" in done(f"confirm {study} --top 2 --seeds 2 --threads 1")
+    assert "seeds of 4 configurations" in done(f"confirm {study} --top 2 --seeds 2 --threads 1")
     confirmed = stored(folder, "toy-line-confirmation")
     assert len(confirmed.user_attrs[attrs.TEST_RESULTS]) == len(confirmed.complete) == 8
     assert not list((folder / "runs" / "artifacts" / "models").iterdir())

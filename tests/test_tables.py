@@ -23,6 +23,7 @@ def write(
             "arm": arm,
             "pair": pair,
             "seed": seed + pair,
+            "sides": "tvx",
             "value": value,
             "test_mse": value / 2,
             "parameter_count": 1234,
@@ -93,11 +94,12 @@ def test_pairs_of_seeds(results: Path) -> None:
     text = change("two", "b", "a", of="one")
     assert text == "−50 % (−50 % to −50 %, n = 3, lower with 3)"
     text = gain("two", "b", "c")
-    assert text == "+0.000 (+0.000 to +0.000, n = 3, higher with 0, sign test p = 1.00)"
+    assert text == "+0.000 (+0.000 to +0.000, n = 3, higher with 0, p = 1.000)"
     write(results, "four", {"a": [0.50, 0.50, 0.50, 0.50], "b": [0.49, 0.53, 0.54, 0.55]})
-    assert "higher with 3, sign test p = 0.62" in gain("four", "b", "a", "value")
+    p_value = stats.ttest_1samp([-0.01, 0.03, 0.04, 0.05], 0.0).pvalue
+    assert f"higher with 3, p = {p_value:.3f}" in gain("four", "b", "a", "value")
     text = gain("four", "b", "a", "value", image=0.035)
-    assert "n = 4, higher with 2 of the 2 that differ by an image, sign test p = 0.500" in text
+    assert "n = 4, higher with 2 of the 2 that differ by an image, p = " in text
 
 
 def test_steps_are_adjusted_for_all_steps(results: Path) -> None:

@@ -1,23 +1,18 @@
 """What an ablation says: what took the default to the winner, and what lies around it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from storage import attrs
 from storage.records import Scalar, StudyRecord
 from study.analysis import kind_of, relative_change, word_for
-from study.analysis.confirmation import (
-    MIN_SEEDS,
-    Estimate,
-    Pairs,
-    Trained,
-    estimate,
-    get_trained,
-    paired,
-)
-from study.formats import format_change
+from study.analysis.estimates import MIN_SPLITS, Estimate, by_split
+from study.analysis.paired import Difference
+from study.analysis.trained import Trained, get_trained
+from study.formats import format_change, format_list
 from study.metrics import Metric
 
 PATH, SWEEP = "path", "sweep"
@@ -32,11 +27,9 @@ class Ablated:
         changes: What differs: the values here, those of parameters that came along included.
         validation: The objective over seeds and splits, None without a finished training.
         expected: The objective that the surrogate predicts, None if it could not.
-        difference: By which share the values exceed the other one's over pairs of equal seed
-            and split, with its 95 % interval, see ``confirmation.Trained.difference``. None
-            without a pair, or for the start of the path.
+        difference: By how much the values exceed the other one's over pairs of equal seed and
+            split. None without a pair, or for the start of the path.
         expected_difference: The difference that the surrogate predicts.
-        n_pairs: Pairs in which both finished.
         n_failed: Seeds with which its training diverged.
     """
 
@@ -44,25 +37,34 @@ class Ablated:
     changes: Mapping[str, Scalar]
     validation: Estimate | None
     expected: float | None
-    difference: float | None
-    low: float | None
-    high: float | None
+    difference: Difference | None
     expected_difference: float | None
-    n_pairs: int
     n_failed: int
     objective: Metric
 
     @property
     def better(self) -> bool:
         """Whether the value is better beyond what chance explains, and no training diverged."""
-        least = self.low if self.objective.maximise else self.high
-        return least is not None and self.objective.is_better(least, 0.0) and not self.n_failed
+        found = self.difference
+        told = found is not None and (found.higher if self.objective.maximise else found.lower)
+        return told and not self.n_failed
 
     @property
     def worse(self) -> bool:
         """Whether the value is worse beyond what chance explains."""
-        least = self.high if self.objective.maximise else self.low
-        return least is not None and self.objective.is_better(0.0, least)
+        found = self.difference
+        return found is not None and (found.lower if self.objective.maximise else found.higher)
+
+    @property
+    def verdict(self) -> str:
+        """What the difference says, in a word or two; empty where nothing was compared."""
+        if self.difference is None or self.difference.p_value is None:
+            return ""
+        if self.better or self.worse:
+            return "better" if self.better else "worse"
+        if self.difference.equal:
+            return f"equal {self.difference.within}"
+        return "; ".join(filter(None, ("cannot be told", self.difference.asking("split"))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,7 @@ class AblationInfo:
     Args:
         study, follows: Names of the study that the ablation is, and of the search.
         n_seeds: Seeds and splits that are wanted.
+        enough: Whether these are enough to tell differences from chance.
         n_missing: Trainings that have neither finished nor diverged.
         path: From the default to the winner, each step compared with the one before.
         total: The winner compared with the default.
@@ -91,6 +94,7 @@ class AblationInfo:
     study: str
     follows: str
     n_seeds: int
+    enough: bool
     n_missing: int
     path: tuple[Ablated, ...]
     total: Ablated
@@ -102,8 +106,8 @@ class AblationInfo:
 def get_ablation(record: StudyRecord) -> AblationInfo | None:
     """Compare the configurations of an ablation, each with its neighbour.
 
-    Intervals are for each difference alone: of twenty that are none, one is expected to exclude
-    zero.
+    Differences are told by the rule of ``paired.compare_all``; the steps of the path are one
+    table, what lies around the winner another, and the winner beside the default is one alone.
 
     Returns:
         None if the study is no ablation.
@@ -117,21 +121,28 @@ def get_ablation(record: StudyRecord) -> AblationInfo | None:
     path = [arm for arm in trained.arms if arm["role"] == PATH]
     start, winner = path[0], path[-1]
     objective = kind_of(record).objective
-    compare = partial(_compare, trained, objective)
+    around = [arm for arm in trained.arms if arm["role"] == SWEEP]
+    steps = {arm["name"]: before for before, arm in pairwise(path)}
+    tables = (
+        trained.compare({name: before["name"] for name, before in steps.items()}),
+        trained.compare({arm["name"]: winner["name"] for arm in around}),
+        trained.compare({winner["name"]: start["name"]} if winner is not start else {}),
+    )
+    compared = [partial(_ablated, trained, objective, table) for table in tables]
     sweeps: dict[str, list[Ablated]] = {}
-    for arm in trained.arms:
-        if arm["role"] == SWEEP:
-            # The swept one comes first; what only exists with its new value comes along.
-            others = arm["params"]
-            differing = (n for n, v in winner["params"].items() if others.get(n, v) != v)
-            sweeps.setdefault(next(differing), []).append(compare(arm, winner))
+    for arm in around:
+        # The swept one comes first; what only exists with its new value comes along.
+        others = arm["params"]
+        differing = (n for n, v in winner["params"].items() if others.get(n, v) != v)
+        sweeps.setdefault(next(differing), []).append(compared[1](arm, winner))
     return AblationInfo(
         study=record.name,
         follows=trained.follows,
         n_seeds=trained.n_seeds,
+        enough=len(by_split([0.0] * trained.n_seeds, trained.sides)[0]) >= MIN_SPLITS,
         n_missing=trained.n_missing,
-        path=(compare(start, None), *map(compare, path[1:], path)),
-        total=compare(winner, None if winner is start else start),
+        path=tuple(compared[0](arm, steps.get(arm["name"])) for arm in path),
+        total=compared[2](winner, None if winner is start else start),
         sweeps=tuple(
             Sweep(parameter=name, value=winner["params"][name], others=tuple(others))
             for name, others in sweeps.items()
@@ -152,7 +163,7 @@ def describe_ablation(info: AblationInfo) -> Iterator[str]:
     total = info.total
     if len(info.path) == 1:
         yield "The winner is the default: there is no path between them."
-    elif total.difference is not None:
+    elif total.difference is not None and total.difference.mean is not None:
         yield (
             f"From the default to the winner the {info.objective.label} changes by "
             f"{_change(total)}, over {info.n_seeds} seeds and splits."
@@ -162,70 +173,72 @@ def describe_ablation(info: AblationInfo) -> Iterator[str]:
                 f"The search's trials do not let a forest predict the {word_for(info.objective)}, "
                 "so the path takes parameters in the order of the space."
             )
-        if info.n_seeds >= MIN_SEEDS:
-            yield _steps(info.path[1:])
-    if info.n_seeds < MIN_SEEDS:
+        if info.enough:
+            yield from _steps(info.path[1:])
+    if not info.enough:
         yield (
-            f"With fewer than {MIN_SEEDS} seeds no difference can be told from chance; take more "
+            f"With fewer than {MIN_SPLITS} seeds no difference can be told from chance; take more "
             "--seeds."
         )
         return
     gains = [other.name for other in swept if other.better]
     if gains:
-        yield (
-            f"Better than the winner, each by itself: {', '.join(gains)}. If none of the "
-            f"{len(swept)} changes had an effect, about {len(swept) / 40:.1f} would look better "
-            "by chance; more --seeds, or more trials of the search, can tell."
-        )
+        yield f"Better than the winner, each by itself: {', '.join(gains)}."
     elif info.sweeps:
         yield "No single change around the winner is better beyond what chance explains."
 
 
-def _compare(
-    trained: Trained, objective: Metric, arm: Mapping[str, Any], other: Mapping[str, Any] | None
+def _ablated(
+    trained: Trained,
+    objective: Metric,
+    table: Mapping[str, Difference],
+    arm: Mapping[str, Any],
+    other: Mapping[str, Any] | None,
 ) -> Ablated:
-    mine = trained.values[arm["name"]]
     changes: dict[str, Scalar] = {}
-    difference = low = high = expected_difference = None
-    pairs: Pairs = ()
+    expected_difference = None
     if other is not None:
-        pairs = paired(trained.values[other["name"]], mine)
         before = other["params"]
         changes = {n: v for n, v in arm["params"].items() if n not in before or before[n] != v}
-        if pairs:
-            difference, low, high = trained.difference(pairs)
         if arm["expected"] is not None and other["expected"] is not None:
             expected_difference = relative_change(arm["expected"], other["expected"])
     return Ablated(
         name=arm["name"],
         changes=changes,
-        validation=estimate(list(mine.values()), objective),
+        validation=trained.estimate(trained.values[arm["name"]]),
         expected=arm["expected"],
-        difference=difference,
-        low=low,
-        high=high,
+        difference=table.get(arm["name"]) if other is not None else None,
         expected_difference=expected_difference,
-        n_pairs=len(pairs),
         n_failed=trained.n_failed[arm["name"]],
         objective=objective,
     )
 
 
-def _steps(path: Sequence[Ablated]) -> str:
-    """Say which steps of a path made a difference, the largest first."""
-    sure = sorted(
-        (step for step in path if step.better or step.worse),
-        key=lambda step: -abs(step.difference or 0.0),
-    )
-    if not sure:
-        return "No single step makes a difference beyond what chance explains."
-    texts = [f"{step.name.removeprefix('then ')} ({_change(step)})" for step in sure]
-    return f"Steps that make a difference, by an interval for each alone: {'; '.join(texts)}."
+def _steps(path: Sequence[Ablated]) -> Iterator[str]:
+    """Say which steps of a path made a difference, the largest first, and which make none."""
+
+    def size(step: Ablated) -> float:
+        return abs((step.difference and step.difference.mean) or 0.0)
+
+    def names(steps: Iterable[Ablated]) -> list[str]:
+        return [step.name.removeprefix("then ") for step in steps]
+
+    told = sorted((step for step in path if step.better or step.worse), key=lambda s: -size(s))
+    if told:
+        texts = [f"{name} ({_change(s)})" for name, s in zip(names(told), told, strict=True)]
+        yield f"Steps that make a difference: {'; '.join(texts)}."
+    else:
+        yield "No single step makes a difference beyond what chance explains."
+    equal = [step for step in path if step.difference is not None and step.difference.equal]
+    if equal and equal[0].difference is not None:
+        within = equal[0].difference.within
+        yield f"Steps that change next to nothing, {within}: {format_list(names(equal))}."
 
 
 def _change(found: Ablated) -> str:
     assert found.difference is not None
-    text = format_change(found.difference)
-    if found.low is not None:
-        text += f", 95 % interval {format_change(found.low)} to {format_change(found.high)}"
+    text = format_change(found.difference.mean)
+    if found.difference.low is not None:
+        low, high = map(format_change, (found.difference.low, found.difference.high))
+        text += f", 95 % interval {low} to {high}"
     return text

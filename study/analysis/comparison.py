@@ -167,7 +167,8 @@ class PairComparison:
         probability: That a search with trials of the first finds the better value, ties counted
             half; two searches that find nothing are a tie.
         low, high: Its interval over resampled trials, of a nominal level.
-        better: The study whose searches are better, if the interval leaves one half out.
+        better: The study whose searches are better, if the interval leaves one half out that is
+            adjusted for the number of pairs of studies.
     """
 
     first: str
@@ -293,7 +294,8 @@ def get_comparison(
 
     How sure a probability is, the bootstrap says: each study's trials are resampled and the
     searches repeated with what was drawn. Studies resample by seeds of their own names, so their
-    order makes no difference. Verdicts are not adjusted for the number of pairs and budgets.
+    order makes no difference. Verdicts are adjusted for the number of pairs of studies
+    (Bonferroni), but not for the budgets of a pair, which mostly agree.
 
     Args:
         n_resamples: Searches per study and unit, where they are drawn.
@@ -596,7 +598,7 @@ def _equal_budget(
         pairs=tuple(
             comparison
             for first, second in combinations(searches, 2)
-            for comparison in _pairs(first, second, parts)
+            for comparison in _pairs(first, second, parts, math.comb(len(searches), 2))
         ),
     )
 
@@ -631,15 +633,17 @@ def _point(pool: _Pool, budget: float, survival: np.ndarray) -> BudgetPoint:
 
 
 def _pairs(
-    first: _Searches, second: _Searches, parts: Mapping[float, float]
+    first: _Searches, second: _Searches, parts: Mapping[float, float], n_pairs: int
 ) -> Iterator[PairComparison]:
-    """Compare two studies at each of the budgets."""
+    """Compare two studies, one of so many pairs, at each of the budgets."""
     (mine, my_searches, my_samples), (theirs, their_searches, their_samples) = first, second
     for j, (budget, level) in enumerate(parts.items()):
         (probability,) = _is_lower(mine.errors, my_searches[j], theirs.errors, their_searches[j])
         scattered = _is_lower(mine.errors, my_samples[j], theirs.errors, their_samples[j])
-        low, high = map(float, np.quantile(scattered, [(1 - level) / 2, (1 + level) / 2]))
-        better = mine.study if low > 0.5 else theirs.study if high < 0.5 else None
+        tail = (1 - level) / 2
+        low, high = map(float, np.quantile(scattered, [tail, 1 - tail]))
+        least, most = np.quantile(scattered, [tail / n_pairs, 1 - tail / n_pairs])
+        better = mine.study if least > 0.5 else theirs.study if most < 0.5 else None
         verdict = f"“{better}” is better at equal budget"
         if better is None:
             unknown = "it cannot be told which is better"

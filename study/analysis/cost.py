@@ -1,4 +1,4 @@
-"""What a better value costs: what the kind counts of its models, and training time."""
+"""What a better value costs: what the kind counts of its models, and the work to train them."""
 
 from dataclasses import dataclass, replace
 
@@ -7,6 +7,7 @@ from storage.records import StudyRecord, TrialRecord
 from study.analysis import NEAR, breaks_constraint, family_of, kind_of, margin, ranked
 from study.analysis.front import non_dominated
 from study.analysis.spent import training_seconds
+from study.analysis.work import WORK, Work, get_work
 from study.kind_info import KindInfo
 from study.metrics import Metric
 
@@ -70,18 +71,22 @@ def get_costs(record: StudyRecord) -> tuple[CostInfo, ...]:
     """Set the value of each trial that keeps the constraint against what it cost.
 
     Returns:
-        The costs of the kind and the training time, each where trials differ in it. Trials that
-        were answered by another one's curve took no time and have none.
+        The costs of the kind and the work of the trainings, each where trials differ in it; the
+        latter where they train for different times, else it is a cost of the kind. Where work is
+        not known, the training time: trials that another one's curve answered took none.
     """
     kind = kind_of(record)
     trials = [(mse, trial) for mse, trial in ranked(record) if not breaks_constraint(trial)]
     infos = []
-    seconds = _SECONDS if kind.name else replace(_SECONDS, label="time, seconds")
-    for measure in (*kind.costs, seconds):
+    last = [_SECONDS if kind.name else replace(_SECONDS, label="time, seconds")]
+    work = get_work(kind, [trial for _, trial in trials])
+    if work is not None:
+        last = [] if work.even else [Metric(name=WORK, label=work.label)]
+    for measure in (*kind.costs, *last):
         found = sorted(
             (trial.number, mse, cost, family_of(trial, kind.family))
             for mse, trial in trials
-            if (cost := _cost(kind, measure, trial)) is not None and cost > 0
+            if (cost := _cost(kind, measure, trial, work)) is not None and cost > 0
         )
         if len({cost for _, _, cost, _ in found}) < 2:
             continue
@@ -96,8 +101,10 @@ def get_costs(record: StudyRecord) -> tuple[CostInfo, ...]:
     return tuple(infos)
 
 
-def _cost(kind: KindInfo, cost: Metric, trial: TrialRecord) -> float | None:
+def _cost(kind: KindInfo, cost: Metric, trial: TrialRecord, work: Work | None) -> float | None:
     """Return what a trial stored of a cost, or what its configuration says of it."""
+    if cost.name == WORK and work is not None:
+        return work.of.get(trial.number)
     if cost.name == _SECONDS.name:
         return None if REUSED_FROM in trial.user_attrs else training_seconds(trial)
     found = trial.user_attrs.get(cost.name)

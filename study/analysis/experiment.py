@@ -1,25 +1,18 @@
 """What a paired experiment says: differences between arms, and how sure they are."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
-from scipy import stats
+from dataclasses import dataclass
+from itertools import chain
+from statistics import fmean
+from typing import Any
 
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord, experiment_of
 from study.analysis import kind_of
-from study.formats import format_percent
+from study.analysis.estimates import MIN_SPLITS
+from study.analysis.paired import Difference, compare_all, paired, scale_of
+from study.formats import counted
 from study.metrics import Metric
-
-MIN_PAIRS = 6
-"""Of so many on, an experiment or a confirmation tells a difference from chance: fewer pairs
-cannot bring a sign test below 0.05, whatever comes out, for 2 * 0.5**5 is 0.06.
-"""
-
-SIGNIFICANT = 0.05
-
-N_RESAMPLES = 9999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,29 +22,17 @@ class Comparison:
     Args:
         arm, baseline: Names.
         metric: Its label.
-        n_pairs: Pairs in which both arms finished; means are over these.
-        difference: Mean of arm minus baseline.
-        low, high: Its 95 % bootstrap interval; None with too few pairs.
-        n_above, n_below: Pairs in which the arm is above, and below, the baseline.
-        p_value: Of the two-sided sign test, adjusted for all arms of the metric; None with too
-            few pairs.
-        differs: Whether the interval and the test both find a difference.
+        baseline_mean, arm_mean: Means over the pairs in which both arms finished.
+        found: The difference.
         verdict: What that says, in a sentence.
     """
 
     arm: str
     baseline: str
     metric: str
-    n_pairs: int
     baseline_mean: float
     arm_mean: float
-    difference: float
-    low: float | None
-    high: float | None
-    n_above: int
-    n_below: int
-    p_value: float | None
-    differs: bool
+    found: Difference
     verdict: str
 
 
@@ -86,10 +67,10 @@ class ExperimentInfo:
         return tuple(c for c in self.comparisons if c.metric == label)
 
     def differences(self, comparison: Comparison) -> tuple[float, ...]:
-        """Return arm minus baseline of every pair in which both finished."""
+        """Return the difference in every pair in which both finished."""
         values = self.values[comparison.metric]
         return tuple(
-            after - before
+            after / before - 1 if comparison.found.scale == "ratio" else after - before
             for before, after in zip(
                 values[comparison.baseline], values[comparison.arm], strict=True
             )
@@ -97,17 +78,11 @@ class ExperimentInfo:
         )
 
 
-def get_experiment(record: StudyRecord, *, seed: int = 0) -> ExperimentInfo | None:
+def get_experiment(record: StudyRecord) -> ExperimentInfo | None:
     """Compare the arms of an experiment pair by pair, or return None if the study is none.
 
-    With six pairs the intervals hold the true difference in about 85 of 100 experiments rather
-    than 95, with ten in about 90: few pairs say little of their own scatter. The verdict needs
-    the sign test as well, which is exact.
-
-    Source: BCa bootstrap interval of the mean difference by ``scipy.stats.bootstrap`` (Efron,
-        "Better Bootstrap Confidence Intervals", JASA 1987); sign test by
-        ``scipy.stats.binomtest``, pairs without a difference left out; adjustment by Benjamini
-        and Hochberg, ``scipy.stats.false_discovery_control``.
+    Each metric has a table of its own, in which all arms are compared with the first one by the
+    rule of ``paired.compare_all``; errors by ratios.
     """
     experiment = experiment_of(record.user_attrs)
     if experiment is None:
@@ -118,6 +93,7 @@ def get_experiment(record: StudyRecord, *, seed: int = 0) -> ExperimentInfo | No
         arm["name"] for arm in experiment["arms"] if arm["params"].get("auxiliary_task", True)
     )
     n_pairs = len(next(iter(experiment["sides"].values())))
+    sides = {arm: sides_of(experiment, arm) for arm in arms}
     values: dict[str, dict[str, tuple[float | None, ...]]] = {}
     comparisons: list[Comparison] = []
     metrics = kind_of(record).metrics
@@ -131,7 +107,7 @@ def get_experiment(record: StudyRecord, *, seed: int = 0) -> ExperimentInfo | No
             )
             for arm in compared
         }
-        comparisons += _compare_all(values[metric.label], metric, seed=seed)
+        comparisons += _compare_all(values[metric.label], metric, sides)
     errors = values[metrics[0].label]
     return ExperimentInfo(
         name=experiment["name"],
@@ -154,132 +130,75 @@ def trials_of_arm(record: StudyRecord, arm: str) -> dict[int, TrialRecord]:
     }
 
 
-def sign_tests(samples: Sequence[Sequence[tuple[float, float]]]) -> list[float]:
-    """Return the p-value of a two-sided sign test of each sample of pairs, adjusted for all.
-
-    Pairs without a difference are left out.
-
-    Source: ``scipy.stats.binomtest``; Benjamini and Hochberg, JRSS B 57, 1995, by
-        ``scipy.stats.false_discovery_control``.
-    """
-    p_values = []
-    for pairs in samples:
-        above, below = sum(a > b for b, a in pairs), sum(a < b for b, a in pairs)
-        p_values.append(stats.binomtest(above, above + below).pvalue if above + below else 1.0)
-    return list(map(float, stats.false_discovery_control(p_values))) if p_values else []
+def sides_of(experiment: Mapping[str, Any], arm: str) -> Sequence[str]:
+    """Return the split with which an arm was trained in each pair of a stored experiment."""
+    split = next(found["split"] for found in experiment["arms"] if found["name"] == arm)
+    sides: Sequence[str] = experiment["sides"][split]
+    return sides
 
 
 def _compare_all(
-    values: Mapping[str, Sequence[float | None]], metric: Metric, *, seed: int
+    values: Mapping[str, Sequence[float | None]],
+    metric: Metric,
+    sides: Mapping[str, Sequence[str]],
 ) -> list[Comparison]:
     """Compare every arm but the first with the first, which is the baseline."""
-    baseline, *others = values
-    pairs = {
-        arm: [
-            (b, a)
-            for b, a in zip(values[baseline], values[arm], strict=True)
-            if b is not None and a is not None
-        ]
-        for arm in others
+    reached = {
+        arm: {pair: value for pair, value in enumerate(column) if value is not None}
+        for arm, column in values.items()
     }
-    tested = [arm for arm in others if len(pairs[arm]) >= MIN_PAIRS]
-    p_values = dict(zip(tested, sign_tests([pairs[arm] for arm in tested]), strict=True))
-    return [
-        _compare(
-            baseline,
-            arm,
-            pairs[arm],
-            metric,
-            p_values.get(arm),
-            alone=len(tested) == 1,
-            seed=seed,
+    baseline, *others = reached
+    samples = {
+        arm: paired(
+            reached[baseline],
+            reached[arm],
+            sides[arm] if sides[arm] == sides[baseline] else (),
         )
         for arm in others
-        if pairs[arm]
+    }
+    every = chain.from_iterable(found.values() for found in reached.values())
+    ratios = metric.objective and scale_of(metric, every) == "ratio"
+    return [
+        Comparison(
+            arm=arm,
+            baseline=baseline,
+            metric=metric.label,
+            baseline_mean=fmean(samples[arm].before),
+            arm_mean=fmean(samples[arm].after),
+            found=found,
+            verdict=f"{arm}: {_verdict(found, metric.label, baseline, alone=len(others) == 1)}.",
+        )
+        for arm, found in compare_all(samples, metric, "ratio" if ratios else "plain").items()
     ]
 
 
-def _compare(
-    baseline: str,
-    arm: str,
-    pairs: Sequence[tuple[float, float]],
-    metric: Metric,
-    p_value: float | None,
-    *,
-    alone: bool,
-    seed: int,
-) -> Comparison:
-    before, after = np.asarray(pairs).T
-    differences = after - before
-    low, high, differs = None, None, False
-    if p_value is not None:
-        low, high = _interval(differences, seed=seed)
-        differs = p_value < SIGNIFICANT and (low > 0 or high < 0)
-    comparison = Comparison(
-        arm=arm,
-        baseline=baseline,
-        metric=metric.label,
-        n_pairs=len(pairs),
-        baseline_mean=float(before.mean()),
-        arm_mean=float(after.mean()),
-        difference=float(differences.mean()),
-        low=low,
-        high=high,
-        n_above=int((differences > 0).sum()),
-        n_below=int((differences < 0).sum()),
-        p_value=p_value,
-        differs=differs,
-        verdict="",
-    )
-    return replace(comparison, verdict=_verdict(comparison, metric, alone=alone))
-
-
-def _interval(differences: np.ndarray, *, seed: int) -> tuple[float, float]:
-    """Return the 95 % interval of the mean; a point where all differences are equal."""
-    if np.ptp(differences) == 0:
-        return float(differences[0]), float(differences[0])
-    found = stats.bootstrap(
-        (differences,), np.mean, n_resamples=N_RESAMPLES, method="BCa", rng=seed
-    )
-    interval = found.confidence_interval
-    return float(interval.low), float(interval.high)
-
-
-def _verdict(c: Comparison, metric: Metric, *, alone: bool) -> str:
-    """Say in a sentence what a comparison found, and how sure that is.
+def _verdict(found: Difference, metric: str, baseline: str, *, alone: bool) -> str:
+    """Say what a comparison found, and how sure that is.
 
     ``alone`` if it is the only one of its metric, so that its p-value is not adjusted.
     """
-    if c.p_value is None or c.low is None or c.high is None:
+    n = found.n_pairs
+    if found.p_value is None or found.mean is None:
         return (
-            f"{c.arm}: {c.n_pairs} pairs are too few to tell a difference in {c.metric} from "
-            f"chance; {MIN_PAIRS} are needed."
+            f"{counted(n, 'pair')} {'is' if n == 1 else 'are'} too few to tell a difference in "
+            f"{metric} from chance; {MIN_SPLITS} are needed"
         )
-    if c.n_above == c.n_below == 0:
-        return f"{c.arm}: the {c.metric} equals that of {c.baseline} in all {c.n_pairs} pairs."
-    size = f"{abs(c.difference):.4g}"
-    if c.baseline_mean and metric.objective:
-        size += f" or {format_percent(abs(c.difference / c.baseline_mean))}"
-    above = c.difference > 0
-    agreeing = c.n_above if above else c.n_below
-    side = "higher" if above else "lower"
-    adjusted = "p" if alone else "adjusted p"
-    detail = f"{side} in {agreeing} of {c.n_pairs} pairs, {adjusted} = {c.p_value:.2g}"
-    if c.differs:
-        low, high = sorted((abs(c.low), abs(c.high)))
-        return (
-            f"{c.arm}: the {c.metric} is {side} than with {c.baseline} by {size} (95 % interval "
-            f"{low:.4g} to {high:.4g}, {detail})."
-        )
-    detail = f"95 % interval {_signed(c.low)} to {_signed(c.high)}, {detail}"
-    return (
-        f"{c.arm}: no evidence of a difference in {c.metric} from {c.baseline} (mean difference "
-        f"{_signed(c.difference)}; {detail})."
+    if found.n_above == found.n_below == 0:
+        return f"the {metric} equals that of {baseline} in all {n} pairs"
+    side, agreeing = ("higher", found.n_above) if found.mean > 0 else ("lower", found.n_below)
+    mean, low, high = map(found.written, (found.mean, found.low, found.high))
+    detail = (
+        f"95 % interval {low} to {high}, {side} in {agreeing} of {n} pairs, "
+        f"{'p' if alone else 'adjusted p'} = {found.p_value:.2g}"
     )
-
-
-def _signed(difference: float) -> str:
-    return f"{difference:+.4g}".replace("-", "\N{MINUS SIGN}")
+    if found.told:
+        size = mean.lstrip("+\N{MINUS SIGN}")
+        return f"the {metric} is {side} than with {baseline} by {size} ({detail})"
+    detail = f"mean difference {mean}; {detail}"
+    if found.equal:
+        return f"the {metric} is that of {baseline}, {found.within} ({detail})"
+    detail = "; ".join(filter(None, (detail, found.asking("pair"))))
+    return f"cannot be told from {baseline} in {metric} ({detail})"
 
 
 def describe_experiment(info: ExperimentInfo) -> Iterator[str]:
@@ -306,21 +225,20 @@ def _summed_up(comparisons: Sequence[Comparison]) -> str:
     """Say in a sentence which arms differ from the baseline in one metric."""
     label, baseline = comparisons[0].metric, comparisons[0].baseline
     opening = f"{label[0].upper()}{label[1:]}, against {baseline}: "
-    if all(c.p_value is None for c in comparisons):
-        n_pairs = max(c.n_pairs for c in comparisons)
-        return f"{opening}{n_pairs} pairs are too few to tell; {MIN_PAIRS} are needed."
-    differing = [c for c in comparisons if c.differs]
-    parts = [
-        f"{word} with {', '.join(f'{c.arm} ({c.difference:+.3f})' for c in those)}".replace(
-            "-0.", "\N{MINUS SIGN}0."
-        )
-        for word, those in (
-            ("higher", [c for c in differing if c.difference > 0]),
-            ("lower", [c for c in differing if c.difference < 0]),
-        )
+    if all(c.found.p_value is None for c in comparisons):
+        n_pairs = max(c.found.n_pairs for c in comparisons)
+        return f"{opening}{n_pairs} pairs are too few to tell; {MIN_SPLITS} are needed."
+    groups = {
+        "higher with": [c for c in comparisons if c.found.higher],
+        "lower with": [c for c in comparisons if c.found.lower],
+        f"that of it, {comparisons[0].found.within}, with": [
+            c for c in comparisons if c.found.equal
+        ],
+        "cannot be told with": [c for c in comparisons if not (c.found.told or c.found.equal)],
+    }
+    parts = (
+        f"{word} {', '.join(f'{c.arm} ({c.found.written(c.found.mean)})' for c in those)}"
+        for word, those in groups.items()
         if those
-    ]
-    if len(differing) < len(comparisons):
-        others = "the others" if differing else "any arm"
-        parts.append(f"no evidence of a difference with {others}")
+    )
     return f"{opening}{'; '.join(parts)}."

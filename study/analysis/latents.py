@@ -1,12 +1,12 @@
 """What an experiment says of what is measured on request: each number over seeds and splits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from storage.records import StudyRecord, experiment_of
 from study.analysis import kind_of, measured_on_request
-from study.analysis.confirmation import Estimate, estimate
-from study.analysis.experiment import trials_of_arm
+from study.analysis.estimates import Estimate, estimate
+from study.analysis.experiment import sides_of, trials_of_arm
 from study.metrics import Metric
 
 
@@ -43,13 +43,20 @@ def get_latents(record: StudyRecord) -> LatentsInfo | None:
         metrics=metrics,
         arms=tuple(
             LatentsOfArm(
-                arm=name, values={metric: _estimate(record, name, metric) for metric in metrics}
+                arm=name,
+                values={
+                    metric: _estimate(record, name, metric, sides_of(experiment, name))
+                    for metric in metrics
+                },
             )
             for name in (str(arm["name"]) for arm in experiment["arms"])
         ),
     )
 
 
-def _estimate(record: StudyRecord, arm: str, metric: Metric) -> Estimate | None:
-    trials = trials_of_arm(record, arm).values()
-    return estimate([value for trial in trials if (value := metric.of(trial)) is not None])
+def _estimate(
+    record: StudyRecord, arm: str, metric: Metric, sides: Sequence[str]
+) -> Estimate | None:
+    trials = trials_of_arm(record, arm)
+    values = {pair: v for pair, t in sorted(trials.items()) if (v := metric.of(t)) is not None}
+    return estimate(list(values.values()), metric, sides=[sides[pair] for pair in values])

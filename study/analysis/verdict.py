@@ -44,7 +44,7 @@ from study.analysis import (
     settings_of,
     word_for,
 )
-from study.analysis.confirmation import MIN_SEEDS, ConfirmationInfo
+from study.analysis.confirmation import ConfirmationInfo
 from study.analysis.failures import describe_failures, get_failures
 from study.analysis.spent import get_spent, timed
 from study.formats import (
@@ -205,7 +205,7 @@ class _Study:
     def confirmed(self) -> bool:
         """Whether the best trial was trained again with fresh seeds, and is not beaten."""
         info, best = self.confirmation, self.best
-        if info is None or best is None or info.n_seeds < MIN_SEEDS:
+        if info is None or best is None or not info.enough:
             return False
         return any(c.trial == best.number and c.tied for c in info.confirmed)
 
@@ -486,13 +486,13 @@ def _default(study: _Study) -> Check | None:
     name = "the notebook's best settings" if study.own else "the default settings"
     info = study.confirmation
     winner = None if info is None or info.best is None else info.get(info.best)
-    if winner is not None and winner.difference is not None and winner.difference_low is not None:
-        sure = winner.difference_low * (winner.difference_high or 0.0) > 0
+    found = None if winner is None else winner.difference
+    if winner is not None and found is not None and found.low is not None:
         sentence = (
-            f"With {winner.n_pairs} fresh seeds, the {word} of {winner.name} is "
-            f"{format_change(winner.difference)} against {name}"
+            f"With {found.n_pairs} fresh seeds, the {word} of {winner.name} is "
+            f"{format_change(found.mean)} against {name}"
         )
-        if not sure:
+        if not found.told:
             return _unknown("the default", f"{sentence}, which may be chance.")
         return _passed("the default", f"{sentence}.")
     if best is None or best.value is None:

@@ -32,7 +32,7 @@ def ablate(request: AblateRequest, *, say: Say, show: Show) -> RunOutcome:
         fixed, only = settings.fixed, request.params
         return ablation_arms(search.record, space, kind, fixed, winner, only=only)
 
-    followup = set_up(search, attrs.ABLATION, choose, request, say=say)
+    followup = set_up(search, attrs.ABLATION, choose, request, n_own=0, say=say)
     outcome, after = run_followup(followup, request.place, say=say)
     info = get_ablation(after)
     assert info is not None  # it was stored as one

@@ -5,7 +5,8 @@ from dataclasses import replace
 from storage import attrs
 from storage.rdb import await_server, open_storage
 from storage.records import StudyRecord, load_study_record, only_study
-from study.analysis.confirmation import ConfirmationInfo, describe_confirmation, get_confirmation
+from study.analysis.confirmation import ConfirmationInfo, get_confirmation
+from study.analysis.confirmation_text import describe_confirmation
 from study.commands.next_step import next_step
 from study.commands.show import Show
 from study.errors import StudyError
@@ -51,7 +52,8 @@ def confirm(request: ConfirmRequest, *, say: Say, show: Show) -> RunOutcome:
         return tuple(replace(arm, expected=None) for arm in arms)
 
     what = attrs.CONFIRMATION if other_data is None else attrs.TRANSFER
-    followup = set_up(search, what, choose, request, other=other_data, say=say)
+    n_own = request.n_own if other_data is None else 0
+    followup = set_up(search, what, choose, request, n_own=n_own, other=other_data, say=say)
     outcome, after = run_followup(followup, place, say=say)
     info = get_confirmation(after)
     assert info is not None  # it was stored as one

@@ -15,7 +15,7 @@ from study.commands.next_step import next_step
 from study.errors import StudyError
 from study.formats import format_measured, plural
 from study.kind_sources import find_kind, make_trainer
-from study.kinds import Data, Run, Step, Trainer
+from study.kinds import EXAMPLES, Data, Run, Step, Trainer
 from study.requests import DEFAULT_KIND, Given, Say, TrainRequest
 from study.running.choosing import Chosen, given_training, stored_training
 from study.running.deciding import decide
@@ -196,7 +196,7 @@ def _content(final: Final, chosen: Chosen) -> dict[str, Any]:
         "seed": chosen.seed,
         "interrupted": final.interrupted,
         **final.best,
-        **{f"test_{name}": value for name, value in tested.items()},
+        **{f"test_{name}": value for name, value in tested.items() if name != EXAMPLES},
         f"best_{step}": final.best_step,
         plural(step).replace(" ", "_"): final.n_steps,
         **{name: value for name, value in final.facts.items() if name in costs},

@@ -72,6 +72,7 @@ AUTOENCODER = Kind(
     ),
     costs=(
         Metric(name=attrs.PARAMETER_COUNT, label="weights"),
+        Metric(name=attrs.MULTIPLY_ADDS, label="multiply-adds of an image"),
         Metric(name="latent_size", label="numbers in the latent"),
     ),
     splits=("group", "random"),

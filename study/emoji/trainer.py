@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from emoji_ae.images import captioned_png
 from emoji_ae.labels import CLASSES
 from emoji_ae.latent import encode
 from emoji_ae.latent_quality import measure_latents
-from emoji_ae.models import count_parameters
+from emoji_ae.models import count_multiply_adds, count_parameters
 from emoji_ae.recipes import gallery
 from emoji_ae.resume import ResumeFile, TrainState, read_state, write_state
 from emoji_ae.seeding import resolve_device
@@ -30,7 +31,7 @@ from emoji_ae.training import DivergedError, TrainResult, suspended_result, trai
 from storage import attrs
 from study import kinds
 from study.emoji.data import StudyData
-from study.kinds import Run, Source, Step, Trainer, Training
+from study.kinds import EXAMPLES, Run, Source, Step, Trainer, Training
 
 BEST = (
     attrs.VALIDATION_MSE,
@@ -82,15 +83,21 @@ class EmojiTrainer(Trainer):
     def test(self, model: Path, data: StudyData, *, device: str) -> dict[str, Any]:
         """Measure a model on the test split: ``mse``, the mean of the images' errors.
 
-        Of a classifying one also ``accuracy``, ``balanced_accuracy`` and ``confusion``: the images
-        by class (rows) and predicted class (columns).
+        Beside it these errors by group of variants, which are no independent examples. Of a
+        classifying one also ``accuracy``, ``balanced_accuracy`` and ``confusion``: the images by
+        class (rows) and predicted class (columns).
         """
         checkpoint = load_checkpoint(model)
         where = torch.device(device)
         trained = checkpoint.model.to(where)
         test = labelled_images(data.dataset, data.split.test)
         images = to_float(test.images, where)
-        measured: dict[str, Any] = {"mse": reconstruction_errors(trained, images).mean().item()}
+        errors = reconstruction_errors(trained, images)
+        measured: dict[str, Any] = {"mse": errors.mean().item()}
+        groups: dict[int, list[float]] = {}
+        for row, error in zip(data.split.test, errors.tolist(), strict=True):
+            groups.setdefault(data.dataset.groups[row], []).append(error)
+        measured[EXAMPLES] = [(len(own), fmean(own)) for own in groups.values()]
         if checkpoint.config.classification is not None:
             confusion = classify(trained, images, test.labels.to(where))
             measured |= {
@@ -121,7 +128,7 @@ class EmojiTrainer(Trainer):
         run = curve[: config.epoch]
         after = [epoch for epoch in metrics[n_steps:] if isinstance(epoch, MultitaskMetrics)]
         best = best_metrics(run, after)
-        copied = {attrs.PARAMETER_COUNT}
+        copied = {attrs.PARAMETER_COUNT, attrs.MULTIPLY_ADDS}
         if facts.get(attrs.BEST_EPOCH) == best.epoch + 1:
             copied.add(attrs.CONFUSION)
         if len(curve) < config.epoch:
@@ -199,7 +206,10 @@ class EmojiTraining(CurveTraining):
     def __init__(
         self, result: TrainResult, config: AutoencoderConfig, data: StudyData, seed: int
     ) -> None:
-        facts: dict[str, Any] = {attrs.PARAMETER_COUNT: count_parameters(result.model)}
+        facts: dict[str, Any] = {
+            attrs.PARAMETER_COUNT: count_parameters(result.model),
+            attrs.MULTIPLY_ADDS: count_multiply_adds(result.model.eval()),
+        }
         if result.confusion is not None:
             facts[attrs.CONFUSION] = result.confusion.tolist()
         if result.early_stopped:

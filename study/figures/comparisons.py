@@ -210,34 +210,41 @@ def plot_experiment(info: ExperimentInfo, label: str) -> go.Figure:
     comparisons = info.of_metric(label)
     figure = new_figure(height=130 + 46 * len(comparisons))
     pairs = [(escape(c.arm), d) for c in comparisons for d in info.differences(c)]
+    ratios = any(c.found.scale == "ratio" for c in comparisons)
+    number = ":+.1%" if ratios else ":.4g"
     figure.add_scatter(
         name="one pair",
         x=rounded(difference for _, difference in pairs),
         y=[arm for arm, _ in pairs],
         mode="markers",
         marker={"color": NEUTRAL, "size": 9, "symbol": "line-ns-open"},
-        hovertemplate="%{y}<br>difference %{x:.4g}",
+        hovertemplate=f"%{{y}}<br>difference %{{x{number}}}",
     )
-    sure = [c for c in comparisons if c.low is not None and c.high is not None]
+    sure = [
+        (c.arm, found.mean, found.low, found.high)
+        for c in comparisons
+        if (found := c.found).mean is not None and found.low is not None and found.high is not None
+    ]
     figure.add_scatter(
         name="mean, 95 % interval",
-        x=rounded(c.difference for c in sure),
-        y=[escape(c.arm) for c in sure],
+        x=rounded(mean for _, mean, _, _ in sure),
+        y=[escape(arm) for arm, *_ in sure],
         mode="markers",
         marker={"color": BLUE, "size": 10},
         error_x=whiskers(
-            below=(c.difference - (c.low or 0.0) for c in sure),
-            above=((c.high or 0.0) - c.difference for c in sure),
+            below=(mean - low for _, mean, low, _ in sure),
+            above=(high - mean for _, mean, _, high in sure),
             color=BLUE,
             width=6,
         ),
-        hovertemplate="%{y}<br>mean difference %{x:.4g}",
+        hovertemplate=f"%{{y}}<br>mean difference %{{x{number}}}",
     )
     figure.update_xaxes(
         title_text=f"{label}: difference from<br>{escape(comparisons[0].baseline)}",
         zeroline=True,
         rangemode="tozero",
         exponentformat="none",
+        tickformat="+.0%" if ratios else None,
     )
     return figure.update_yaxes(autorange="reversed", showgrid=False)
 

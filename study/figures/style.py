@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from plotly.colors import hex_to_rgb
 from plotly.offline import get_plotlyjs
 
-from study.analysis.confirmation import Estimate
+from study.analysis.estimates import Estimate
 from study.analysis.magnitude import common_digits
 from study.kind_info import KindInfo
 from study.metrics import Metric

@@ -1,6 +1,7 @@
 """Experiments, and those that follow a search: set up or continued, stored, run, and read."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -9,6 +10,8 @@ from storage import attrs
 from storage.internals import storage_of
 from storage.records import StudyRecord, load_study_record
 from study.analysis import kind_of
+from study.analysis.ablation import PATH
+from study.analysis.paired import describe_power
 from study.analysis.spent import training_seconds
 from study.errors import StudyError
 from study.experiment import PAIRED, Arm, Experiment
@@ -89,6 +92,7 @@ def set_up(
     choose: Callable[[], tuple[Arm, ...]],
     request: FollowupRequest,
     *,
+    n_own: int | None,
     other: Path | None = None,
     say: Say,
 ) -> Followup:
@@ -97,6 +101,7 @@ def set_up(
     Args:
         what: It is: a name of ``QUESTIONS``.
         choose: Chooses the arms of a new one.
+        n_own: Seeds that train on the search's own split; None for half of them.
         other: Data of a transfer, whose split is drawn as the search's was.
     """
     kind, record, searched = search.found.kind, search.record, search.settings
@@ -130,6 +135,15 @@ def set_up(
     settings = replace(settings, data_fingerprint=data.fingerprint, sides=data.sides)
     if old is not None:
         old.require_equal(settings, study=name)
+    kept = before.sides[method] if before is not None else ()
+    if searched.sampler == IMPORTED and n_own:
+        raise StudyError(
+            f"--own-split: study {record.name!r} was imported from a file, which does not hold "
+            "the split of its errors; leave it out."
+        )
+    if searched.sampler == IMPORTED or other is not None:
+        n_own = 0
+    own = own_pairs(kept, data.sides, request.n_seeds, n_own)
     arms = tuple(replace(arm, split=method) for arm in choose())
     if before is not None:
         if [arm.params for arm in arms] != [arm.params for arm in before.arms]:
@@ -141,7 +155,10 @@ def set_up(
         arms = before.arms
     fresh = settings.data_seed + FRESH
     sides = pair_sides(
-        before, method, request.n_seeds, lambda pair: data.redraw(method, fresh + pair)
+        before,
+        method,
+        request.n_seeds,
+        lambda pair: data.sides if pair in own else data.redraw(method, fresh + pair),
     )
     experiment = Experiment(
         name=what,
@@ -169,6 +186,40 @@ def pair_sides(
     """Return the split of each pair: those that are stored, and new ones up to ``n_pairs``."""
     kept = before.sides[method] if before else ()
     return (*kept, *(draw(pair) for pair in range(len(kept), n_pairs)))
+
+
+def own_pairs(
+    kept: Sequence[str], searched: str, n_pairs: int, n_own: int | None
+) -> frozenset[int]:
+    """Return which new pairs get the search's own split, evenly among those with fresh ones.
+
+    Args:
+        kept: The splits of the pairs that are stored.
+        searched: That of the search.
+        n_own: How many pairs are to have it in all. None for half, but for none where stored
+            pairs do without.
+
+    Raises:
+        StudyError: If that cannot be.
+    """
+    n_kept, n_new = kept.count(searched), max(0, n_pairs - len(kept))
+    if not searched:
+        if n_own:
+            raise StudyError("--own-split: these data are parted in one way only; leave it out.")
+        return frozenset()
+    if n_own is None:
+        half = 0 if kept and not n_kept else math.ceil(n_pairs / 2)
+        n_wanted = min(max(0, half - n_kept), n_new)
+    else:
+        n_wanted = n_own - n_kept
+        if not 0 <= n_wanted <= n_new:
+            most = f" to {n_kept + n_new}" if n_new else ""
+            raise StudyError(
+                f"--own-split must be {n_kept}{most} with --seeds {n_pairs}: "
+                f"{n_kept} of {len(kept)} stored seeds are on the search's own split. Got {n_own}."
+            )
+    counted = (n_wanted * (i + 1) // n_new > n_wanted * i // n_new for i in range(n_new))
+    return frozenset(len(kept) + i for i, is_own in enumerate(counted) if is_own)
 
 
 def run_followup(followup: Followup, place: Place, *, say: Say) -> tuple[RunOutcome, StudyRecord]:
@@ -199,8 +250,12 @@ def run_experiment(
             f"Study {name!r} was begun with other arms at this moment, by another command; the "
             "same command again goes on with those."
         )
-    pairs, arms = ("seeds and splits", "configurations") if stored.follows else ("pairs", "arms")
+    pairs, arms = ("seeds", "configurations") if stored.follows else ("pairs", "arms")
     say(f"{stored.question} {stored.n_pairs} {pairs} of {len(stored.arms)} {arms}.")
+    n_steps = sum(arm.role == PATH for arm in stored.arms)  # each is compared with the one before
+    if n_compared := (n_steps or len(stored.arms)) - 1:
+        noun = "seed" if stored.follows else "pair"
+        say(describe_power(next(iter(stored.sides.values())), n_compared, noun))
     budget.start_design(study, settings, space)
     target = budget.request(study, len(stored), in_all=True)
     ready = Ready(study=study, settings=settings, kind=found.kind, space=space, data=data)

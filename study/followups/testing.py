@@ -1,6 +1,6 @@
 """The one look at the test data: the kept models of a confirmation, measured each once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,13 @@ from storage.served import perform
 from study.analysis.confirmation import get_confirmation
 from study.analysis.experiment import trials_of_arm
 from study.followups.setup import Followup
+from study.kinds import EXAMPLES
 from study.requests import Place, Say
 from study.running.housekeeping import housekeeping
 from study.running.job import own_threads
+
+MAX_BLOCKS = 300
+"""Groups of test examples that are kept of a model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,14 @@ def measure_models(
         measured = followup.trainer.test(model, followup.data, device=device)
         kind.require_tested(measured)
         found[str(trial.number)] = {name: measured[name] for name in names if name in measured}
+        if examples := measured.get(EXAMPLES):
+            perform(
+                storage,
+                operations.keep_study_attr,
+                study_id=study_id,
+                name=f"{attrs.TEST_EXAMPLES}{trial.number}",
+                value=blocks(examples),
+            )
     results = perform(
         storage,
         operations.merge_study_attr,
@@ -101,6 +113,19 @@ def measure_models(
             "other machines must share it (--artifacts) for the test."
         )
     return after
+
+
+def blocks(examples: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Return groups of test examples, or blocks of them where there are more than can be kept.
+
+    Each is a number of examples and their mean, with the digits that single precision has.
+    """
+    found = []
+    for i in range(min(len(examples), MAX_BLOCKS)):
+        block = examples[i::MAX_BLOCKS]
+        n = sum(size for size, _ in block)
+        found.append((n, float(f"{sum(size * mean for size, mean in block) / n:.7g}")))
+    return found
 
 
 def _exhibit(record: StudyRecord, storage: BaseStorage, models: _KeptModels) -> None:

@@ -17,15 +17,10 @@ from study.analysis import (
     word_for,
 )
 from study.analysis.ablation import describe_ablation
-from study.analysis.confirmation import (
-    DEFAULT,
-    MIN_SEEDS,
-    ConfirmationInfo,
-    Confirmed,
-    Estimate,
-    describe_confirmation,
-)
+from study.analysis.confirmation import DEFAULT, ConfirmationInfo, Confirmed
+from study.analysis.confirmation_text import describe_confirmation, describe_seeds, describe_tied
 from study.analysis.effects import describe_effect, get_effects
+from study.analysis.estimates import Estimate
 from study.analysis.experiment import describe_comparisons
 from study.analysis.failures import describe_failures
 from study.analysis.front import comparable
@@ -50,6 +45,7 @@ from study.metrics import Metric
 from study.report.findings import Findings
 from study.report.scale import Ruler, get_ruler
 from study.report.sentences import Step, describe_lacking
+from study.requests import CONFIRM_SEEDS
 from study.sampling.names import ADAPTIVE_SAMPLERS
 from study.settings import IMPORTED
 
@@ -118,11 +114,15 @@ def get_answer(found: Findings) -> Answer:
 
 
 def winner_of(found: Findings) -> Confirmed | None:
-    """Return the confirmed configuration with the best mean, if there is a confirmation."""
+    """Return the confirmed configuration with the best mean, if there is a confirmation.
+
+    Beside trials that somebody named the default may be the best, but not of the search.
+    """
     info = found.at_home
-    if info is None or info.best is None or info.n_seeds < MIN_SEEDS:
+    if info is None or info.best is None or not info.enough:
         return None
-    return info.get(info.best)
+    best = info.get(info.best)
+    return best if info.by_choice or best.role != DEFAULT else None
 
 
 def _of_arms(found: Findings) -> list[str]:
@@ -222,14 +222,15 @@ def _single(found: Findings, n: int) -> str:
 def _confirmed(found: Findings, winner: Confirmed, info: ConfirmationInfo) -> Iterator[str]:
     objective = found.kind.objective
     assert winner.validation is not None
-    text = f"Confirmed over {counted(winner.validation.n, 'fresh seed')} and splits"
+    text = f"Confirmed over {describe_seeds(info)}"
     interval = _interval(winner.validation, objective)
     text += f" ({interval})" if interval else ""
-    if winner.difference is not None:
+    if winner.difference is not None and winner.difference.mean is not None:
         default = None if info.default is None else info.default.validation
         of = f"’s {format_measured(default.mean, objective)}" if default is not None else ""
-        text += f", {format_change(winner.difference)} against the default{of}"
-        text += f", {objective.better} with {winner.n_wins} of {winner.n_pairs} seeds"
+        text += f", {format_change(winner.difference.mean)} against the default{of}"
+        n_pairs = winner.difference.n_pairs
+        text += f", {objective.better} with {winner.n_wins} of {n_pairs} seeds"
     yield f"{text}."
     if winner.test is not None:
         interval = _interval(winner.test, objective)
@@ -241,9 +242,7 @@ def _confirmed(found: Findings, winner: Confirmed, info: ConfirmationInfo) -> It
         if tested is not None and winner.role != DEFAULT:
             text += f", the default {format_measured(tested.mean, objective)}"
         yield f"{text}."
-    others = [name for name in info.tied if name != winner.name]
-    if others:
-        yield f"{info.n_seeds} seeds are too few to tell {format_list(others)} from it."
+    yield from describe_tied(info)
 
 
 def _interval(found: Estimate, metric: Metric) -> str:
@@ -453,10 +452,12 @@ def _next_steps(found: Findings) -> Iterator[Step]:
         return
     winner = winner_of(found)
     number = summary.best.number if winner is None or winner.trial is None else winner.trial
-    if found.at_home is None or found.at_home.n_seeds < MIN_SEEDS:
+    if winner is None:
+        n = CONFIRM_SEEDS
         yield Step(
-            why=f"Train the best five and the default again, 5 fresh seeds each{lasting(5 * 7)}.",
-            command=found.command("confirm", "--seeds 5"),
+            why=f"Train the best five and the default again, {n} fresh seeds each"
+            f"{lasting(n * 7)}.",
+            command=found.command("confirm", f"--seeds {n}"),
         )
     elif not found.ablations:
         yield Step(

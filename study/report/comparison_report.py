@@ -181,7 +181,7 @@ def _sure(info: ComparisonInfo) -> Iterator[str]:
             yield _describe_others(info, pair)
         yield (
             "Each of these searches draws trials of one study at random; the intervals are "
-            "those of resampled trials, not adjusted for the number of comparisons."
+            "those of resampled trials, verdicts adjusted for the number of pairs of studies."
         )
     yield from info.refusals
     yield from info.cautions

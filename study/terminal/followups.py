@@ -6,7 +6,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from study.analysis.ablation import Ablated, AblationInfo
-from study.analysis.confirmation import ConfirmationInfo, Estimate
+from study.analysis.confirmation import ConfirmationInfo
+from study.analysis.estimates import Estimate
+from study.analysis.paired import Difference
 from study.formats import MISSING, format_change, format_measured, format_mse, format_value
 from study.metrics import Metric
 
@@ -26,9 +28,8 @@ def confirmation_tables(info: ConfirmationInfo) -> Iterator[Table]:
             escape(c.name) + _failed(c.n_failed),
             format_mse(c.search_value),
             _mean(c.validation),
-            format_change(c.difference),
-            _shares(c.difference_low, c.difference_high),
-            MISSING if c.difference is None else f"{c.n_wins} of {c.n_pairs}",
+            *_difference(c.difference),
+            MISSING if c.difference is None else f"{c.n_wins} of {c.difference.n_pairs}",
             _mean(c.test),
         )
     yield table
@@ -73,8 +74,7 @@ def _ablated(found: Ablated, *, guided: bool, indent: str = "") -> list[str]:
         mark,
         indent + escape(found.name) + _failed(found.n_failed),
         _mean(found.validation),
-        format_change(found.difference),
-        _shares(found.low, found.high),
+        *_difference(found.difference),
         *([format_change(found.expected_difference)] if guided else []),
     ]
 
@@ -89,5 +89,8 @@ def _mean(found: Estimate | None, metric: Metric | None = None) -> str:
     return format_mse(found.mean) if metric is None else format_measured(found.mean, metric)
 
 
-def _shares(low: float | None, high: float | None) -> str:
-    return MISSING if low is None else f"{format_change(low)} to {format_change(high)}"
+def _difference(found: Difference | None) -> tuple[str, str]:
+    """Write a difference and its interval."""
+    if found is None or found.low is None:
+        return format_change(None if found is None else found.mean), MISSING
+    return format_change(found.mean), f"{format_change(found.low)} to {format_change(found.high)}"

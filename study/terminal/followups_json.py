@@ -6,17 +6,15 @@ from typing import Any
 
 from study.analysis.ablation import Ablated, AblationInfo
 from study.analysis.confirmation import ConfirmationInfo
+from study.analysis.paired import Difference
 from study.terminal.as_json import told
 
 _CONFIRMED = (
     *("name", "role", "trial", "search_value", "validation", "accuracy", "test", "test_accuracy"),
-    *("difference", "difference_low", "difference_high", "n_pairs", "n_wins", "n_failed", "tied"),
-    *("seconds", "parameter_count"),
+    *("n_wins", "n_failed", "tied", "seconds", "work", "parameter_count"),
 )
-_ABLATED = (
-    *("name", "changes", "validation", "difference", "low", "high", "expected_difference"),
-    *("n_pairs", "n_failed"),
-)
+_ABLATED = ("name", "changes", "validation", "expected_difference", "n_failed")
+_DIFFERENCE = {"difference": "mean", "n_pairs": "n_pairs", "p_value": "p_value", "told": "told"}
 
 
 def confirmation_json(info: ConfirmationInfo) -> dict[str, Any]:
@@ -24,7 +22,13 @@ def confirmation_json(info: ConfirmationInfo) -> dict[str, Any]:
     return {
         **{name: getattr(info, name) for name in ("study", "follows", "n_seeds", "n_missing")},
         "best": info.best,
-        "configurations": [told(_fields(found, _CONFIRMED)) for found in info.confirmed],
+        "configurations": [
+            told(
+                _fields(found, _CONFIRMED)
+                | _difference(found.difference, low="difference_low", high="difference_high")
+            )
+            for found in info.confirmed
+        ],
     }
 
 
@@ -32,7 +36,7 @@ def ablation_json(info: AblationInfo) -> dict[str, Any]:
     """Return an ablation: the path to the winner, and what else was tried for each parameter."""
 
     def rows(found: Iterable[Ablated]) -> list[dict[str, Any]]:
-        return [told(_fields(one, _ABLATED)) for one in found]
+        return [told(_fields(one, _ABLATED) | _difference(one.difference)) for one in found]
 
     return {
         **{name: getattr(info, name) for name in ("study", "follows", "n_seeds", "n_missing")},
@@ -42,6 +46,14 @@ def ablation_json(info: AblationInfo) -> dict[str, Any]:
             for sweep in info.sweeps
         ],
     }
+
+
+def _difference(
+    found: Difference | None, *, low: str = "low", high: str = "high"
+) -> dict[str, Any]:
+    """Return a difference by names of its own for the ends of its interval."""
+    names = {**_DIFFERENCE, low: "low", high: "high"}
+    return {key: found and getattr(found, name) for key, name in names.items()}
 
 
 def _fields(found: Any, names: Iterable[str]) -> dict[str, Any]:

@@ -141,9 +141,10 @@ def trained(
                 found[attrs.FAILURE] = f"{attrs.DIVERGED}: validation MSE is NaN in epoch 3"
             value = None if diverged else value
             trials.append(trial(len(trials), state=state, value=value, attrs=found))
-    fields: dict[str, Any] = {"name": "test", "question": "Which?", "follows": "search"} | changes
-    sides = {"group": ("tvx",) * len(next(iter(values.values())))}
-    stored = json.loads(json.dumps(Experiment(arms=tuple(arms), sides=sides, **fields).to_dict()))
+    fields: dict[str, Any] = {"name": "test", "question": "Which?", "follows": "search"}
+    fields |= {"sides": {"group": ("tvx",) * len(next(iter(values.values())))}} | changes
+    parted = tuple(replace(arm, split="group") for arm in arms)
+    stored = json.loads(json.dumps(Experiment(arms=parted, **fields).to_dict()))
     made = study(*trials, *more, name=f"search-{fields['name']}", settings=settings)
     return replace(made, user_attrs={**made.user_attrs, attrs.EXPERIMENT: stored})
 

@@ -303,7 +303,8 @@ def test_leaking_arm(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:
     args += ("--set", "width=8", "--set", "latent_channels=16", "--epochs", "2", "--threads", "1")
     code, out, err = cli(*args, "--vendors", "meta")
     assert (code, "Traceback" in err, "leakage: 4/4 " in err) == (0, False, True)
-    question, where, *_ = out.splitlines()
+    question, power, where, *_ = out.splitlines()
+    assert power == "2 pairs: too few to tell any difference from chance; 3 are needed."
     assert question.endswith(" both sides of the split? 2 pairs of 2 arms.")
     assert where.startswith("Study leakage in ")
     assert "multitask, extended space, paired sampler, no pruner; " in where

@@ -1,7 +1,7 @@
 """Whether the best stay good when they are trained again with other seeds and splits."""
 
 from storage import attrs
-from study.analysis.confirmation import describe_confirmation
+from study.analysis.confirmation_text import describe_confirmation, describe_seeds
 from study.figures import plot_confirmation
 from study.report.findings import Findings
 from study.report.page import Missing, Section
@@ -23,6 +23,7 @@ def section(found: Findings) -> Section | Missing | None:
         "at_home": found.at_home,
         "counted": next(counted, None),
         "describe_confirmation": describe_confirmation,
+        "seeds": describe_seeds,
     }
     means = {
         f"confirmation-{i}": plot_confirmation(info, found.kind)

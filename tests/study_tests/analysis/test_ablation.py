@@ -96,8 +96,9 @@ def compare(found: Ablated, before: Sequence[float], after: Sequence[float]) -> 
     logs = np.log(after) - np.log(before)
     half = float(stats.t.ppf(0.975, len(logs) - 1) * stats.sem(logs))
     ends = np.expm1([logs.mean(), logs.mean() - half, logs.mean() + half])
-    assert found.n_pairs == len(logs)
-    assert (found.difference, found.low, found.high) == pytest.approx(tuple(ends))
+    compared = found.difference
+    assert compared.n_pairs == len(logs)
+    assert (compared.mean, compared.low, compared.high) == pytest.approx(tuple(ends))
 
 
 def test_path() -> None:
@@ -106,16 +107,18 @@ def test_path() -> None:
     assert (info.study, info.follows, info.n_seeds) == ("search-ablation", "search", 5)
     start, first, last = info.path
     assert [step.name for step in info.path] == list(PATH_OF_THREE)
-    assert (start.difference, start.low, start.high, start.n_pairs) == (None, None, None, 0)
+    assert (start.difference, start.verdict) == (None, "")
     compare(first, BASE, VALUES[first.name])
     compare(last, VALUES[first.name], VALUES[last.name])
     flags = [(step.better, step.worse) for step in info.path]
     assert flags == [(False, False), (False, False), (True, False)]
+    assert (first.verdict, last.verdict) == ("equal within 10\N{NO-BREAK SPACE}%", "better")
     changes = [{}, {"learning_rate": 0.001}, {"auto_encoder": "linear", "bottleneck_dim": 32}]
     assert [step.changes for step in info.path] == changes
     total = info.total
     assert (total.name, total.better) == ("then auto_encoder linear", True)
-    assert (total.difference, total.low, total.high) == pytest.approx((-0.3, -0.3, -0.3))
+    ends = (total.difference.mean, total.difference.low, total.difference.high)
+    assert ends == pytest.approx((-0.3, -0.3, -0.3))
     assert total.changes == WINNER
     # A winner that is the default has no path and no total, but neighbours.
     values = {"default": BASE, "learning_rate 0.001": scaled(0.9)}
@@ -176,13 +179,13 @@ def test_missing_trainings() -> None:
     }
     info = ablated(values)
     assert [found.n_failed for found in info.path] == [0, 1, 0]
-    assert [found.n_pairs for found in info.path] == [0, 3, 3]
+    assert [found.difference.n_pairs for found in info.path[1:]] == [3, 3]
     few, better, _, none = neighbours(info).values()
-    assert (few.n_pairs, few.difference) == (2, pytest.approx(0.0))
-    assert (few.low, few.high, few.better, few.worse) == (None, None, False, False)
-    assert better.high < 0  # with its other seeds
+    assert (few.difference.n_pairs, few.difference.mean) == (2, pytest.approx(0.0))
+    assert (few.difference.low, few.better, few.worse, few.verdict) == (None, False, False, "")
+    assert better.difference.lower  # with its other seeds
     assert (better.n_failed, better.better) == (1, False)
-    assert (none.validation, none.difference, none.n_pairs) == (None, None, 0)
+    assert (none.validation, none.difference) == (None, None)
     assert list(describe_ablation(info))[:2] == [
         "9 trainings are missing; comparisons leave them out.",
         "With some seed the training diverged: then learning_rate 0.001, learning_rate 0.01.",
@@ -198,11 +201,12 @@ def test_sentences() -> None:
     info = ablated(values, expected=dict.fromkeys(VALUES, 0.1))
     total, steps, gains = describe_ablation(info)
     for found, line in ((info.total, total), (info.path[1], steps), (info.path[2], steps)):
-        change, low, high = map(format_change, (found.difference, found.low, found.high))
+        of = found.difference
+        change, low, high = map(format_change, (of.mean, of.low, of.high))
         assert f"{change}, 95 % interval {low} to {high}" in line
     assert "validation MSE changes by \N{MINUS SIGN}30.0\N{NO-BREAK SPACE}%" in total
     assert steps.index("auto_encoder linear (") < steps.index("; learning_rate 0.001 (+10.1")
-    assert "itself: learning_rate 0.01. If none of the 4 changes had an effect, about 0.1" in gains
+    assert gains == "Better than the winner, each by itself: learning_rate 0.01."
     rng = np.random.default_rng(3)
     values = {name: (np.exp(rng.normal(scale=0.1, size=5)) / 10).tolist() for name in VALUES}
     assert list(describe_ablation(ablated(values, expected=dict.fromkeys(VALUES, 0.1))))[1:] == [
@@ -212,8 +216,8 @@ def test_sentences() -> None:
     # With two seeds differences are there, but none of them is told from chance.
     info, three = (ablated({name: v[:n] for name, v in VALUES.items()}) for n in (2, 3))
     assert not [text for text in describe_ablation(three) if "fewer" in text]
-    assert info.total.difference == pytest.approx(-0.3)
-    assert (info.total.low, info.total.better, info.total.worse) == (None, False, False)
+    assert info.total.difference.mean == pytest.approx(-0.3)
+    assert (info.total.difference.low, info.total.better, info.total.worse) == (None, False, False)
     first, *_, last = describe_ablation(info)
     assert first.endswith("30.0\N{NO-BREAK SPACE}%, over 2 seeds and splits.")
     assert last.startswith("With fewer than 3 seeds no difference can be told from chance;")

@@ -12,14 +12,12 @@ from scipy import stats
 
 from storage import attrs
 from storage.records import StudyRecord
-from study.analysis.confirmation import (
-    ConfirmationInfo,
-    Estimate,
-    describe_confirmation,
-    get_confirmation,
-    same_order,
-)
+from study.analysis.confirmation import ConfirmationInfo, get_confirmation
+from study.analysis.confirmation_text import describe_confirmation, same_order
+from study.analysis.estimates import Estimate
+from study.analysis.paired import power
 from study.experiment import Arm
+from study.followups.testing import MAX_BLOCKS, blocks
 from study.formats import format_change, format_mse
 from tests.study_tests.synthetic import MULTITASK_SETTINGS, SETTINGS, START, Values, trained, trial
 
@@ -45,6 +43,7 @@ def record(
     tests: Mapping[str, Values] = NONE,
     test_accuracies: Mapping[str, Values] = NONE,
     min_accuracy: float | None = None,
+    roles: Mapping[str, str] = NONE,
     **changes: Any,
 ) -> StudyRecord:
     """Return a confirmation; the arm ``middle`` is from the middle, all but the default are top.
@@ -53,6 +52,7 @@ def record(
         values: The validation MSE of each arm, seed by seed, as are the test MSE and accuracies.
         promised: What the search had measured. Arm ``i`` repeats trial ``10 * i`` then.
         seconds: Training time of each arm.
+        roles: Of arms whose names do not tell.
         changes: See ``trained``.
     """
 
@@ -68,7 +68,7 @@ def record(
         Arm(
             name=arm,
             params={"learning_rate": 0.01},
-            role=arm if arm in ("default", "middle") else "top",
+            role=roles.get(arm, arm if arm in ("default", "middle") else "top"),
             trial=10 * i if arm in promised else None,
             expected=promised.get(arm),
         )
@@ -122,16 +122,16 @@ def test_by_hand() -> None:
         *(("a", "top", 2000), ("default", "default", 1000), ("middle", "middle", 3000))
     ]
     assert (a.validation, default.validation) == (by_scipy(BETTER), by_scipy(BASE))
-    logs = np.log1p([a.difference, a.difference_low, a.difference_high]).tolist()
+    logs = np.log1p([a.difference.mean, a.difference.low, a.difference.high]).tolist()
     shares = by_scipy(np.log(BETTER) - np.log(BASE))
     assert logs == [shares.mean, shares.low, shares.high]
     assert not confirmed({"default": [0.1, 0.0], "a": BASE[:2]}).ratios  # of 0 there are none
-    # The default is compared with nothing.
-    assert (default.difference, default.difference_low, default.difference_high) == (None,) * 3
-    assert (default.beats_low, default.beats_high, default.n_wins) == (None, None, 0)
+    # The default is compared with nothing but the best.
+    assert (default.difference, default.beats_low, default.n_wins) == (None, None, 0)
+    assert default.from_best.mean == pytest.approx(1 / (1 + a.difference.mean) - 1)
     # The probability of beating it has a Wilson interval; a tie is no win.
     c = confirmed({"default": BASE, "a": [*(v - 0.01 for v in BASE[:2]), *BASE[2:]]}).get("a")
-    assert (c.n_wins, c.n_pairs) == (2, 5)
+    assert (c.n_wins, c.difference.n_pairs) == (2, 5)
     z, share = stats.norm.ppf(0.975), 2 / 5
     middle = (share + z**2 / 10) / (1 + z**2 / 5)
     half = z / (1 + z**2 / 5) * math.sqrt(share * (1 - share) / 5 + z**2 / 100)
@@ -139,29 +139,74 @@ def test_by_hand() -> None:
 
 
 def test_shrinkage() -> None:
-    """Of each the share by which the search had flattered it, of those at the top the median."""
+    """Of each the share by which the search had flattered it, of chosen and others the mean."""
     means = {"default": 0.3, "a": 0.11, "b": 0.13, "c": 0.10, "middle": 0.21}
     promised = {"default": 0.2, "a": 0.1, "b": 0.1, "c": 0.1, "middle": 0.2}
     expected = {"default": 0.5, "a": 0.1, "b": 0.3, "c": 0.0, "middle": 0.05}
     info = confirmed({name: [mean] * 3 for name, mean in means.items()}, promised=promised)
     assert {c.name: c.shrinkage for c in info.confirmed} == pytest.approx(expected, abs=1e-12)
-    assert (info.shrinkage, info.middle_shrinkage) == pytest.approx((0.1, 0.05))
+    assert info.rise.chosen == pytest.approx((1.1 * 1.3 * 1.0) ** (1 / 3) - 1)
+    assert info.rise.unchosen == pytest.approx({"default": 0.5, "middle": 0.05})
     assert (info.get("a").search_value, info.get("a").trial) == (0.1, 10)
     # A default that was not searched had promised nothing.
     info = confirmed({"default": BASE, "a": BETTER}, promised={"a": 0.08})
     assert (info.get("default").shrinkage, info.get("default").trial) == (None, None)
-    assert info.middle_shrinkage is confirmed({"default": BASE}).shrinkage is None
+    assert info.rise.chosen == pytest.approx(stats.gmean(BETTER) / 0.08 - 1)
+    assert not info.rise.unchosen
+    assert confirmed({"default": BASE}).rise.chosen is None
+
+
+def test_seed_split_and_choice() -> None:
+    """Other seeds on the search's split show what choosing has cost, fresh splits the rest."""
+    own, *fresh = "vvtttt", "ttvvtt", "ttttvv", "tvvttt"
+    sides = (own, fresh[0], own, fresh[1], own, fresh[2])
+    harder, seeds = [1.0, 1.2] * 3, [1.0, 1.01, 1.02, 0.99, 0.98, 1.0]
+    scale = {"default": 2.0, "a": 0.5, "b": 0.6, "middle": 1.0}
+    turn = {name: seeds[i:] + seeds[:i] for i, name in enumerate(scale)}
+    values = {n: np.multiply(harder, turn[n]) * scale[n] for n in scale}
+    promised = {**scale, "a": 0.5 / 1.1, "b": 0.6 / 1.1}
+    more: dict[str, Any] = {"sides": {"group": sides}, "settings": {**SETTINGS, "sides": own}}
+    arms: dict[str, Values] = {name: found.tolist() for name, found in values.items()}
+    info = confirmed(arms, promised=promised, **more)
+    assert (info.n_seeds, info.n_own, info.n_splits) == (6, 3, 4)
+    a, rise = info.get("a"), info.rise
+    assert (a.own.n, a.fresh.n, a.difference.n) == (3, 3, 4)
+    assert a.own.mean == pytest.approx(values["a"][::2].mean())
+    assert a.validation.mean == pytest.approx((a.own.mean + 3 * a.fresh.mean) / 4)
+    assert (rise.n_own, rise.n_fresh, list(rise.unchosen)) == (3, 3, ["default", "middle"])
+    same = {n: stats.gmean(values[n][::2]) / promised[n] - 1 for n in values}
+    assert rise.unchosen == pytest.approx({n: same[n] for n in ("default", "middle")})
+    chosen = math.sqrt((1 + same["a"]) * (1 + same["b"]))
+    cost = chosen / math.sqrt((1 + same["default"]) * (1 + same["middle"]))
+    (choice, low, high), (split, least, most) = rise.choice, rise.split
+    assert (choice, rise.chosen) == pytest.approx((cost - 1, chosen - 1))
+    ratios = [np.log(values[n]) for n in ("a", "b")]
+    means = [np.mean(ratios, axis=0)[i::2].mean() for i in (0, 1)]
+    assert split == pytest.approx(math.expm1(means[1] - means[0]))
+    assert low < 0.1 < high
+    assert least < 0.2 < most
+    assert rise.seed_scatter < 0.05
+    text = said(arms, promised=promised, **more)
+    for words in (
+        "Over 3 fresh seeds on the search's own split and 3 on fresh splits, a has the lowest",
+        f"has cost {format_change(choice)} (95 % interval {format_change(low)} to ",
+        f"3 fresh ones the errors of the best change by {format_change(split)} (95 % interval",
+    ):
+        assert words in text
 
 
 def test_the_bound_is_shared_by_all_tests() -> None:
-    """Each of the others is tested at 0.05 by their number, by pairs of seed and split."""
+    """P-values are adjusted for those that are no lower, so others' make none harder to tell."""
     logs = np.random.default_rng(5).normal(size=5)
     logs = (logs - logs.mean()) / stats.sem(logs)
-    t = float(stats.t.isf(0.02, 4))  # the p-value that is to come out
+    t = float(stats.t.isf(0.03 / 2, 4))  # the p-value that is to come out, of both sides
     worse = [base * math.exp(0.001 * (log + t)) for base, log in zip(BASE, logs, strict=True)]
     values = {"default": BASE, "a": worse, "b": [v * 2 for v in BASE]}
     assert confirmed(values).tied == ("default",)
-    assert confirmed({**values, "c": values["b"]}).tied == ("default", "a")
+    assert confirmed({**values, "c": values["b"]}).tied == ("default",)
+    info = confirmed({**values, "c": worse})
+    assert info.tied == ("default", "a", "c")
+    assert info.get("a").from_best.p_value == pytest.approx(2 * 0.03)
     info = confirmed({"default": BASE, "a": BASE, "b": BASE, "c": [v * 1.01 for v in BASE]})
     assert (info.tied, info.best) == (("default", "a", "b"), "default")
     noise = np.exp(np.random.default_rng(1).normal(scale=0.01, size=(2, 5)))
@@ -175,7 +220,7 @@ def test_one_that_failed_with_a_seed() -> None:
     values: dict[str, Values] = {"default": BASE, "a": [0.01, 0.01, math.inf, 0.01, 0.01]}
     info = confirmed({**values, "b": BETTER})
     c = info.confirmed[0]
-    assert (c.name, c.n_failed, c.tied, c.n_pairs, c.n_wins) == ("a", 1, False, 4, 4)
+    assert (c.name, c.n_failed, c.tied, c.difference.n_pairs) == ("a", 1, False, 4)
     assert (info.best, info.tied) == ("b", ("b",))
     assert (info.excluded, info.n_missing) == (("a",), 0)
     text = said(values)  # nothing of the errors of others if there are none that count
@@ -223,9 +268,9 @@ def test_missing_pairs() -> None:
     }
     info = confirmed(values)
     a, b, c = (info.get(name) for name in "abc")
-    assert (a.n_pairs, b.n_pairs, c.n_pairs, a.n_wins) == (3, 1, 0, 3)
-    assert (a.difference, b.difference) == pytest.approx((-0.5, 0.0))
-    assert b.difference_low is None
+    assert (a.difference.n_pairs, b.difference.n_pairs, a.n_wins) == (3, 1, 3)
+    assert (a.difference.mean, b.difference.mean) == pytest.approx((-0.5, 0.0))
+    assert (b.difference.low, b.difference.p_value, c.difference) == (None, None, None)
     assert (info.best, info.tied, info.excluded) == ("a", ("a", "b"), ())
     assert (c.validation, c.difference, c.beats_low, c.seconds) == (None, None, None, None)
     assert (c.parameter_count, c.tied, c.shrinkage) == (None, False, None)
@@ -233,7 +278,7 @@ def test_missing_pairs() -> None:
     # With two seeds there are differences, no intervals, and nothing is ruled out.
     values = {"default": [0.9] * 2, "a": [0.1] * 2, "b": [0.2] * 2}
     info = confirmed(values)
-    assert info.get("a").difference == pytest.approx(1 / 9 - 1)
+    assert info.get("a").difference.mean == pytest.approx(1 / 9 - 1)
     assert info.tied == ("a", "b", "default")
     assert "2 seeds are too few to tell it from the others." in said(values)
     assert said(values).endswith("take more --seeds.")
@@ -241,15 +286,29 @@ def test_missing_pairs() -> None:
 
 
 def test_what_cannot_be_told_apart() -> None:
-    """Tied ones are named as such, not as equal, and each has its mean training time."""
-    values: dict[str, Values] = {"default": [v * 3 for v in BASE], "a": BASE}
-    values["b"] = [v * (1.01 if i % 2 else 0.995) for i, v in enumerate(BASE)]
-    values["c"] = [v * (0.995 if i % 2 else 1.01) for i, v in enumerate(BASE)]
+    """Some are shown to be equal, others are not, and the least work is told of all of these."""
+    values: dict[str, Values] = {"default": [v * 3 for v in BASE], "b": BASE}
+    values["a"] = [v * (1.01 if i % 2 else 0.995) for i, v in enumerate(BASE)]
+    values["c"] = [v * (0.8 if i % 2 else 1.3) for i, v in enumerate(BASE)]
     info = confirmed(values, seconds={"default": 1.0, "a": 50.0, "b": 40.0, "c": 60.0})
-    assert (info.best, set(info.tied)) == ("a", {"a", "b", "c"})
+    assert (info.best, set(info.tied)) == ("b", {"a", "b", "c"})
+    a, c = (info.get(name).from_best for name in "ac")
+    assert (a.told, a.equal, a.needed) == (False, True, None)
+    assert (c.told, c.equal) == (False, False)
+    # So many pairs of that scatter tell so large a difference with a probability of 0.8.
+    effect = np.mean(np.log([1.3, 0.8, 1.3, 0.8, 1.3])) / np.std(
+        np.log([1.3, 0.8] * 2 + [1.3]), ddof=1
+    )
+    chances = [power(effect * math.sqrt(n), n, 0.05 / 2) for n in (c.needed - 1, c.needed)]
+    assert chances[0] < 0.8 <= chances[1]
     assert info.get("a").seconds == pytest.approx(50.0 * (3 * 1.1 + 2 * 0.9) / 5)
     assert confirmed(values).get("a").seconds is None
-    assert "5 seeds are too few to tell b and c from it." in said(values)
+    for words in (
+        f"As good as it, within 10{PERCENT}: a.",
+        "5 seeds are too few to tell c from it. Differences as large as these would be told on "
+        f"so many splits: {c.needed} (c).",
+    ):
+        assert words in said(values)
     # What did not store its time took that from its start to its end.
     made, end = record(values), START.replace(second=30)
     trials = tuple(replace(t, started=START, completed=end) for t in made.trials)
@@ -291,22 +350,52 @@ def test_test_results() -> None:
     assert [i.trial for i in info.incumbents] == [10]
 
 
+def test_other_test_images() -> None:
+    """Errors of groups of images say what other images would give, if all were kept."""
+    values: dict[str, Values] = {"default": BASE, "a": BETTER}
+    made = record(values, tests=values)
+    hard, counts = np.exp(np.random.default_rng(0).normal(size=20)), np.arange(20) % 2 + 1
+    hard, kept = hard / np.average(hard, weights=counts), dict(made.user_attrs)
+    for t in made.trials:
+        rows = zip(counts.tolist(), (t.value * hard).tolist(), strict=True)
+        kept[f"{attrs.TEST_EXAMPLES}{t.number}"] = [list(row) for row in rows]
+    info = get_confirmation(replace(made, user_attrs=kept))
+    a, default = info.get("a"), info.get("default")
+    assert a.test_rows[0] < a.test.mean < a.test_rows[1]
+    assert a.test_rows[1] - a.test_rows[0] > a.test.high - a.test.low
+    assert a.test_against[0] < a.difference.mean < a.test_against[1]
+    assert default.test_against is None
+    text = " ".join(describe_confirmation(info))
+    assert (
+        f"it is {format_mse(a.test_rows[0])} to {format_mse(a.test_rows[1])}. On such images"
+        in text
+    )
+    del kept[f"{attrs.TEST_EXAMPLES}{made.trials[0].number}"]
+    assert get_confirmation(replace(made, user_attrs=kept)).get("default").test_rows is None
+    groups = [(1, float(i)) for i in range(MAX_BLOCKS)] + [(3, 8.0)]
+    assert blocks(groups) == [(4, 6.0), *groups[1:-1]]
+
+
 def test_sentences() -> None:
     """They hold the numbers of the best: mean, difference, wins, shrinkage and test."""
     values = {"default": BASE, "trial 10": BETTER, "middle": [v * 2 for v in BASE]}
     changes: dict[str, Any] = {"promised": {"trial 10": 0.08, "middle": 0.22}}
     changes["tests"] = {name: [0.3, 0.31, 0.32, 0.3, 0.31] for name in values}
-    c = confirmed(values, **changes).get("trial 10")
+    info = confirmed(values, **changes)
+    c = info.get("trial 10")
+    found = c.difference
     mine, measured = ([format_mse(end) for end in (e.low, e.high)] for e in (c.validation, c.test))
     text = said(values, **changes)
     for words in (
         f"validation MSE: 0.08760 (95 % interval {mine[0]} to {mine[1]}).",
-        "All others are worse in these seeds; 6 are needed to rule out chance.",
-        f"Its error is {-100 * c.difference:.1f}{PERCENT} below that of the default "
-        f"(95 % interval {format_change(c.difference_low)} to {format_change(c.difference_high)})",
+        "All others are worse beyond what chance explains.",
+        f"The error of trial 10 is {-100 * found.mean:.1f}{PERCENT} below the default's "
+        f"(95 % interval {format_change(found.low)} to {format_change(found.high)})",
         "lower with all 5 seeds.",
-        f"liked best have errors 9.5{PERCENT} above what it had measured (median); for the one "
-        f"from the middle it is +0.0{PERCENT}.",
+        f"liked best have errors {100 * info.rise.chosen:.1f}{PERCENT} above what it had "
+        "measured (mean); not chosen for that: middle "
+        f"({-100 * info.rise.unchosen['middle']:.1f}{PERCENT} below).",
+        "What those change by as well, choosing does not explain.",
         f"its MSE is 0.3080 (95 % interval {measured[0]} to {measured[1]})",
     ):
         assert words in text
@@ -314,7 +403,7 @@ def test_sentences() -> None:
     info = confirmed({"default": BETTER, "a": BASE}, promised={"a": 0.05})
     text = " ".join(describe_confirmation(info))
     assert "It is the default itself: nothing of " in text
-    assert "that of the default" not in text
+    assert "the default's" not in text
     chosen = tuple(replace(c, role="chosen") if c.name == "a" else c for c in info.confirmed)
     text = " ".join(describe_confirmation(replace(info, confirmed=chosen)))
     assert "default itself: nothing of " in text
@@ -329,7 +418,7 @@ def test_other_images_in_words() -> None:
     there = get_confirmation(
         transfer({"default": BETTER, "trial 7": BASE}, name="elsewhere", data="twitter.parquet")
     )
-    assert (here.other_data, there.shrinkage) == (None, None)
+    assert (here.other_data, there.rise.chosen) == (None, None)
     text = " ".join(describe_confirmation(there, here))
     assert "trained on other images than the search's: twitter.parquet" in text
     assert (

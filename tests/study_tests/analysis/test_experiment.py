@@ -1,6 +1,7 @@
 """What experiments say: known differences come out, and noise is called noise."""
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from storage import attrs
 from storage.records import StudyRecord
@@ -23,7 +25,7 @@ from study.analysis.experiment import (
 )
 from study.experiment import Arm
 from tests.study_tests.analysis import test_ablation, test_confirmation
-from tests.study_tests.analysis.test_confirmation import BASE
+from tests.study_tests.analysis.test_confirmation import BASE, PERCENT
 from tests.study_tests.synthetic import MULTITASK_SETTINGS, Values, study, trained, trial
 
 MSE, ACCURACY, BALANCED = "validation MSE", "validation accuracy", "balanced accuracy"
@@ -69,57 +71,60 @@ def compared(before: Values, after: Values, *, metric: str = MSE) -> Comparison:
 
 
 def test_by_hand() -> None:
-    """Means, difference and counts are those of the pairs, the p-value that of 6 signs of 7."""
+    """Means and counts are those of the pairs; the p-value that of t, or of signs if larger."""
     base = [0.10, 0.12, 0.11, 0.13, 0.10, 0.12, 0.16]
     arm = [0.11, 0.14, 0.14, 0.14, 0.12, 0.11, 0.18]
-    c = compared([*base, 0.12], [*arm, 0.12])  # the pair without a difference has no sign
-    assert (c.arm, c.baseline, c.metric, c.n_pairs) == ("arm", "base", MSE, 8)
+    c = compared([*base, 0.12], [*arm, 0.12])
+    logs = np.log(arm) - np.log(base)
+    assert (c.arm, c.baseline, c.metric, c.found.n_pairs) == ("arm", "base", MSE, 8)
     assert (c.baseline_mean, c.arm_mean) == pytest.approx((0.12, 1.06 / 8))
-    assert c.difference == pytest.approx(0.10 / 8)
-    assert (c.n_above, c.n_below) == (6, 1)
-    assert c.p_value == pytest.approx(2 * (1 + 7) / 2**7)
-    assert -0.01 < c.low < c.difference < c.high < 0.03
+    assert c.found.mean == pytest.approx(math.expm1(logs.sum() / 8))
+    assert (c.found.n_above, c.found.n_below) == (6, 1)
+    t = stats.ttest_1samp([*logs, 0.0], 0.0)
+    ends = np.expm1(t.confidence_interval(0.95))
+    assert (c.found.low, c.found.high) == pytest.approx(tuple(ends))
+    flips = np.array(list(itertools.product([-1, 1], repeat=7))) @ logs
+    exact = float(np.mean(np.abs(flips) >= abs(logs.sum()) - 1e-12))
+    assert c.found.p_value == pytest.approx(max(exact, t.pvalue))
     values = {name: [float(i)] * 7 for i, name in enumerate("cab")}
     info = analysed(values)
     assert info.arms == ("c", "a", "b")
-    found = [(c.baseline, c.arm, c.difference) for c in info.comparisons]
+    found = [(c.baseline, c.arm, c.found.mean) for c in info.comparisons]
     assert found == [("c", "a", 1.0), ("c", "b", 2.0)]
     assert (info.name, info.question, info.n_pairs, info.n_missing) == ("test", "Which?", 7, 0)
     assert info.values[MSE] == {name: tuple(column) for name, column in values.items()}
-    # 7 of 7, 6 of 7 and 4 of 7 signs, adjusted for the arms of a metric alone.
-    arms = {f"{n} of 7": [0.2] * n + [0.0] * (7 - n) for n in (4, 7, 6)}
-    accuracies = {"base": [0.1] * 7, "7 of 7": [0.2] * 7}
-    info = analysed({"base": [0.1] * 7, **arms}, accuracies=accuracies)
-    found = {c.arm: c.p_value for c in info.of_metric(MSE)}
-    assert found == pytest.approx({"4 of 7": 1.0, "7 of 7": 3 / 64, "6 of 7": 3 / 2 * 1 / 8})
-    (alone,) = info.of_metric(ACCURACY)
-    assert alone.p_value == pytest.approx(1 / 64)
+    # They are adjusted for the arms of a metric alone.
+    noise = np.random.default_rng(0).normal(scale=0.01, size=(3, 5))
+    arms = {f"{i}": (0.1 + 0.01 * i + noise[i]).tolist() for i in range(3)}
+    accuracies = {"base": [0.1, 0.2, 0.3, 0.2, 0.1], "1": [0.2, 0.25, 0.4, 0.3, 0.15]}
+    info = analysed({"base": [0.1] * 5, **arms}, accuracies=accuracies)
+    alone = [stats.ttest_1samp(np.log(arm) - np.log(0.1), 0.0).pvalue for arm in arms.values()]
+    found = [c.found.p_value for c in info.of_metric(MSE)]
+    assert found == pytest.approx(multipletests(alone, method="holm")[1].tolist())
+    (one,) = info.of_metric(ACCURACY)
+    differences = np.subtract(*reversed(list(accuracies.values())))
+    assert one.found.p_value == pytest.approx(stats.ttest_1samp(differences, 0.0).pvalue)
 
 
 def test_missing_trials() -> None:
     """A pair counts where both arms finished; what is missing is said first."""
     values: dict[str, Values] = {
-        "base": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, None],
-        "all": [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
-        "some": [None, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.9],
-        "few": [0.2, 0.3, 0.4, 0.5, 0.6, None, None, 0.9],
-        "none": [None] * 8,
+        "base": [0.1, 0.2, 0.3, None],
+        "all": [0.2, 0.3, 0.4, 0.9],
+        "few": [0.2, 0.3, None, 0.9],
+        "none": [None] * 4,
     }
     info = analysed(values)
-    found = {c.arm: (c.n_pairs, c.baseline_mean, c.difference) for c in info.comparisons}
-    assert found == {
-        "all": (7, pytest.approx(0.4), pytest.approx(0.1)),
-        "some": (6, pytest.approx(0.45), pytest.approx(0.2)),
-        "few": (5, pytest.approx(0.3), pytest.approx(0.1)),
-    }
+    found = {c.arm: (c.found.n_pairs, c.baseline_mean, c.found.n_above) for c in info.comparisons}
+    assert found == {"all": (3, pytest.approx(0.2), 3), "few": (2, pytest.approx(0.15), 2)}
     # The arm that cannot be tested does not count as tested.
-    *tested, few = info.comparisons
-    expected = stats.false_discovery_control([2 / 2**7, 2 / 2**6]).tolist()
-    assert [c.p_value for c in tested] == pytest.approx(expected)
-    assert (few.p_value, few.low, few.high) == (None, None, None)
-    assert "5 pairs are too few to tell" in few.verdict
+    tested, few = info.comparisons
+    ratios = np.log(values["all"][:3]) - np.log(values["base"][:3])
+    assert tested.found.p_value == pytest.approx(stats.ttest_1samp(ratios, 0.0).pvalue)
+    assert (few.found.p_value, few.found.low, few.found.high) == (None, None, None)
+    assert "2 pairs are too few to tell a difference" in few.verdict
     first, *others = describe_experiment(info)
-    assert first == "12 of 40 trainings are missing; their pairs are left out."
+    assert first == "6 of 16 trainings are missing; their pairs are left out."
     assert others == [c.verdict for c in info.comparisons]
     assert analysed({"base": [None] * 6, "arm": [None] * 6}).comparisons == ()
 
@@ -131,28 +136,50 @@ def test_direction(metric: str, sign: int) -> None:
     arm = base + sign * np.random.default_rng(0).uniform(0.1, 0.2, size=10)
     c = compared(base.tolist(), arm.tolist(), metric=metric)
     higher = "higher" if sign > 0 else "lower"
-    assert c.verdict.startswith(f"arm: the {metric} is {higher} than with base by 0.1")
+    size = c.found.written(c.found.mean).lstrip("+\N{MINUS SIGN}")
+    assert c.verdict.startswith(f"arm: the {metric} is {higher} than with base by {size} (")
     assert "better" not in c.verdict
     assert f"{higher} in 10 of 10 pairs, p = 0.002)." in c.verdict
-    assert (" or " in c.verdict) == (metric == MSE)  # a share of an accuracy says little
+    assert (PERCENT in size) == (metric == MSE)  # a share of an accuracy says little
 
 
 def test_verdicts() -> None:
-    """Evidence needs both pairs that agree and a sure size; what equals is said to be equal."""
+    """One rule parts what is told, what is equal within a margin, and what cannot be told."""
     base = [0.1, 0.3, 0.2, 0.5, 0.4, 0.6]
     c = compared(base, base)
     assert c.verdict == "arm: the validation MSE equals that of base in all 6 pairs."
-    assert (c.low, c.high, c.p_value) == (0.0, 0.0, 1.0)
-    words = "higher than with base by 0.05 or 25\N{NO-BREAK SPACE}%"
-    assert words in compared([0.2] * 6, [0.25] * 6).verdict
+    assert (c.found.low, c.found.high, c.found.p_value) == (0.0, 0.0, 1.0)
+    c = compared(base, [v * f for v, f in zip(base, [1.01, 0.99] * 3, strict=True)])
+    assert (c.found.told, c.found.equal) == (False, True)
+    assert f"the validation MSE is that of base, within 10{PERCENT} (mean diff" in c.verdict
     c = compared([1.0] * 10, [*[0.99] * 9, 4.0])  # one large difference against nine small ones
-    assert c.difference > 0
-    assert c.p_value < 0.05
-    assert "no evidence of a difference in validation MSE from base" in c.verdict
+    assert c.found.mean > 0
+    assert "cannot be told from base in validation MSE" in c.verdict
     assert "higher in 1 of 10 pairs" in c.verdict
-    c = compared([1.0] * 10, [*[1.5] * 8, 0.99, 0.99])  # eight of ten agree too often by chance
-    assert c.low > 0
-    assert "no evidence of a difference" in c.verdict
+    assert f"about {c.found.needed} pairs would tell so much)." in c.verdict
+    # A large difference is found in few pairs of many arms, where signs alone could not.
+    rng = np.random.default_rng(0)
+    noise = np.exp(rng.normal(scale=0.02, size=(9, 8)))
+    arms = {f"arm {i}": (row * (3 if i == 1 else 1)).tolist() for i, row in enumerate(noise)}
+    info = analysed({"base": [1.0] * 8, **arms})
+    assert [c.arm for c in info.comparisons if c.found.told] == ["arm 1"]
+    # Steps of an accuracy are coarse: equal ones in few pairs may be chance.
+    assert not compared([0.5] * 3, [0.6] * 3, metric=ACCURACY).found.told
+    assert compared([0.5, 0.6, 0.7], [1.0, 1.2, 1.4]).found.told
+
+
+def test_splits_that_overlap() -> None:
+    """Trainings with one split are one number, and what splits share makes intervals longer."""
+    values = {"base": [1.0, 1.0, 1.0, 1.0], "arm": [1.1, 1.3, 1.4, 1.6]}
+    sides = ("vvtttt", "vvtttt", "ttvvtt", "vtvttt")  # shares of 0, 1/2 and 1/2
+    found = analysed(values, sides={"group": sides}).comparisons[0].found
+    units = np.log([math.sqrt(1.1 * 1.3), 1.4, 1.6])
+    assert (found.n_pairs, found.n) == (4, 3)
+    assert found.mean == pytest.approx(math.expm1(units.mean()))
+    r = 1 / 3
+    half = stats.t.ppf(0.975, 2) * units.std(ddof=1) * math.sqrt(1 / 3 + r / (1 - r))
+    assert math.log1p(found.high) == pytest.approx(units.mean() + half)
+    assert found.p_value > stats.ttest_1samp(units, 0.0).pvalue
 
 
 def test_untrained_classifiers_are_not_compared() -> None:
@@ -168,7 +195,7 @@ def test_untrained_classifiers_are_not_compared() -> None:
     for metric in (ACCURACY, BALANCED):
         (c,) = info.of_metric(metric)
         assert (c.baseline, c.arm) == ("joint", "sequential")
-        assert c.difference == pytest.approx(0.05)
+        assert c.found.mean == pytest.approx(0.05)
         assert list(info.values[metric]) == ["joint", "sequential"]
     assert info.labels == (MSE, ACCURACY, BALANCED)
 
@@ -178,8 +205,8 @@ def test_one_image_more_in_every_pair() -> None:
     for n in (97, 120):
         before, after = ([float(np.float32((k + i) / n)) for k in range(6)] for i in (0, 1))
         c = compared(before, after, metric=ACCURACY)
-        assert c.n_above == 6
-        assert (c.low, c.high) == pytest.approx((1 / n, 1 / n), rel=1e-4)
+        assert (c.found.n_above, c.found.p_value) == (6, 0.5**5)
+        assert (c.found.low, c.found.high) == pytest.approx((1 / n, 1 / n), rel=1e-4)
         assert "the validation accuracy is higher than with base by" in c.verdict
 
 

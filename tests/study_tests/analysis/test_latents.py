@@ -59,11 +59,11 @@ def test_means_of_the_arms() -> None:
     (comparison,) = info.of_metric(AUC.label)
     *said, summed = describe_experiment(info)
     assert said == [c.verdict for c in info.of_metric(VALIDATION_MSE.label)]
-    difference = f"({comparison.difference:+.3f})".replace("-", "\N{MINUS SIGN}")
+    difference = f"({comparison.found.written(comparison.found.mean)})"
     assert summed == f"{AUC.label}, against improved: lower with notebook {difference}."
-    equal = replace(info, comparisons=tuple(replace(c, differs=False) for c in info.comparisons))
-    *_, summed = describe_experiment(equal)
-    assert summed.endswith("no evidence of a difference with any arm.")
+    unsure = replace(comparison, found=replace(comparison.found, told=False))
+    *_, summed = describe_experiment(replace(info, comparisons=(unsure,)))
+    assert summed.endswith(f"cannot be told with notebook {difference}.")
 
 
 def test_section_of_the_report(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from storage import attrs
 from storage.records import StudyRecord
 from study.analysis import branch_of, metrics_of
 from study.analysis.agreement import branches
-from study.analysis.confirmation import describe_confirmation, get_confirmation
+from study.analysis.confirmation import get_confirmation
+from study.analysis.confirmation_text import describe_confirmation
 from study.analysis.cost import get_costs
 from study.analysis.history import get_summary
 from study.analysis.latents import get_latents

@@ -23,13 +23,14 @@ from storage.rdb import open_storage
 from storage.records import StudyRecord, followups, load_study_record
 from study.analysis import metrics_of
 from study.analysis.ablation import get_ablation
-from study.analysis.confirmation import get_confirmation, same_order
+from study.analysis.confirmation import get_confirmation
+from study.analysis.confirmation_text import same_order
 from study.commands.show import stored_record
 from study.emoji import LATENT_METRICS, MULTITASK
 from study.errors import StudyError
 from study.experiment import Arm, Experiment
 from study.followups.arms import confirmation_arms
-from study.followups.setup import Followup, find_search, run_followup, set_up
+from study.followups.setup import Followup, find_search, own_pairs, run_followup, set_up
 from study.followups.testing import measure_models
 from study.requests import FollowupRequest, Place
 from study.seeds import pair_seed
@@ -142,18 +143,18 @@ def test_what_is_chosen_is_trained(confirmed: Path) -> None:
     assert followups(open_storage(url_of(confirmed))) == {"search-confirmation": "search"}
 
 
-def test_splits_are_fresh_and_share_the_test_set(confirmed: Path, tiny_data: Path) -> None:
-    """Each seed has other training and validation images; the test images are the search's."""
+def test_splits_share_the_test_set(confirmed: Path, tiny_data: Path) -> None:
+    """Half of the seeds have the search's split, the others fresh ones with its test images."""
     dataset = load_dataset(tiny_data)
     searched, record = split_dataset(dataset), read(confirmed)
     splits = {t.user_attrs[attrs.PAIR]: t.user_attrs[attrs.SIDES] for t in record.complete}
     assert len(set(splits.values())) == 2
-    for pair, sides in splits.items():
-        split = Split.from_sides(sides)
-        assert split == redraw_validation(dataset, searched, seed=42 + 1 + pair)
-        assert split.test == searched.test
-        assert split.validation != searched.validation
-        assert leaking_groups(dataset, split) == 0
+    fresh, own = (Split.from_sides(splits[pair]) for pair in range(2))
+    assert own == searched
+    assert fresh == redraw_validation(dataset, searched, seed=42 + 1)
+    assert fresh.test == searched.test
+    assert fresh.validation != searched.validation
+    assert leaking_groups(dataset, fresh) == 0
     search_seeds = {t.user_attrs[attrs.SEED] for t in read(confirmed, "search").complete}
     seeds = {trial.user_attrs[attrs.SEED] for trial in record.complete}
     assert seeds == {pair_seed(0, pair) for pair in range(2)}
@@ -189,7 +190,8 @@ def test_what_is_said(toy_copy: Path, capsys: Capture) -> None:
     rows = re.findall(r"^[ =] (default|(?:middle, )?trial \d+) ", said, re.MULTILINE)
     assert rows == [c.name for c in info.confirmed]
     assert len(rows) == 4
-    assert said.startswith("Which of the best of study search stay good? 2 seeds and splits of 4 ")
+    assert said.startswith("Which of the best of study search stay good? 2 seeds of 4 ")
+    assert "2 seeds: too few to tell any difference from chance; 3 are needed." in said
     assert f"{info.best} has the lowest mean distance" in said
     assert "others would be chosen" not in said
     assert command(toy_copy, f"{CONFIRM} --seeds 2 --json") == 0
@@ -212,6 +214,10 @@ def test_what_is_said(toy_copy: Path, capsys: Capture) -> None:
 def test_more_seeds_keep_those_that_are_there(toy_copy: Path) -> None:
     """Further seeds are trained behind the first ones, which keep values, splits and tests."""
     before = read(toy_copy)
+    for own, message in ((0, "must be 1 to 2 with --seeds 3: 1 of 2 stored"), (3, "Got 3")):
+        with pytest.raises(StudyError, match=message):
+            command(toy_copy, f"{CONFIRM} --seeds 3 --own-split {own}")
+    assert read(toy_copy) == before
     assert command(toy_copy, f"{CONFIRM} --seeds 3") == 0
     after = read(toy_copy)
     assert len(after.complete) == len(after.trials) == 12
@@ -221,7 +227,28 @@ def test_more_seeds_keep_those_that_are_there(toy_copy: Path) -> None:
     assert len(tests) == 12
     kept, sides = (r.user_attrs[attrs.EXPERIMENT]["sides"]["drawn"] for r in (before, after))
     assert sides[:2] == kept
-    assert len(set(sides)) == 3
+    own = after.user_attrs[attrs.SETTINGS]["sides"]
+    assert [one == own for one in sides] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("kept", "n", "n_own", "expected"),
+    [
+        ("", 6, None, {1, 3, 5}),
+        ("", 5, None, {1, 3, 4}),
+        ("", 4, 0, set()),
+        ("fff", 6, None, set()),  # of an earlier version
+        ("fff", 6, 2, {4, 5}),
+        ("of", 6, None, {3, 5}),
+        ("oo", 2, None, set()),
+    ],
+)
+def test_which_seeds_have_the_own_split(
+    kept: str, n: int, n_own: int | None, expected: set[int]
+) -> None:
+    """Half of them, evenly; stored ones keep theirs, and all fresh ones go on as such."""
+    assert own_pairs(tuple(kept), "o", n, n_own) == expected
+    assert own_pairs(("",), "", n, 0) == set()  # data that are parted in one way only
 
 
 def test_chosen_configurations(toy_copy: Path, capsys: Capture) -> None:
@@ -313,7 +340,7 @@ def test_models_of_others(copy: Path, tmp_path: Path) -> None:
         space, fixed = settings.space_in(kind), settings.fixed
         choose = partial(confirmation_arms, search.record, space, kind, fixed, top=1, seed=0)
         request = FollowupRequest(place=place, name="trained", n_seeds=1)
-        return set_up(search, attrs.CONFIRMATION, choose, request, say=str)
+        return set_up(search, attrs.CONFIRMATION, choose, request, n_own=0, say=str)
 
     run_followup(follow(), place, say=str)
     followup, before, models = follow(), read(copy, "trained"), copy / "artifacts" / "models"

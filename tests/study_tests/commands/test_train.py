@@ -26,7 +26,7 @@ from study import emoji
 from study.commands.train import Final, train_final
 from study.emoji.data import StudyData
 from study.emoji.trainer import EmojiTrainer
-from study.kinds import DivergedError, Step
+from study.kinds import EXAMPLES, DivergedError, Step
 from study.report.pictures import cut_strip
 from study.running.choosing import Chosen
 from study.running.worker import run_trial
@@ -88,8 +88,12 @@ def test_files(tmp_path: Path, dataset: EmojiDataset) -> None:
     assert stored["validation_mse"] == metrics.best["validation_mse"]
     assert stored["test_mse"] == metrics.test["mse"]
     assert stored["epochs"] == metrics.n_steps == 3
-    assert list(metrics.test) == ["mse"]  # no accuracy, which is not the same as one of 0
-    for name in ("test_accuracy", "test_balanced_accuracy", "test_confusion"):
+    errors = metrics.test[EXAMPLES]
+    assert sum(n * mean for n, mean in errors) / sum(n for n, _ in errors) == pytest.approx(
+        metrics.test["mse"]
+    )
+    assert list(metrics.test) == ["mse", EXAMPLES]  # no accuracy, which is not one of 0
+    for name in ("test_accuracy", "test_balanced_accuracy", "test_confusion", "test_examples"):
         assert stored.get(name) is None
 
     checkpoint = load_checkpoint(out / "checkpoint.pt")

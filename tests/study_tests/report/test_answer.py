@@ -7,6 +7,7 @@ import pytest
 
 from storage.attrs import DATA_REMARKS
 from storage.records import StudyRecord
+from study.analysis.confirmation import CHOSEN
 from study.report import ReportData
 from study.report.answer import Answer, get_answer
 from study.report.findings import Findings
@@ -42,7 +43,7 @@ def test_a_confirmed_winner() -> None:
     assert found.headline == f"Linear (trial 10): {mean}"
     sure, tied, _ = found.doubt
     assert sure.endswith("% against the default’s 0.1100, lower with 5 of 5 seeds.")
-    assert tied == "5 seeds are too few to tell trial 20 from it."
+    assert tied == "As good as it, within 10\N{NO-BREAK SPACE}%: trial 20."
     assert found.use.settings.startswith("trial 10: a linear autoencoder with 20 epochs, ")
     assert found.use.expected == "in the search: validation MSE 0.07765"
     again = "emoji-study train --study planted --trial 10"
@@ -52,7 +53,7 @@ def test_a_confirmed_winner() -> None:
     assert (last.command, "50.0 s of training" in last.why) == (again, True)
     third = [value + 0.0005 for value in VALUES["trial 20"]]
     _, tied, _ = confirmed({**VALUES, "trial 30": third}).doubt
-    assert tied == "5 seeds are too few to tell trial 20 and trial 30 from it."
+    assert tied.endswith("%: trial 20 and trial 30.")
     # A page that holds a part of the trials knows its number alone.
     part = confirmed(VALUES, of=replace(SEARCH, trials=SEARCH.trials[:5]))
     assert (part.headline, part.use.settings) == (f"Trial 10: {mean}", "trial 10")
@@ -66,10 +67,16 @@ def test_a_confirmed_default_and_one_seed_too_few() -> None:
     assert "against the default" not in found.doubt[0]
     assert found.use.settings == "the default: with learning rate 0.01"
     assert found.use.command is None
+    # Beside trials that somebody named it may be the best, but then not of the search.
+    arms = {"default": test_confirmation.BETTER, "trial 10": test_confirmation.BASE}
+    made = test_confirmation.record(arms, roles={"trial 10": CHOSEN})
+    found = answer(SEARCH, made)
+    assert found.headline.startswith("Best so far: CNN (trial 18)")
+    assert found.next[-1].command == "emoji-study confirm --study planted --seeds 6"
     found = confirmed({name: values[:2] for name, values in VALUES.items()})
     assert found.headline.startswith("Best so far: CNN (trial 18)")
     assert found.doubt[0].startswith("Not confirmed yet: it is the lowest of 20 single trainings")
-    assert found.next[-1].command == "emoji-study confirm --study planted --seeds 5"
+    assert found.next[-1].command == "emoji-study confirm --study planted --seeds 6"
 
 
 ONE = trial(0, value=0.5, params={"auto_encoder": "CNN"}, attrs=classified((2, 18, 4, 8)))
@@ -117,7 +124,7 @@ def test_what_is_no_search_of_ours() -> None:
     assert found.headline == "Best so far: trial 1, objective value 0.4000."
     assert (found.use.command, found.next) == (None, ())
     found = answer(test_experiment.record({"base": [0.1] * 7, "arm": [0.2] * 7}), n_left_out=3)
-    assert found.headline.startswith("Arm: the validation MSE is higher than with base by 0.1 ")
+    assert found.headline.startswith("Arm: the validation MSE is higher than with base by 100")
     assert "which held 14 of 17 trials" in found.sure[-1]
     found = answer(test_experiment.record({"base": [None] * 7, "arm": [None] * 7}))
     assert (found.headline, found.use) == ("Nothing has been found yet.", None)

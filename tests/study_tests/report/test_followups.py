@@ -9,13 +9,8 @@ import pytest
 from storage import attrs
 from storage.records import StudyRecord
 from study.analysis.ablation import AblationInfo, describe_ablation, get_ablation
-from study.analysis.confirmation import (
-    CHOSEN,
-    TOP,
-    ConfirmationInfo,
-    describe_confirmation,
-    get_confirmation,
-)
+from study.analysis.confirmation import CHOSEN, TOP, ConfirmationInfo, get_confirmation
+from study.analysis.confirmation_text import describe_confirmation
 from study.formats import format_change, format_mse
 from study.terminal.followups import ablation_tables
 from tests.study_tests.analysis import test_ablation, test_confirmation
@@ -94,7 +89,7 @@ def test_confirmation_is_told(page: Page) -> None:
         "header",
         f"validation MSE {format_mse(best.validation.mean)} in the mean of 5 fresh seeds",
         "Confirmed over 5 fresh seeds and splits (95 % interval",
-        f"{format_change(best.difference)} against the default’s",
+        f"{format_change(best.difference.mean)} against the default’s",
         f"by which nothing was chosen: {format_mse(best.test.mean)} (95 % interval",
         "emoji-study train --study planted --trial 10",
     )

@@ -225,7 +225,7 @@ def test_the_first_screen_answers(page: Page) -> None:
         "0.07831 of 53 and 49 trials.",
         "Cannot be told from 102 trials: batch size, batch normalization, bottleneck dim and",
         f"emoji-study train --study planted --trial {best.number}",
-        "emoji-study confirm --study planted --seeds 5",
+        "emoji-study confirm --study planted --seeds 6",
         "checks need a look: length of the training",
     )
     for name, value in best.params.items():

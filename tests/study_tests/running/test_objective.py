@@ -69,6 +69,7 @@ OF_AUTOENCODER = {
     *(attrs.SEED, attrs.REPLICATE, attrs.WORKER, attrs.DEVICE, attrs.THREADS),
     *(attrs.CODE_VERSION, attrs.ENVIRONMENT, attrs.DATA_FINGERPRINT, attrs.CURVES_DIGEST),
     *(attrs.EPOCHS_RUN, attrs.TRAINING_SECONDS, attrs.PARAMETER_COUNT, attrs.BEST_EPOCH),
+    attrs.MULTIPLY_ADDS,
     *(attrs.LAST_VALIDATION_MSE, attrs.LAST_TRAIN_MSE, attrs.VALIDATION_MSE),
 }
 OF_CLASSIFIER = {

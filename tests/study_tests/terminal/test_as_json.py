@@ -81,4 +81,4 @@ def test_followups() -> None:
     assert [step["name"] for step in told["path"]] == [step.name for step in info.path]
     assert told["path"][1]["changes"] == {"learning_rate": 0.001}
     others = {o["name"]: o["difference"] for sweep in told["sweeps"] for o in sweep["others"]}
-    assert others == {o.name: o.difference for sweep in info.sweeps for o in sweep.others}
+    assert others == {o.name: o.difference.mean for s in info.sweeps for o in s.others}

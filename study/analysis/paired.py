@@ -1,0 +1,335 @@
+"""Whether two arms differ, pair by pair: one rule for experiments, confirmations and ablations."""
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev
+from typing import Literal
+
+import numpy as np
+from scipy import optimize, special, stats
+
+from study.analysis.estimates import (
+    MIN_SPLITS,
+    by_split,
+    corrected,
+    is_even,
+    mean_interval,
+    variance_factor,
+)
+from study.formats import counted, format_change, format_percent
+from study.metrics import Metric
+
+SIGNIFICANT = 0.05
+"""Probability with which a table of comparisons tells any difference where there is none."""
+
+EQUAL_SHARE, EQUAL_POINTS = 0.1, 0.05
+"""What is called equal: values within 10 % of each other; of shares, within 5 points."""
+
+POWER = 0.8
+"""Probability with which a difference is found that is said to be found."""
+
+MANY = 1000
+"""Pairs beyond which nobody will go to tell a difference."""
+
+Scale = Literal["ratio", "share", "plain"]
+"""How differences are taken: as ratios minus 1, by logarithms; plainly, and told as shares of the
+size of the first ones' mean; or plainly.
+"""
+
+_N_RESAMPLES = 9999  # flips of signs; all that there are up to 13 numbers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """Values of two arms in the pairs in which both finished.
+
+    Args:
+        sides: The split of each pair; empty if there are none, or if the arms have different
+            ones: then validation data differ within pairs, which makes differences scatter more,
+            and all of it cancels in the mean of many, so there is nothing to correct.
+    """
+
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+    sides: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.before)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """By how much the second arm of some pairs exceeds the first.
+
+    Args:
+        n_pairs: Pairs in which both finished.
+        n: Independent numbers among them, see ``estimates.by_split``.
+        mean, low, high: The mean with its 95 % t interval, on the scale; None if there is none.
+        margin: Up to what difference, on the scale, they are called equal.
+        n_above, n_below: Pairs in which the second is above, and below, the first.
+        p_value: Adjusted for all comparisons of the table; None with too few pairs.
+        told: Whether the two differ.
+        equal: Whether they are equal, within a margin.
+        needed: Independent numbers with which a difference as large as this one would be told
+            with ``POWER``; infinite if no number will do, None if that cannot be said, or if the
+            two differ or are equal.
+    """
+
+    scale: Scale
+    n_pairs: int
+    n: int
+    mean: float | None
+    low: float | None
+    high: float | None
+    margin: float
+    n_above: int
+    n_below: int
+    p_value: float | None
+    told: bool = False
+    equal: bool = False
+    needed: float | None = None
+
+    @property
+    def higher(self) -> bool:
+        """Whether the second is told to be higher."""
+        return self.told and self._side > 0
+
+    @property
+    def lower(self) -> bool:
+        """Whether the second is told to be lower."""
+        return self.told and self._side < 0
+
+    @property
+    def _side(self) -> float:
+        return self.mean if self.mean is not None else self.n_above - self.n_below
+
+    def written(self, end: float | None) -> str:
+        """Write a difference: in per cent, if it is a share, else as a number, with its sign."""
+        if end is None or self.scale != "plain":
+            return format_change(end)
+        return f"{end:+.4g}".replace("-", "\N{MINUS SIGN}")
+
+    @property
+    def within(self) -> str:
+        """Say up to what difference the two are called equal."""
+        return f"within {self.written(self.margin).lstrip('+').replace('.0', '')}"
+
+    def asking(self, noun: str) -> str:
+        """Say how many pairs would tell a difference of this size, if that can be said."""
+        if self.needed is None:
+            return ""
+        if self.needed > MANY:
+            return f"{MANY:,} {noun}s would not tell so much"
+        return f"about {self.needed:,.0f} {noun}s would tell so much"
+
+
+def paired(
+    before: Mapping[int, float], after: Mapping[int, float], sides: Sequence[str] = ()
+) -> Pairs:
+    """Return the values of two arms, by the number of their pair, where both have one."""
+    both = sorted(before.keys() & after.keys())
+    return Pairs(
+        before=tuple(before[pair] for pair in both),
+        after=tuple(after[pair] for pair in both),
+        sides=tuple(sides[pair] for pair in both) if sides else (),
+    )
+
+
+def compare_all(
+    samples: Mapping[str, Pairs], metric: Metric, scale: Scale
+) -> dict[str, Difference]:
+    """Compare the two arms of each sample that has a pair; all samples are one table.
+
+    The rule by which two are told apart, everywhere: the p-value, adjusted for all comparisons
+    of the table (Holm), is below ``SIGNIFICANT``. Arms that are equal to the last bit are no
+    comparison. The p-value is that of a paired t-test on the scale. If there are so many pairs
+    that flipping the signs of their differences could also tell, the exact test that does so has
+    to agree: the larger p-value counts. That test needs no normal distribution, but cannot have
+    a p-value below 0.5 ** (n - 1), so it must not forbid what few pairs show. Where differences
+    do not scatter there is no t: they are certain, but for shares and equal numbers, whose equal
+    steps may be chance, so that test stands alone.
+
+    Two are equal if both ends of the margin are excluded by t-tests at ``SIGNIFICANT``, adjusted
+    likewise (two one-sided tests). What is neither told nor equal cannot be told.
+
+    Where pairs are on several splits of the same data, variances are the corrected ones of
+    ``estimates.corrected``; signs are flipped for the splits at hand.
+
+    Source: ``scipy.stats.ttest_1samp``, ``scipy.stats.permutation_test``; Holm, Scandinavian
+        Journal of Statistics 6, 1979; Schuirmann, Journal of Pharmacokinetics and
+        Biopharmaceutics 15, 1987, by ``statsmodels.stats.weightstats``.
+    """
+    samples = {name: pairs for name, pairs in samples.items() if len(pairs)}
+    units = {n: by_split(_differences(p, scale), p.sides) for n, p in samples.items()}
+    found = {n: _difference(p, *units[n], metric, scale) for n, p in samples.items()}
+    tested = {n: some for n, some in units.items() if len(some[0]) >= MIN_SPLITS}
+    differing = {n: some for n, some in tested.items() if any(some[0])}
+    p_values = dict.fromkeys(tested, 1.0) | _holm(
+        {
+            n: _p_value(*some, len(differing), coarse=_is_coarse(samples[n], metric))
+            for n, some in differing.items()
+        }
+    )
+    p_apart = _holm(
+        {n: _p_apart(*some, _margin(samples[n], metric, scale)) for n, some in tested.items()}
+    )
+    n_open = sum(p_value >= SIGNIFICANT for p_value in p_values.values())
+    for name in tested:
+        told = p_values[name] < SIGNIFICANT
+        equal = not told and p_apart[name] < SIGNIFICANT
+        needed = None if told or equal else _needed(*units[name], SIGNIFICANT / n_open)
+        found[name] = replace(
+            found[name], p_value=p_values[name], told=told, equal=equal, needed=needed
+        )
+    return found
+
+
+def scale_of(metric: Metric, values: Iterable[float]) -> Scale:
+    """Return the scale of a metric: ratios of errors above 0 say most, but not of all numbers."""
+    return "ratio" if not metric.maximise and all(value > 0 for value in values) else "share"
+
+
+def compare(pairs: Pairs, metric: Metric, scale: Scale) -> Difference:
+    """Compare two arms alone, in at least one pair."""
+    return compare_all({"": pairs}, metric, scale)[""]
+
+
+def describe_power(sides: Sequence[str], n_comparisons: int, noun: str) -> str:
+    """Say which differences pairs on such splits can tell, before they are trained.
+
+    Args:
+        noun: What a pair is called.
+    """
+    units, overlap = by_split([0.0] * len(sides), sides)
+    n, told = len(units), counted(len(sides), noun)
+    told += "" if n == len(sides) else f" on {counted(n, 'split')}"
+    if n < MIN_SPLITS:
+        return f"{told}: too few to tell any difference from chance; {MIN_SPLITS} are needed."
+    size = detectable(n, SIGNIFICANT / n_comparisons, overlap)
+    return (
+        f"{told}, {counted(n_comparisons, 'comparison')}: a difference is told in "
+        f"{format_percent(POWER)} of all cases if it is {size:.1f} times its own scatter, so "
+        f"one of {format_percent(0.02 * size)} where that is {format_percent(0.02)}."
+    )
+
+
+def detectable(n: int, level: float, overlap: float = 0.0) -> float:
+    """Return the mean, in standard deviations, that ``n`` numbers tell from 0 with ``POWER``."""
+    found = optimize.brentq(lambda size: power(size * math.sqrt(n), n, level) - POWER, 0, 1e4)
+    return float(found) * math.sqrt(variance_factor(n, overlap))
+
+
+def power(distance: float, n: float, level: float) -> float:
+    """Return with which probability a two-sided t-test at a level tells ``n`` numbers from 0.
+
+    The other side is left out. Of statsmodels' ``TTestPower`` some answers are wrong or not a
+    number for few pairs and small levels, such as 5 pairs at 0.05 / 30.
+
+    Args:
+        distance: Of their mean from 0, in standard errors.
+    """
+    free = n - 1
+    variances = 2 * special.gammaincinv(free / 2, (np.arange(200) + 0.5) / 200) / free
+    bound = special.stdtrit(free, 1 - level / 2) * np.sqrt(variances)
+    return float(special.ndtr(distance - bound).mean())
+
+
+def _differences(pairs: Pairs, scale: Scale) -> list[float]:
+    before, after = np.asarray(pairs.before), np.asarray(pairs.after)
+    alike = np.isclose(before, after, rtol=1e-12, atol=0.0)  # but for rounding
+    if scale == "ratio":
+        before, after = np.log(before), np.log(after)
+    return list(map(float, np.where(alike, 0.0, after - before)))
+
+
+def _difference(
+    pairs: Pairs, units: Sequence[float], overlap: float, metric: Metric, scale: Scale
+) -> Difference:
+    """Say by how much two arms differ, but for what depends on the other comparisons."""
+    size = abs(fmean(pairs.before)) if scale == "share" else 1.0
+    ends = (fmean(units), *(mean_interval(units, overlap) or (None, None)))
+    margin = _margin(pairs, metric, scale)
+    mean, low, high, told_margin = (_as_told(end, size, scale) for end in (*ends, margin))
+    return Difference(
+        scale=scale,
+        n_pairs=len(pairs),
+        n=len(units),
+        mean=mean,
+        low=low,
+        high=high,
+        margin=told_margin or 0.0,
+        n_above=sum(a > b for b, a in zip(pairs.before, pairs.after, strict=True)),
+        n_below=sum(a < b for b, a in zip(pairs.before, pairs.after, strict=True)),
+        p_value=None,
+    )
+
+
+def _as_told(end: float | None, size: float, scale: Scale) -> float | None:
+    if end is None or size == 0:
+        return None
+    return math.expm1(end) if scale == "ratio" else end / size
+
+
+def _margin(pairs: Pairs, metric: Metric, scale: Scale) -> float:
+    """Return what differences are at most, as they are taken, to be equal."""
+    if scale == "ratio":
+        return math.log1p(EQUAL_SHARE)
+    return EQUAL_POINTS if metric.is_share else EQUAL_SHARE * abs(fmean(pairs.before))
+
+
+def _is_coarse(pairs: Pairs, metric: Metric) -> bool:
+    """Whether differences may be equal by chance: shares of few examples go in steps."""
+    return metric.is_share or is_even(pairs.before)
+
+
+def _p_value(units: Sequence[float], overlap: float, n_comparisons: int, *, coarse: bool) -> float:
+    """Return the p-value, not adjusted, of numbers whose mean may be 0, see ``compare_all``."""
+    lowest = 0.5 ** (len(units) - 1)
+    if is_even(units):
+        return 1.0 if not fmean(units) else lowest if coarse else 0.0
+    p_value = float(stats.ttest_1samp(corrected(units, overlap), 0.0).pvalue)
+    if lowest * n_comparisons >= SIGNIFICANT:
+        return p_value
+    flipped = stats.permutation_test(
+        (units,),
+        lambda some, axis: np.mean(some, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=_N_RESAMPLES,
+        rng=0,
+    )
+    return max(p_value, float(flipped.pvalue))
+
+
+def _p_apart(units: Sequence[float], overlap: float, margin: float) -> float:
+    """Return the p-value, not adjusted, of numbers whose mean may be outside of a margin."""
+    from statsmodels.stats.weightstats import ttost_paired  # takes a tenth of a second
+
+    if is_even(units):
+        return float(abs(fmean(units)) >= margin)
+    p_value, *_ = ttost_paired(corrected(units, overlap), np.zeros(len(units)), -margin, margin)
+    return float(p_value)
+
+
+def _needed(units: Sequence[float], overlap: float, level: float) -> float | None:
+    if is_even(units):
+        return None
+    effect = abs(fmean(units)) / stdev(units)
+
+    def enough(n: int) -> bool:
+        return power(effect * math.sqrt(n / variance_factor(n, overlap)), n, level) >= POWER
+
+    more = range(len(units) + 1, MANY + 1)
+    place = bisect_left(more, True, key=enough)
+    return more[place] if place < len(more) else math.inf
+
+
+def _holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Adjust p-values for their number; statsmodels' function collects garbage for 0.2 s first."""
+    adjusted: dict[str, float] = {}
+    highest = 0.0
+    for i, (name, p_value) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
+        adjusted[name] = highest = max(highest, min(1.0, (len(p_values) - i) * p_value))
+    return adjusted
