@@ -37,9 +37,11 @@ from search_spaces import SPACES
 from storage.attrs import VALIDATION_ACCURACY
 from storage.records import StudyRecord
 from study.analysis import NEAR
+from study.analysis.correlation import Coefficient
 from study.analysis.estimates import by_split
 from study.analysis.fidelity import get_fidelity
 from study.analysis.importance import get_importances
+from study.analysis.metric_pairs import get_metric_pairs
 from study.analysis.paired import (
     SIGNIFICANT,
     Difference,
@@ -48,7 +50,8 @@ from study.analysis.paired import (
     compare_all,
     detectable,
 )
-from study.formats import format_label
+from study.exchange.read_results import read_results
+from study.formats import format_coefficient, format_label
 
 
 def saved(name: str) -> str:
@@ -443,6 +446,37 @@ def _rise(text: str) -> str:
     return text[1:].partition("%")[0] + "%"
 
 
+def together(where: str) -> str:
+    """Return the correlation of error and accuracy over the multitask grid, each training once.
+
+    Args:
+        where: "all" trials, "within" equal batch normalisation, or one of its two values.
+    """
+    found = read_results(RESULTS / "grid-multitask.parquet", name="grid-multitask")
+    pair = next(
+        pair
+        for pair in get_metric_pairs(found)
+        if (pair.first.name, pair.second.name) == (ERROR.name, VALIDATION_ACCURACY)
+    )
+    assert pair.parameter == "batch_normalization"
+    pearson, spearman, n = {
+        "all": (pair.pearson, pair.spearman, pair.n_trials),
+        "within": (pair.within_pearson, pair.within_spearman, pair.n_trials),
+        **{level.words: (level.pearson, level.spearman, level.n_trials) for level in pair.levels},
+    }[where]
+    told = ", ".join(
+        f"{name} {_coefficient(c)}" for name, c in (("Pearson", pearson), ("rank", spearman))
+    )
+    return f"{told}, n = {n}"
+
+
+def _coefficient(found: Coefficient) -> str:
+    text = f"{format_coefficient(found.value)}"
+    if found.low is None:
+        return text
+    return f"{text} ({format_coefficient(found.low)} to {format_coefficient(found.high)})"
+
+
 LATENT = ("latent_attribute_auc", "latent_analogy_rank")
 GRID = "grid-autoencoder-confirmation"
 EXTENDED = "autoencoder-extended-confirmation"
@@ -485,6 +519,10 @@ FIGURES: Mapping[str, tuple[Callable[[], str], ...]] = {
         partial(gain, MULTITASK, "trial 167", "default", "test_accuracy"),
         partial(promised, MULTITASK, "grid-multitask"),
         partial(risen, MULTITASK, "grid-multitask", "multitask"),
+        partial(together, "all"),
+        partial(together, "within"),
+        partial(together, "off"),
+        partial(together, "on"),
         most_accurate,
         partial(fallen, MULTITASK, "grid-multitask"),
         untouched,
@@ -520,6 +558,8 @@ FIGURES: Mapping[str, tuple[Callable[[], str], ...]] = {
         partial(effect, "weight_decay", "0.0001", "linear"),
         partial(effect, "weight_decay", "0.01", "linear", learning_rate=(0.1,)),
         partial(effect, "batch_normalization", "True"),
+        partial(together, "off"),
+        partial(together, "on"),
         partial(change, "auxiliary-task", "joint, lambda 0.1", "lambda 0"),
         partial(change, "auxiliary-task", "branched, lambda 0.1", "lambda 0"),
     ),

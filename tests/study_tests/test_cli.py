@@ -425,7 +425,9 @@ def test_interrupted_and_continued(cli: Cli, toy: Path, wait_until: Wait) -> Non
                 os.killpg(running.pid, signal.SIGKILL)
 
     assert interrupt(announced, signal.SIGINT, os.killpg) == 130
-    assert (states(folder), "Traceback" in err.read_text()) == ([], False)
+    # On a busy machine a trial may have begun.
+    assert {"RUNNING", "COMPLETE"}.isdisjoint(states(folder))
+    assert "Traceback" not in err.read_text()
     for number, kill in ((signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill)):
         assert interrupt(training, number, kill) == 130
         assert "Interrupted; everything is kept. The same command continues." in out.read_text()
