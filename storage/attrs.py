@@ -1,10 +1,11 @@
 """Names of everything that studies and trials carry beside Optuna's own columns.
 
 Others may give the same names to something else. So in another program's study nothing is read
-by them, and in one of ours nothing that has another type (``parted``).
+by them, and in one of ours nothing that is no such thing (``parted``).
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 # On a study; some are JSON.
@@ -88,20 +89,61 @@ LOWEST = "lowest"  # role of an image with one of a trial's lowest reconstructio
 MEDIAN = "median"
 HIGHEST = "highest"
 
-_TEXT, _NUMBER = (str,), (int, float)
-_TYPES: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys((UID, CONFIRMATION, TRANSFER, ABLATION, KEPT_PICTURES), _TEXT),
-    **dict.fromkeys((TARGET, REQUEST, MAX_RETRIES, BASELINE), _NUMBER),
-    **dict.fromkeys((SETTINGS, KIND, LAST_REQUEST, DESIGN, EXPERIMENT), (dict,)),
-    **dict.fromkeys((TEST_RESULTS, IMPORTED, CLASS_COUNTS), (dict,)),
-    **dict.fromkeys((MEASURES_LATENTS, INFEASIBLE, EARLY_STOPPED), (bool,)),
-    **dict.fromkeys((WORKER, DEVICE, CODE_VERSION, KIND_DIGEST, ENVIRONMENT), _TEXT),
-    **dict.fromkeys((DATA_FINGERPRINT, MEASURED_ON, WARM_START, ARM, SIDES), _TEXT),
-    **dict.fromkeys((CURVES_DIGEST, FAILURE), _TEXT),
-    **dict.fromkeys((SEED, REPLICATE, THREADS, RETRY_OF, PAIR, ERRORS, DEATHS), _NUMBER),
-    **dict.fromkeys((DESIGN_INDEX, BEST_EPOCH, EPOCHS_RUN, RESUMED_EPOCHS), _NUMBER),
-    **dict.fromkeys((TRAINING_SECONDS, PARAMETER_COUNT, MULTIPLY_ADDS, REUSED_FROM), _NUMBER),
-    **dict.fromkeys((CONFUSION, DATA_REMARKS), (list,)),
+_Shape = Callable[[Any], bool]
+"""Says whether a value is what this package stores under a name."""
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _real(value: Any) -> bool:
+    return isinstance(value, int | float) and not _flag(value)
+
+
+def _number(value: Any) -> bool:
+    return _real(value) and math.isfinite(value)
+
+
+def _list_of(shape: _Shape) -> _Shape:
+    return lambda value: isinstance(value, list) and all(map(shape, value))
+
+
+def _dict_of(shape: _Shape) -> _Shape:
+    return lambda value: isinstance(value, dict) and all(map(shape, value.values()))
+
+
+def _dict_with(**shapes: _Shape) -> _Shape:
+    return lambda value: (
+        isinstance(value, dict)
+        and all(name in value and shape(value[name]) for name, shape in shapes.items())
+    )
+
+
+def _table(value: Any) -> bool:
+    return _list_of(_list_of(_number))(value) and all(len(row) == len(value) for row in value)
+
+
+_SHAPES: dict[str, _Shape] = {
+    **dict.fromkeys((UID, CONFIRMATION, TRANSFER, ABLATION, KEPT_PICTURES), _text),
+    **dict.fromkeys((TARGET, REQUEST, MAX_RETRIES, BASELINE), _number),
+    **dict.fromkeys((SETTINGS, KIND, LAST_REQUEST, DESIGN, EXPERIMENT), _dict_with()),
+    TEST_RESULTS: _dict_of(_dict_of(_real)),
+    CLASS_COUNTS: _dict_of(_dict_of(_number)),
+    IMPORTED: _dict_with(file=_text),
+    **dict.fromkeys((MEASURES_LATENTS, INFEASIBLE, EARLY_STOPPED), _flag),
+    **dict.fromkeys((WORKER, DEVICE, CODE_VERSION, KIND_DIGEST, ENVIRONMENT), _text),
+    **dict.fromkeys((DATA_FINGERPRINT, MEASURED_ON, WARM_START, ARM, SIDES), _text),
+    **dict.fromkeys((CURVES_DIGEST, FAILURE), _text),
+    **dict.fromkeys((SEED, REPLICATE, THREADS, RETRY_OF, PAIR, ERRORS, DEATHS), _number),
+    **dict.fromkeys((DESIGN_INDEX, BEST_EPOCH, EPOCHS_RUN, RESUMED_EPOCHS), _number),
+    **dict.fromkeys((TRAINING_SECONDS, PARAMETER_COUNT, MULTIPLY_ADDS, REUSED_FROM), _number),
+    CONFUSION: _table,
+    DATA_REMARKS: _list_of(_text),
 }
 
 
@@ -123,12 +165,8 @@ def parted(
     others = {
         name: value
         for name, value in user_attrs.items()
-        if name in _TYPES and not _has_type(value, _TYPES[name])
+        if name in _SHAPES and not _SHAPES[name](value)
     }
     if not others:
         return user_attrs, others
     return {name: v for name, v in user_attrs.items() if name not in others}, others
-
-
-def _has_type(value: Any, types: tuple[type, ...]) -> bool:
-    return isinstance(value, types) and (bool in types or not isinstance(value, bool))

@@ -29,6 +29,7 @@ from optuna.storages._rdb import models as models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.study import StudyDirection
 from optuna.study._constrained_optimization import _get_constraints_from_system_attrs
+from optuna.study._frozen import FrozenStudy as FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.orm import Session
 

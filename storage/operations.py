@@ -46,6 +46,7 @@ from storage.internals import (
     models,
     transaction,
 )
+from storage.stored_json import decode
 
 # Optuna's own system attributes.
 FIXED_PARAMS = "fixed_params"  # of a trial: values that its parameters will have
@@ -438,10 +439,10 @@ def overview(backend: RDBStorage, names: Sequence[str]) -> list[dict[str, Any]]:
             told[key]["directions"].append(direction.name.lower())
         found = query(system.study_id, system.value_json).filter(system.key == METRIC_NAMES)
         for key, text in found:
-            told[key]["metric_names"] = json.loads(text)
+            told[key]["metric_names"] = decode(text)
         attributes = query(user.study_id, user.key, user.value_json)
         for key, name, text in attributes.filter(user.key.in_(names)):
-            told[key]["attrs"][name] = json.loads(text)
+            told[key]["attrs"][name] = decode(text)
         counts = query(trials.study_id, trials.state, sqlalchemy.func.count())
         for key, state, n in counts.group_by(trials.study_id, trials.state):
             told[key]["states"][state.name] = n
@@ -461,7 +462,7 @@ def _broken(session: Session, ours: Sequence[int]) -> set[int]:
     stored: dict[int, dict[str, Any]] = {}
     rows = session.query(system.trial_id, system.key, system.value_json)
     for key, name, text in rows.filter(system.key.startswith(CONSTRAINTS)):
-        stored.setdefault(key, {})[name] = json.loads(text)
+        stored.setdefault(key, {})[name] = decode(text)
     return {int(key) for (key,) in flagged} | {
         key for key, own in stored.items() if any(x > 0 for x in constraints_of(own).values())
     }
@@ -491,7 +492,7 @@ def _best(
     for key, number, value, kind in rows.yield_per(100):
         if key not in broken:
             found = session.query(user.key, user.value_json).filter(user.trial_id == key)
-            own = {name: json.loads(text) for name, text in found}
+            own = {name: decode(text) for name, text in found}
             return {
                 "number": number,
                 "value": values.stored_repr_to_value(value, kind),

@@ -3,7 +3,6 @@
 What comes out equals what Optuna reads, trial by trial; it takes a small part of the time.
 """
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
@@ -14,22 +13,27 @@ from typing import Any
 
 import sqlalchemy
 from optuna.distributions import BaseDistribution
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Connection, Select, String, select, type_coerce
 
 from storage.internals import (
     CONSTRAINTS,
+    FrozenStudy,
     ReadingDatabase,
     distribution_of,
     models,
     transaction,
 )
+from storage.stored_json import decode
 
 TRIALS = models.TrialModel.__table__
 VALUES = models.TrialValueModel.__table__
 PARAMS = models.TrialParamModel.__table__
 USER_ATTRS = models.TrialUserAttributeModel.__table__
 SYSTEM_ATTRS = models.TrialSystemAttributeModel.__table__
+STUDY_USER_ATTRS = models.StudyUserAttributeModel.__table__
+STUDY_SYSTEM_ATTRS = models.StudySystemAttributeModel.__table__
 INTERMEDIATE_VALUES = models.TrialIntermediateValueModel.__table__
 
 _MAX_LISTED = 500
@@ -180,6 +184,44 @@ class Database(ReadingDatabase):
                 return to_frozen(found)
         raise KeyError(models.NOT_FOUND_MSG)
 
+    def get_all_studies(self) -> list[FrozenStudy]:
+        with transaction(self) as opened:
+            connection, s = opened.session.connection(), models.StudyModel.__table__.c
+            names = connection.execute(select(s.study_id, s.study_name).order_by(s.study_id))
+            own, system = (
+                _attributes(connection, select(t.c.study_id, t.c.key, t.c.value_json))
+                for t in (STUDY_USER_ATTRS, STUDY_SYSTEM_ATTRS)
+            )
+            directions: defaultdict[int, list[StudyDirection]] = defaultdict(list)
+            d = models.StudyDirectionModel.__table__.c
+            for key, direction in connection.execute(
+                select(d.study_id, d.direction).order_by(d.study_id, d.objective)
+            ):
+                directions[key].append(direction)
+            return [
+                FrozenStudy(
+                    study_name=name,
+                    direction=None,
+                    directions=directions[key],
+                    user_attrs=own.get(key, {}),
+                    system_attrs=system.get(key, {}),
+                    study_id=key,
+                )
+                for key, name in names
+            ]
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        return self._attributes_of(STUDY_USER_ATTRS, study_id)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        return self._attributes_of(STUDY_SYSTEM_ATTRS, study_id)
+
+    def _attributes_of(self, table: sqlalchemy.Table, study_id: int) -> dict[str, Any]:
+        with transaction(self) as opened:
+            models.StudyModel.find_or_raise_by_id(study_id, opened.session)
+            query = select(table.c.key, table.c.value_json).where(table.c.study_id == study_id)
+            return {name: decode(text) for name, text in opened.session.execute(query)}
+
 
 def _rows(
     connection: Connection, study_id: int | None, after: int, among: Collection[int]
@@ -226,7 +268,7 @@ def _chosen(keys: list[int], *, of_study: int | None) -> Callable[..., Select[An
 def _attributes(connection: Connection, query: Select[Any]) -> dict[int, dict[str, Any]]:
     found: defaultdict[int, dict[str, Any]] = defaultdict(dict)
     for key, name, text in connection.execute(query):
-        found[key][name] = json.loads(text)
+        found[key][name] = decode(text)
     return found
 
 

@@ -29,7 +29,7 @@ def decode(text: str) -> Any:
     if text[:1] in ('"', "[", "{"):
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return text
     return _WORDS[text] if text in _WORDS else read_plain(text)
 
