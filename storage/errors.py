@@ -30,6 +30,10 @@ class StorageLostError(StorageAccessError):
     """The file of a database was removed, replaced or emptied while it was in use."""
 
 
+class StorageDamagedError(StorageError):
+    """A database holds what Optuna does not store in that place."""
+
+
 class UnknownStudyError(StorageError, KeyError):
     """A study or a trial does not exist in the storage."""
 

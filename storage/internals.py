@@ -104,7 +104,8 @@ def forget(storage: BaseStorage) -> None:
 
 def constraints_of(system_attrs: Mapping[str, Any]) -> dict[str, float]:
     """Return what Optuna stored of a trial's constraints, in either of its ways."""
-    return _get_constraints_from_system_attrs(dict(system_attrs))
+    numbers = {name: value for name, value in system_attrs.items() if _is_constraint(name, value)}
+    return _get_constraints_from_system_attrs(numbers)
 
 
 def distribution_of(text: str) -> BaseDistribution:
@@ -119,6 +120,11 @@ def distribution_of(text: str) -> BaseDistribution:
     if "UniformDistribution" not in text:
         return old
     return _convert_old_distribution_to_new_distribution(old, suppress_warning=True)
+
+
+def _is_constraint(name: str, value: Any) -> bool:
+    values = value if name == CONSTRAINTS and isinstance(value, list | tuple) else [value]
+    return all(isinstance(number, int | float) for number in values)
 
 
 CONSTRAINTS = "constraints"

@@ -46,7 +46,7 @@ from storage.internals import (
     models,
     transaction,
 )
-from storage.stored_json import decode
+from storage.stored import decode, legible
 
 # Optuna's own system attributes.
 FIXED_PARAMS = "fixed_params"  # of a trial: values that its parameters will have
@@ -427,7 +427,7 @@ def overview(backend: RDBStorage, names: Sequence[str]) -> list[dict[str, Any]]:
     """
     trials, user = models.TrialModel, models.StudyUserAttributeModel
     system, way = models.StudySystemAttributeModel, models.StudyDirectionModel
-    with transaction(backend) as opened:
+    with legible(), transaction(backend) as opened:
         query = opened.session.query
         studies = query(models.StudyModel.study_id, models.StudyModel.study_name)
         told: dict[int, dict[str, Any]] = {
@@ -495,7 +495,7 @@ def _best(
             own = {name: decode(text) for name, text in found}
             return {
                 "number": number,
-                "value": values.stored_repr_to_value(value, kind),
+                "value": float(values.stored_repr_to_value(value, kind)),
                 "attrs": own,
             }
     return None

@@ -25,7 +25,7 @@ from storage.internals import (
     models,
     transaction,
 )
-from storage.stored_json import decode
+from storage.stored import decode, legible
 
 TRIALS = models.TrialModel.__table__
 VALUES = models.TrialValueModel.__table__
@@ -35,6 +35,8 @@ SYSTEM_ATTRS = models.TrialSystemAttributeModel.__table__
 STUDY_USER_ATTRS = models.StudyUserAttributeModel.__table__
 STUDY_SYSTEM_ATTRS = models.StudySystemAttributeModel.__table__
 INTERMEDIATE_VALUES = models.TrialIntermediateValueModel.__table__
+
+_Row = tuple[int, int, TrialState, datetime | None, datetime | None]
 
 _MAX_LISTED = 500
 """Trials that a query names one by one; databases take a few ten thousand."""
@@ -85,11 +87,29 @@ def read_trials(
         constraints_only: Whether to read no other system attributes than constraints.
         lacking: Columns that this database does not have.
     """
-    rows = _rows(connection, study_id, after, among)
+    with legible():
+        yield from _read_trials(
+            connection,
+            _rows(connection, study_id, after, among),
+            of_study=study_id if after < 0 else None,
+            finished_reports=finished_reports,
+            constraints_only=constraints_only,
+            lacking=lacking,
+        )
+
+
+def _read_trials(
+    connection: Connection,
+    rows: list[_Row],
+    *,
+    of_study: int | None,
+    finished_reports: bool,
+    constraints_only: bool,
+    lacking: Collection[str],
+) -> Iterator[StoredTrial]:
     if not rows:
         return
-    whole = study_id is not None and after < 0
-    of = _chosen([row[0] for row in rows], of_study=study_id if whole else None)
+    of = _chosen([row[0] for row in rows], of_study=of_study)
     values: defaultdict[int, dict[int, float]] = defaultdict(dict)
     kind = _kind(VALUES.c.value_type, lacking)
     for key, objective, value, name in connection.execute(
@@ -116,14 +136,16 @@ def read_trials(
         if not finished_reports:
             query = query.where(TRIALS.c.state.in_((TrialState.RUNNING, TrialState.WAITING)))
         for key, step, value, name in connection.execute(query):
-            reports[key][step] = value if name == "FINITE" else _number(value, name)
+            finite = name == "FINITE" and type(value) is float
+            reports[key][step] = value if finite else _number(value, name)
     range_of = cache(distribution_of)
     for key, number, state, started, completed in rows:
         found = values.get(key, {})
-        ranges = {name: (range_of(text), x) for _, name, x, text in sorted(params.get(key, ()))}
+        stored = sorted(params.get(key, ()))
+        ranges = {name: (range_of(text), float(x)) for _, name, x, text in stored}
         yield StoredTrial(
             trial_id=key,
-            number=number,
+            number=int(number),
             state=state,
             started=_in_utc(started),
             completed=_in_utc(completed),
@@ -225,7 +247,7 @@ class Database(ReadingDatabase):
 
 def _rows(
     connection: Connection, study_id: int | None, after: int, among: Collection[int]
-) -> list[tuple[int, int, TrialState, datetime | None, datetime | None]]:
+) -> list[_Row]:
     """Return key, number, state, start and end of the trials that are asked for."""
     t = TRIALS.c
     query = select(t.trial_id, t.number, t.state, t.datetime_start, t.datetime_complete)
@@ -282,7 +304,7 @@ def _number(value: float | None, kind: str | None) -> float:
     if value is None:
         return _BEYOND[kind or "NAN"]
     infinite = kind is None and math.isclose(abs(value), _EARLIER_INFINITY, rel_tol=1e-5)
-    return math.copysign(math.inf, value) if infinite else value
+    return math.copysign(math.inf, value) if infinite else float(value)
 
 
 def _in_utc(stored: datetime | None) -> datetime | None:

@@ -18,6 +18,7 @@ from storage.internals import constraints_of, database_of, transaction, trial_ke
 from storage.outages import outage
 from storage.reading import Database, StoredTrial, read_ends, read_trials
 from storage.served import ServedStorage, operable, perform
+from storage.stored import legible
 
 Scalar = str | int | float | bool | None
 
@@ -305,9 +306,13 @@ def load_study_record(
     user_attrs = storage.get_study_user_attrs(study_id)
     ours = attrs.is_ours(user_attrs)
     own, others = attrs.parted(user_attrs, ours=ours)
+    with legible():
+        directions = tuple(d.name.lower() for d in storage.get_study_directions(study_id))
+        if not directions:
+            raise ValueError(f"study {name!r} has no direction")
     return StudyRecord(
         name=name,
-        directions=tuple(d.name.lower() for d in storage.get_study_directions(study_id)),
+        directions=directions,
         user_attrs=own,
         other_attrs=others,
         trials=_load_trials(
@@ -317,8 +322,8 @@ def load_study_record(
             finished_reports=finished_reports,
             known=() if known is None else known.trials,
         ),
-        metric_names=tuple(
-            storage.get_study_system_attrs(study_id).get(operations.METRIC_NAMES, ())
+        metric_names=_metric_names(
+            storage.get_study_system_attrs(study_id).get(operations.METRIC_NAMES), directions
         ),
     )
 
@@ -390,13 +395,19 @@ def load_summaries(storage: BaseStorage) -> list[StudySummary]:
     return list(map(_summary, perform(storage, operations.overview, names=SUMMARISED)))
 
 
+def _metric_names(stored: Any, directions: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the objectives, none unless there is a text for each."""
+    known = isinstance(stored, list) and all(isinstance(name, str) for name in stored)
+    return tuple(stored) if known and len(stored) == len(directions) else ()
+
+
 def _summary(found: Mapping[str, Any]) -> StudySummary:
     ours, best = attrs.is_ours(found["attrs"]), found["best"]
     return StudySummary(
         study_id=found["key"],
         name=found["name"],
         directions=tuple(found["directions"]),
-        metric_names=tuple(found["metric_names"]),
+        metric_names=_metric_names(found["metric_names"], found["directions"]),
         user_attrs=attrs.parted(found["attrs"], ours=ours)[0],
         progress=Progress.of(found["states"]),
         best=best

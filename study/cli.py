@@ -5,6 +5,7 @@ Everything slow to import (torch, optuna, plotly) is imported by the command tha
 
 import shlex
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ import click
 from study import requests
 from study.commands.options import Code, Commands
 from study.errors import user_message
+from study.terminal import screen
 from study.terminal.waiting import waiting
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ data_app = Commands("data", help="Build or describe a data set.", no_args_is_hel
 def main() -> None:
     """Run the command line and exit: 0 done, 1 user error, 2 usage, 130 interrupted."""
     debug = "--debug" in sys.argv
+    screen.forgive_screens()
     argv = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
         sys.exit(app.main(argv, "emoji-study", standalone_mode=False) or 0)
@@ -46,7 +49,7 @@ def main() -> None:
         message = user_message(error)
         if debug or message is None:
             raise
-        sys.stderr.write(f"Error: {message}\n")
+        screen.say_error(message)
         sys.exit(1)
 
 
@@ -286,22 +289,19 @@ def _code(outcome: "RunOutcome", say: requests.Say | None = None) -> Code:
 
 
 def _say(text: str) -> None:
-    """Print a line: a warning on standard error, all else on standard output."""
-    click.echo(text, err=text.startswith("Warning: "))
+    """Print a text: a warning on standard error, all else on standard output."""
+    screen.say(text, err=text.startswith("Warning: "))
 
 
 def _aside(request: requests.WithJson) -> requests.Say:
     """Return what prints a line beside a command's result, which JSON shares with none."""
 
-    def say(text: str) -> None:
-        click.echo(text, err=True)
-
-    return say if request.as_json else _say
+    return partial(screen.say, err=True) if request.as_json else _say
 
 
 def _show(renderable: Any) -> None:
-    from rich.console import Console
+    from study.terminal.console import Screen
 
-    console = Console()
+    console = Screen()
     # A pipe has no width to which a table should be cut.
-    (console if console.is_terminal else Console(width=500)).print(renderable)
+    (console if console.is_terminal else Screen(width=500)).print(renderable)

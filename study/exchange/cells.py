@@ -1,8 +1,9 @@
 """Values as texts, as they stand in the cells of a table, and back without loss.
 
 A cell reads as what it looks like: a number, ``True``, ``False``, ``null``, a list or mapping as
-JSON, else a text. A text that looks like something else, or that tables cannot hold, stands in
-quotation marks, as JSON: ``"16"``. An empty cell is none of these: there is no value.
+JSON, else a text. A text that looks like something else, that tables cannot hold, or that a
+spreadsheet would compute, stands in quotation marks, as JSON: ``"16"``, ``"=A1"``. An empty cell
+is none of these: there is no value.
 """
 
 import json
@@ -12,12 +13,15 @@ from typing import Any
 _WORDS = {"True": True, "False": False, "null": None}
 _UNWRITABLE = re.compile(r"[\x00-\x08\x0b-\x1f]")
 """Characters at which readers of CSV end a cell, or a row."""
+_FORMULA = ("=", "+", "-", "@", "\t")
+"""Beginnings of texts that spreadsheets compute."""
 
 
 def encode(value: Any) -> str:
     """Write a value that JSON holds; NaN and infinity are ``nan``, ``inf`` and ``-inf``."""
     if isinstance(value, str):
-        plain = value and not _UNWRITABLE.search(value) and decode(value) == value
+        unsafe = not value or value.startswith(_FORMULA) or _UNWRITABLE.search(value)
+        plain = not unsafe and decode(value) == value
         return value if plain else _quoted(value)
     if isinstance(value, bool | int | float):
         return str(value)
@@ -48,7 +52,8 @@ def read_plain(text: str) -> bool | int | float | str:
 
 def encode_name(name: str) -> str:
     """Write a name, which is a text whatever it looks like."""
-    return _quoted(name) if name[:1] == '"' or _UNWRITABLE.search(name) else name
+    unsafe = name.startswith(('"', *_FORMULA)) or _UNWRITABLE.search(name)
+    return _quoted(name) if unsafe else name
 
 
 def decode_name(text: str) -> str:

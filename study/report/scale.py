@@ -187,8 +187,8 @@ def _ticks(values: Sequence[float], log: bool) -> list[float]:
     if log:
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         steps = (1, 2, 5) if math.log10(high / low) < 2.5 else (1,)
-        return _inside((m * 10.0**p for p in powers for m in steps), low, high)
-    step = 10.0 ** math.floor(math.log10((high - low) / 3))
+        return _inside((float(f"{m}e{p}") for p in powers for m in steps), low, high)
+    step = 10.0 ** math.floor(math.log10(high / 3 - low / 3))
     step *= next(m for m in (1, 2, 5, 10) if (high - low) / (m * step) <= 6)
     first = math.ceil(low / step)
     return _inside((step * i for i in range(first, first + 8)), low, high)

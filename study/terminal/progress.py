@@ -1,7 +1,6 @@
 """Progress for people: one live line for all workers of a study, a bar for one training."""
 
 import statistics
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +8,6 @@ from datetime import UTC, datetime
 
 import optuna
 from optuna.trial import TrialState
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
@@ -21,6 +19,8 @@ from study.analysis.remaining import to_train
 from study.formats import format_count, format_duration, format_measured
 from study.kinds import Step
 from study.metrics import Metric
+from study.terminal import screen
+from study.terminal.console import Screen
 
 _POLL_S = 1.0
 _PLAIN_LINE_S = 15.0
@@ -67,7 +67,7 @@ def progress_line(
                 bar.update(task, completed=finished, status=status, refresh=True)
             elif (counts := f"{count(record.trials)}") != told[-1]:
                 told.append(counts)
-                sys.stderr.write(f"{study.study_name}: {finished}/{target} {status}\n")
+                screen.say(f"{study.study_name}: {finished}/{target} {status}", err=True)
 
         def watch() -> None:
             try:
@@ -170,12 +170,13 @@ def age_s(trial: TrialRecord, now: datetime) -> float:
 
 
 def _bar(*more: TimeRemainingColumn, auto_refresh: bool = True) -> Progress:
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=16, table_column=Column(no_wrap=True)),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[status]}", table_column=Column()),  # goes on below itself
+        # It goes on below itself.
+        TextColumn("{task.fields[status]}", markup=False, table_column=Column()),
         *more,
         console=console,
         disable=not console.is_terminal,

@@ -38,10 +38,13 @@ from study.formats import (
 )
 from study.kind_info import objective_of, stored_kind
 from study.metrics import Measured, Metric
+from study.terminal.console import Screen
 from study.terminal.progress import age_s, eta
+from study.terminal.screen import shortened
 
 _N_BEST = 5
 _N_FAILURES = 5
+_MAX_REASON = 500
 _SHORT_NAME = 24
 
 
@@ -124,7 +127,7 @@ def status_lines(
         yield f"{which} failed; why is not stored."
     for trial in failures[-_N_FAILURES:] if ours else ():
         reason = trial.user_attrs.get(attrs.FAILURE, "its worker died")
-        yield escape(f"Trial {trial.number} failed: {reason}")
+        yield escape(f"Trial {trial.number} failed: {shortened(reason, _MAX_REASON)}")
 
 
 def watch(
@@ -137,7 +140,7 @@ def watch(
 
     Every ``interval_s`` seconds, ``read`` returns it and what ``status_lines`` takes beside it.
     """
-    with Live(console=console or Console(), auto_refresh=False) as live:
+    with Live(console=console or Screen(), auto_refresh=False) as live:
         while True:
             try:
                 record, silent_s = read()
