@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import reprlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeGuard
 
@@ -15,6 +15,9 @@ from search_spaces.errors import SearchSpaceError
 
 Scalar = str | int | float | bool
 Distribution = CategoricalDistribution | IntDistribution | FloatDistribution
+
+MAX_NEW_CHOICES = 20
+"""Numbers beside the choices of a parameter that become choices; more make a range."""
 
 
 class Config(Protocol):
@@ -214,8 +217,9 @@ class SearchSpace:
     def holding(self, points: Iterable[Mapping[str, Scalar]]) -> "SearchSpace":
         """Return this space with ranges that hold all values of some points.
 
-        A range stays as it is if it already does. Numbers outside of one turn it into a choice
-        between the values that occur.
+        A range stays as it is if it already does. A few numbers outside of one turn it into a
+        choice between the values that occur, or join a choice; many make a range, which is stored
+        with each trial.
         """
         found: dict[str, list[Scalar]] = {}
         for point in points:
@@ -283,12 +287,22 @@ def _equal(value: object, choice: object) -> bool:
 def _holding(parameter: Parameter, values: Sequence[Any]) -> Distribution:
     """Return a distribution that holds ``values``: the parameter's, or all that occur."""
     distribution = parameter.distribution
-    if isinstance(distribution, CategoricalDistribution):
-        new = sorted(set(values) - set(distribution.choices), key=str)
-        return CategoricalDistribution([*distribution.choices, *new]) if new else distribution
-    if all(map(parameter.allows, values)):
+    choices = getattr(distribution, "choices", ())
+    new = set(values) - set(choices)
+    if not new or (not choices and all(map(parameter.allows, values))):
         return distribution
-    return CategoricalDistribution(sorted(set(values)))
+    if len(new) > MAX_NEW_CHOICES and all(map(_is_number, new.union(choices))):
+        return _range(new.union(choices))
+    return CategoricalDistribution([*choices, *sorted(new, key=str if choices else None)])
+
+
+def _range(numbers: Collection[float]) -> Distribution:
+    """Return the range of some numbers, logarithmic where they span a power of ten."""
+    low, high = min(numbers), max(numbers)
+    log = low > 0 and high >= 10 * low
+    if all(isinstance(number, int) for number in numbers):
+        return IntDistribution(int(low), int(high), log=log)
+    return FloatDistribution(low, high, log=log)
 
 
 def _parse(parameter: Parameter, text: str) -> Scalar:

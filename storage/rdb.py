@@ -45,7 +45,7 @@ from storage.sources import (
     require_usable,
     unchanging,
 )
-from storage.urls import file_path, server_address, sqlite_path
+from storage.urls import canonical, file_path, server_address, sqlite_path
 
 HEARTBEAT_INTERVAL_S = 60
 GRACE_PERIOD_S = 300
@@ -95,6 +95,7 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
         # Of a database that was upgraded a table is missing.
         create = create or (write and bool(found.lacking))
         checked = found.state is State.READABLE
+        url = canonical(url)
         storage = _connect(url, sqlite=path is not None, create=create, checked=checked)
     if reads:
         storage.lacking = found.lacking

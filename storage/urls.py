@@ -1,5 +1,6 @@
 """Storage URLs: which storages are supported, what a URL means, how to show it."""
 
+import os
 import re
 from pathlib import Path
 
@@ -20,9 +21,13 @@ EXAMPLE = "sqlite:///runs/study.db or postgresql+psycopg://user@host/database"
 
 
 def parse_url(url: str) -> URL:
-    """Read a storage URL; a StorageUrlError if it is malformed or its database not supported."""
+    """Read a storage URL; a StorageUrlError if it is malformed or its database not supported.
+
+    What would have to be escaped in the path of a file (``?``, ``%``) need not be where that
+    file, or such a folder, exists.
+    """
     try:
-        parsed = make_url(url)
+        parsed = _as_written(url) or make_url(url)
     except (ArgumentError, ValueError):
         raise StorageUrlError(
             f"`storage` must be a database URL such as {EXAMPLE}, but got {_shown(url)!r}."
@@ -46,6 +51,24 @@ def parse_url(url: str) -> URL:
             f"`storage` must name a database, as in {EXAMPLE}, but got {redact(url)!r}."
         )
     return parsed
+
+
+def _as_written(url: str) -> URL | None:
+    """Return the URL of a file that exists under just this path, None for all others."""
+    scheme, _, path = url.partition(":///")
+    if scheme not in ("sqlite", JOURNAL_SCHEME) or not {"?", "%"} & set(path):
+        return None
+    try:
+        odd_folder = {"?", "%"} & set(os.path.dirname(path)) and Path(path).parent.is_dir()
+        known = bool(odd_folder) or Path(path).is_file()
+    except (OSError, ValueError):
+        return None
+    return URL.create(scheme, database=path) if known else None
+
+
+def canonical(url: str) -> str:
+    """Return a URL with its path escaped, as SQLAlchemy takes it; raises as ``parse_url``."""
+    return parse_url(url).render_as_string(hide_password=False)
 
 
 def sqlite_path(url: str) -> Path | None:
@@ -75,7 +98,7 @@ def server_address(url: str) -> tuple[str, int] | None:
 
 def redact(url: str) -> str:
     """Return ``url`` with its password masked, fit to be shown or stored."""
-    parsed = make_url(url)
+    parsed = _as_written(url) or make_url(url)
     secret = [name for name in parsed.query if _SECRET.search(name)]
     masked = parsed.update_query_dict(dict.fromkeys(secret, "***"))
     return masked.render_as_string(hide_password=True)
