@@ -248,3 +248,16 @@ def test_holding_widens_only_what_must_be() -> None:
     assert held["batch_size"].distribution == CategoricalDistribution([16, 128])
     assert held["auto_encoder"] == EXTENDED.parameters[0]
     assert held["width"].when == {"auto_encoder": ("CNN",)}
+
+
+def test_many_numbers_are_a_range() -> None:
+    """Not a choice of all of them, which would be stored with every trial."""
+    rates = [10.0 ** (-5 * i / 99) for i in range(100)]
+    points = [{"learning_rate": r, "batch_size": 3 + i, "epoch": 7} for i, r in enumerate(rates)]
+    held = {p.name: p.distribution for p in NOTEBOOK.holding(points).parameters}
+    assert held["learning_rate"] == FloatDistribution(1e-5, 1.0, log=True)
+    assert held["batch_size"] == IntDistribution(3, 102, log=True)
+    assert held["epoch"] == CategoricalDistribution([200, 100, 7])
+    texts = [{"auto_encoder": f"kind {i}"} for i in range(30)]
+    held = {p.name: p.distribution for p in NOTEBOOK.holding(texts).parameters}
+    assert len(held["auto_encoder"].choices) == 32

@@ -1,13 +1,24 @@
 """Storage URLs: what is accepted, what is refused, and that no message shows a password."""
 
+import os
 import re
 from pathlib import Path
 
+import optuna
 import pytest
 
 from storage.errors import StorageAccessError, StorageUrlError
 from storage.rdb import open_storage
-from storage.urls import DEFAULT_SERVER_PORT, for_others, parse_url, server_address, sqlite_path
+from storage.records import study_names
+from storage.urls import (
+    DEFAULT_SERVER_PORT,
+    canonical,
+    for_others,
+    parse_url,
+    redact,
+    server_address,
+    sqlite_path,
+)
 
 
 def test_supported() -> None:
@@ -78,3 +89,19 @@ def test_what_others_may_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("sqlite:////elsewhere/study.db", "sqlite:///study.db"),
     ):
         assert for_others(url) == told
+
+
+@pytest.mark.parametrize("name", ["h#ash", "what?", "100%", "p%41", "a b", "x=1&y", "é#?%20"])
+def test_paths_as_they_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A file is found under its own path, in a folder of any name, and told in one that works."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    url = f"sqlite:///{name}/study.db"
+    assert sqlite_path(url) == Path(name, "study.db")
+    optuna.create_study(storage=open_storage(url, create=True, write=True), study_name="s")
+    assert os.listdir(tmp_path / name)[0].startswith("study.db")
+    for told in (url, canonical(url), redact(url), for_others(url)):
+        assert study_names(open_storage(told)) == ["s"]
+    assert sqlite_path("sqlite:///none%20such/a.db?mode=ro") == Path("none such/a.db")
