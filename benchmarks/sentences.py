@@ -39,7 +39,6 @@ from storage.records import StudyRecord
 from study.analysis import NEAR
 from study.analysis.estimates import by_split
 from study.analysis.fidelity import get_fidelity
-from study.analysis.importance import get_importances
 from study.analysis.paired import (
     SIGNIFICANT,
     Difference,
@@ -48,6 +47,7 @@ from study.analysis.paired import (
     compare_all,
     detectable,
 )
+from study.analysis.surrogate import get_surrogate
 from study.formats import format_label
 
 
@@ -414,13 +414,11 @@ def fidelity(name: str, epochs: Sequence[int]) -> str:
 
 def importances(name: str, n: int) -> str:
     """Return the parameters that a search finds most important."""
-    info = get_importances(record(name, "extended"))
-    parts = [
-        f"{format_label(p.name)} {p.share:.2f} ({p.low:.2f} to {p.high:.2f})"
-        for p in info.parameters[:n]
-    ]
-    others = max(p.share for p in info.parameters[n:])
-    return f"{', '.join(parts)}; all others at most {others:.2f}; n = {info.n_trials}"
+    info = get_surrogate(record(name, "extended"))
+    if info.refusal is not None:
+        return info.refusal
+    parts = [f"{format_label(p.name)} {p.rise:.2f}" for p in info.parameters[:n]]
+    return f"{', '.join(parts)}; needed {info.needed}; R2 {info.r2:.2f}; n = {info.n_trials}"
 
 
 def _finished(name: str) -> pd.DataFrame:
