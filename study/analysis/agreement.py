@@ -37,7 +37,7 @@ def _sentences(
         why = (
             "that the forest can do without: effects too small for it"
             if independent
-            else "but trials followed earlier results, so they may have moved along with others"
+            else "but trials may have followed earlier results, where settings move together"
         )
         yield f"{test} finds {_names(found)}{'' if both or needed else ' alone'}, {why}."
     if not (both or needed or found):

@@ -18,7 +18,7 @@ def test_agreement_is_told_both_ways() -> None:
     assert agreed.count(".") == 1
     none = replace(forest, parameters=())
     alone = describe_agreement(none, effects)
-    assert "alone, but trials followed earlier results, so they may have moved along" in alone
+    assert "alone, but trials may have followed earlier results" in alone
     designed = get_effects(
         replace(record, user_attrs={"settings": {**SETTINGS, "sampler": "grid"}})
     )
