@@ -47,8 +47,6 @@ from study.analysis.paired import (
     compare_all,
     detectable,
 )
-from study.analysis.surrogate import get_surrogate
-from study.formats import format_label
 
 
 def saved(name: str) -> str:
@@ -412,15 +410,6 @@ def fidelity(name: str, epochs: Sequence[int]) -> str:
     return f"{'; '.join(parts)}; n = {info.n_complete}"
 
 
-def importances(name: str, n: int) -> str:
-    """Return the parameters that a search finds most important."""
-    info = get_surrogate(record(name, "extended"))
-    if info.refusal is not None:
-        return info.refusal
-    parts = [f"{format_label(p.name)} {p.rise:.2f}" for p in info.parameters[:n]]
-    return f"{', '.join(parts)}; needed {info.needed}; R2 {info.r2:.2f}; n = {info.n_trials}"
-
-
 def _finished(name: str) -> pd.DataFrame:
     """Return the complete and the pruned trials of a file."""
     trials = pd.read_parquet(RESULTS / f"{name}.parquet")
@@ -463,11 +452,9 @@ FIGURES: Mapping[str, tuple[Callable[[], str], ...]] = {
         partial(fidelity, "grid-autoencoder", [1, 7, 21]),
         partial(pruned, "autoencoder-extended"),
         partial(near, "autoencoder-extended"),
-        partial(importances, "autoencoder-extended", 4),
         partial(pruned, "equal-latents"),
         partial(change, EQUAL, "trial 96", "trial 100"),
         partial(change, EQUAL, "trial 96", "trial 61"),
-        partial(importances, "equal-latents", 5),
         partial(alike, "equal-latents"),
         steps_told,
         partial(near, "equal-latents"),
