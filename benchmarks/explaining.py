@@ -1,4 +1,4 @@
-"""How near the importances of a pruned search come to those of the whole grid.
+"""How near the shares of PED-ANOVA of a pruned search come to those of the whole grid.
 
 Searches of the notebook's space are replayed on the stored curves of the grid (see
 ``benchmarks.replay``), and explained twice: by their complete trials alone, and as the report
@@ -19,7 +19,7 @@ from benchmarks.kept import RESULTS, markdown, mean_cell, to_study_record
 from benchmarks.replay import MAX_EPOCHS, Budget, Grid, read_grid, run_search
 from storage.records import StudyRecord
 from study.analysis.estimates import estimate
-from study.analysis.importance import get_importances
+from study.analysis.ped_anova import get_ped_anova
 
 SEARCHES = (
     ("random", "none", 60),
@@ -106,7 +106,7 @@ def table(rows: Iterable[list[str]]) -> list[str]:
 
 
 def _shares(record: StudyRecord) -> dict[str, float]:
-    return {p.name: p.share for p in get_importances(record, n_resamples=1).parameters}
+    return {p.name: p.share for p in get_ped_anova(record).parameters}
 
 
 def _distance(a: Mapping[str, float], b: Mapping[str, float]) -> float:

@@ -40,7 +40,6 @@ from study.analysis import NEAR
 from study.analysis.correlation import Coefficient
 from study.analysis.estimates import by_split
 from study.analysis.fidelity import get_fidelity
-from study.analysis.importance import get_importances
 from study.analysis.metric_pairs import get_metric_pairs
 from study.analysis.paired import (
     SIGNIFICANT,
@@ -51,7 +50,7 @@ from study.analysis.paired import (
     detectable,
 )
 from study.exchange.read_results import read_results
-from study.formats import format_coefficient, format_label
+from study.formats import format_coefficient
 
 
 def saved(name: str) -> str:
@@ -415,17 +414,6 @@ def fidelity(name: str, epochs: Sequence[int]) -> str:
     return f"{'; '.join(parts)}; n = {info.n_complete}"
 
 
-def importances(name: str, n: int) -> str:
-    """Return the parameters that a search finds most important."""
-    info = get_importances(record(name, "extended"))
-    parts = [
-        f"{format_label(p.name)} {p.share:.2f} ({p.low:.2f} to {p.high:.2f})"
-        for p in info.parameters[:n]
-    ]
-    others = max(p.share for p in info.parameters[n:])
-    return f"{', '.join(parts)}; all others at most {others:.2f}; n = {info.n_trials}"
-
-
 def _finished(name: str) -> pd.DataFrame:
     """Return the complete and the pruned trials of a file."""
     trials = pd.read_parquet(RESULTS / f"{name}.parquet")
@@ -499,11 +487,9 @@ FIGURES: Mapping[str, tuple[Callable[[], str], ...]] = {
         partial(fidelity, "grid-autoencoder", [1, 7, 21]),
         partial(pruned, "autoencoder-extended"),
         partial(near, "autoencoder-extended"),
-        partial(importances, "autoencoder-extended", 4),
         partial(pruned, "equal-latents"),
         partial(change, EQUAL, "trial 96", "trial 100"),
         partial(change, EQUAL, "trial 96", "trial 61"),
-        partial(importances, "equal-latents", 5),
         partial(alike, "equal-latents"),
         steps_told,
         partial(near, "equal-latents"),

@@ -13,6 +13,7 @@ from typing import Any
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
+from search_spaces.designs import DESIGNS
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord, experiment_of
 from study.analysis.magnitude import common_digits
@@ -127,6 +128,11 @@ def sampler_of(record: StudyRecord) -> str | None:
     """Return the name of the study's sampler, or None if it was not stored."""
     sampler = settings_of(record).get("sampler")
     return None if sampler is None else str(sampler)
+
+
+def is_independent(record: StudyRecord) -> bool:
+    """Whether a design chose the trials, so that no result had a part in it."""
+    return sampler_of(record) in DESIGNS
 
 
 def is_search(record: StudyRecord) -> bool:

@@ -21,7 +21,7 @@ from study.analysis.correlation import (
     percentile_interval,
     resampled_correlations,
 )
-from study.analysis.importance import frozen_trial, quiet_optuna
+from study.analysis.optuna_parts import frozen_trial, quiet_optuna
 from study.analysis.spent import EARLIEST
 from study.formats import format_percent, plural
 from study.kind_info import KindInfo

@@ -11,7 +11,7 @@ from optuna.visualization import plot_hypervolume_history
 from storage.records import StudyRecord
 from study.analysis import objectives_of
 from study.analysis.front import comparable
-from study.analysis.importance import TrialSample, frozen_trial
+from study.analysis.optuna_parts import TrialSample, frozen_trial
 from study.metrics import Metric
 
 MAX_OBJECTIVES = 3
@@ -74,10 +74,10 @@ def get_hypervolume(record: StudyRecord) -> HypervolumeInfo | None:
 
 def _history(points: Sequence[Sequence[float]], n_objectives: int) -> tuple[float, ...]:
     """Return the hypervolume after each point of the unit box, with all numbers to be low."""
-    study = TrialSample(n_objectives)
-    study.sample = [
+    trials = [
         frozen_trial(number, None, {}, {}, values=point) for number, point in enumerate(points)
     ]
+    study = TrialSample(trials, n_objectives)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         figure = plot_hypervolume_history(study, [1.0] * n_objectives)

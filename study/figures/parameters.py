@@ -12,9 +12,9 @@ import plotly.graph_objects as go
 from storage.records import Scalar, StudyRecord
 from study.analysis import ranked
 from study.analysis.correlation import CorrelationsInfo, ParameterCorrelation
-from study.analysis.importance import ImportanceInfo
 from study.analysis.isolation import IsolatedParameter, IsolatedPoint, IsolatedValue, IsolationInfo
 from study.analysis.pairs import PairInfo
+from study.analysis.surrogate import SurrogateInfo
 from study.analysis.thinning import thin
 from study.figures.style import (
     GREEN,
@@ -46,30 +46,43 @@ MAX_LINES = 1000  # trials that parallel coordinates show
 _FEW = 6  # values of a number of which each has a tick of its own
 
 
-def plot_importances(info: ImportanceInfo) -> go.Figure:
-    """Draw the share of each parameter as a bar with its 95 % interval."""
+def plot_importances(info: SurrogateInfo) -> go.Figure:
+    """Draw the importance of each parameter as a bar; what may be none is pale.
+
+    Whiskers are the intervals, where they hold.
+    """
     parameters = info.parameters
     figure = new_figure(height=110 + 38 * len(parameters))
     figure.add_bar(
         orientation="h",
         y=[parameter_label(p.name) for p in parameters],
-        x=rounded(p.share for p in parameters),
-        marker={"color": pale(GREEN), "line": {"color": GREEN, "width": 1}},
+        x=rounded(p.rise for p in parameters),
+        marker={
+            "color": [GREEN if p.needed else pale(GREEN) for p in parameters],
+            "line": {"color": GREEN, "width": 1},
+        },
         error_x=whiskers(
-            below=(max(0.0, p.share - p.low) for p in parameters),
-            above=(max(0.0, p.high - p.share) for p in parameters),
-            color=GREEN,
-        ),
+            below=(p.rise - p.low for p in parameters),
+            above=(p.high - p.rise for p in parameters),
+            color=NEUTRAL,
+        )
+        if info.independent
+        else None,
         customdata=[
-            [f"{p.low:.2f} to {p.high:.2f}" if p.used_by_top else "no top trial used it"]
+            [("told from zero" if p.needed else "may be zero") + _interval(info, p.low, p.high)]
             for p in parameters
         ],
-        hovertemplate="%{y}<br>share %{x:.2f}<br>95 % interval: %{customdata[0]}<extra></extra>",
+        hovertemplate="%{y}<br>importance %{x:.2f}, %{customdata[0]}<extra></extra>",
         showlegend=False,
     )
     of_metric = "" if info.metric.objective else f"<br>for {escape(info.metric.label)}"
-    figure.update_xaxes(title_text=f"share of the importance{of_metric}", range=[0, 1.02])
+    figure.update_xaxes(title_text=f"importance{of_metric}")
     return figure.update_yaxes(type="category", autorange="reversed", ticks="", showgrid=False)
+
+
+def _interval(info: SurrogateInfo, low: float, high: float) -> str:
+    words = f", 95 % interval {low:.2f} to {high:.2f}" if info.independent else ""
+    return words.replace("-", "\N{MINUS SIGN}")
 
 
 def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:

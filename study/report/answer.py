@@ -19,7 +19,7 @@ from study.analysis import (
 from study.analysis.ablation import describe_ablation
 from study.analysis.confirmation import DEFAULT, ConfirmationInfo, Confirmed
 from study.analysis.confirmation_text import describe_confirmation, describe_seeds, describe_tied
-from study.analysis.effects import describe_effect, get_effects
+from study.analysis.effects import describe_effect
 from study.analysis.estimates import Estimate
 from study.analysis.experiment import describe_comparisons
 from study.analysis.failures import describe_failures
@@ -107,7 +107,7 @@ def get_answer(found: Findings) -> Answer:
         about=_about(found),
         use=_use(found),
         sure=(*_sure(found), *lacking, *_to_keep_in_mind(found)),
-        described=(found.effects.adaptive or not found.ours) and bool(found.effects.clear),
+        described=not found.effects.independent and bool(found.effects.clear),
         next=tuple(_next_steps(found))[:MAX_STEPS],
         ruler=get_ruler(found),
     )
@@ -357,23 +357,27 @@ def _sure(found: Findings) -> Iterator[str]:
         return
     several = len(found.objectives) > 1
     found_in = found.objectives if several else ()
-    infos = [get_effects(found.record, metric=metric) for metric in found_in] or [info]
+    infos = [found.all_effects[metric] for metric in found_in] or [info]
     for told in infos:
         lead = f"{told.metric.label}: " if several else ""
         for effect in told.clear[: 1 if len(infos) > 2 else 2 if several else MAX_EFFECTS]:
             yield f"{capitalised(lead + describe_effect(effect, told.metric))}."
-    if any(told.clear for told in infos):
-        if info.adaptive:
-            sampler = format_sampler(str(settings_of(found.record).get("sampler")))
-            yield (
-                f"That is seen, not tested: {sampler} chose trials by earlier results, so "
-                "settings changed together. The command ablate changes one at a time."
-            )
-        elif not found.ours:
-            yield (
-                "That is seen, not tested: how trials were chosen is not stored, so settings may "
-                "have changed together."
-            )
+    for pair in found.explained.acting[:1]:
+        yield (
+            f"{capitalised(format_label(pair.first))} and {format_label(pair.second)} act "
+            "together: what one of them is worth depends on the other."
+        )
+    if any(told.clear for told in infos) and not info.independent:
+        sampler, how = (
+            settings_of(found.record).get("sampler"),
+            "How trials were chosen is unknown",
+        )
+        if sampler in ADAPTIVE_SAMPLERS:
+            how = f"{format_sampler(str(sampler))} chose trials by earlier results"
+        yield (
+            f"{how}, so these sizes are of trials whose other settings changed as well"
+            f"{'; the command ablate changes one at a time' if found.ours else ''}."
+        )
     if found.baseline is not None and len(found.record.directions) == 1:
         objective, constant = found.kind.objective, format_measured(found.baseline, info.metric)
         values = [value for value, _ in ranked(found.record)]
@@ -383,7 +387,12 @@ def _sure(found: Findings) -> Iterator[str]:
                 f"{format_count(n)} of {counted(len(values), 'complete trial')} "
                 f"{'is' if n == 1 else 'are'} no better than a constant prediction, {constant}."
             )
-    unclear = [name for name in info.unclear if all(name in told.unclear for told in infos)]
+    named = {name for pair in found.explained.acting[:1] for name in (pair.first, pair.second)}
+    unclear = [
+        name
+        for name in info.unclear
+        if name not in named and all(name in told.unclear for told in infos)
+    ]
     if unclear:
         names = format_list([format_label(name) for name in unclear])
         yield f"Cannot be told from {counted(info.n_trials, 'trial')}: {names}."

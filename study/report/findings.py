@@ -17,18 +17,25 @@ from study.analysis import (
     kind_of,
     measured_on_request,
     objectives_of,
+    ranked,
     reference_of,
 )
 from study.analysis.ablation import AblationInfo, get_ablation
-from study.analysis.agreement import AgreementInfo, branches, get_agreement
 from study.analysis.confirmation import DEFAULT, ConfirmationInfo, get_confirmation
 from study.analysis.effects import EffectsInfo, get_effects
 from study.analysis.experiment import ExperimentInfo, get_experiment
 from study.analysis.front import FrontInfo, get_fronts, get_unbeaten
 from study.analysis.history import get_summary
-from study.analysis.importance import BEST_TENTH, ImportanceInfo, get_importances
 from study.analysis.noise import get_noise
+from study.analysis.ped_anova import PedAnovaInfo, get_ped_anova
 from study.analysis.spent import EARLIEST
+from study.analysis.surrogate import (
+    Interaction,
+    InteractionsInfo,
+    SurrogateInfo,
+    get_interactions,
+    get_surrogate,
+)
 from study.analysis.verdict import ENOUGH_TRIALS, Check, get_verdict
 from study.formats import at_storage
 from study.metrics import Metric
@@ -38,11 +45,25 @@ from study.report.processes import OtherProcesses
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """Importances by metric; of the metrics that have any also what agrees, by branch."""
+    """What mattered, by several methods.
 
-    importances: tuple[ImportanceInfo, ...]
-    within_best: Mapping[Metric, ImportanceInfo]
-    agreements: Mapping[Metric, tuple[AgreementInfo, ...]]
+    Args:
+        forests: What leads, by metric, of all trials.
+        families: The same for the objective within each family, where there are several.
+        interactions: For the objective; None where nothing is searched.
+        shares: Those of PED-ANOVA, by metric.
+    """
+
+    forests: Mapping[Metric, SurrogateInfo]
+    families: Mapping[str, SurrogateInfo]
+    interactions: InteractionsInfo | None
+    shares: Mapping[Metric, PedAnovaInfo]
+
+    @property
+    def acting(self) -> tuple[Interaction, ...]:
+        """The pairs of settings that act together, strongest first."""
+        pairs = () if self.interactions is None else self.interactions.pairs
+        return tuple(pair for pair in pairs if pair.real)
 
 
 class Findings:
@@ -114,26 +135,33 @@ class Findings:
     @cached_property
     def checks(self) -> tuple[Check, ...]:
         """What could be wrong with the study, the worst first."""
-        best, predictable = self.summary.best, None
-        if best is not None:
-            family = family_of(best, self.kind.family)
-            agreements = self.explained.agreements.get(self.kind.objective, ())
-            forest = next((a.surrogate for a in agreements if a.family == family), None)
-            if forest is not None and forest.r2 is not None:
-                predictable = forest.refusal is None
+        forest = self.explained.forests.get(self.kind.objective)
+        known = forest is not None and forest.r2 is not None
         return get_verdict(
             self.record,
             # Not the clock: equal studies, equal pages.
             now=self.summary.last_completed or EARLIEST,
             noise=get_noise(self.record),
-            predictable=predictable,
+            predictable=forest.refusal is None if forest is not None and known else None,
             confirmation=self.at_home,
         ).checks
 
     @cached_property
+    def all_effects(self) -> Mapping[Metric, EffectsInfo]:
+        """How much each setting went with better values of each metric."""
+        return {
+            metric: get_effects(
+                self.record,
+                metric=metric,
+                needed=forest.needed if (forest := self.explained.forests.get(metric)) else (),
+            )
+            for metric in self.metrics
+        }
+
+    @property
     def effects(self) -> EffectsInfo:
         """How much each setting went with better values of the objective."""
-        return get_effects(self.record)
+        return self.all_effects[self.kind.objective]
 
     def counts(self, question: str) -> str:
         """Return a question, or from how many trials on its answer counts if there are fewer.
@@ -184,36 +212,40 @@ def _begin_explaining(
     # The curves are the largest part of a record; only the end of one plays a part here.
     bare = replace(record, trials=tuple(map(_without_curve, record.trials)))
     begin = partial if processes is None else processes.begin
-    half = (len(metrics) + 1) // 2
-    families = {metric: branches(record, metric=metric) for metric in metrics}
-
-    def compare(some: Sequence[Metric]) -> dict[tuple[Metric, str], Callable[[], AgreementInfo]]:
-        return {
-            (metric, family): begin(get_agreement, bare, metric=metric, family=family)
-            for metric in some
-            for family in families[metric]
-        }
-
-    first = compare(metrics[:half])
-    importances = {m: begin(get_importances, bare, metric=m) for m in metrics}
-    within_best = {m: begin(get_importances, bare, metric=m, region=BEST_TENTH) for m in metrics}
-    last = compare(metrics[half:])
+    objective, parameter = kind_of(record).objective, kind_of(record).family
+    names = {family_of(trial, parameter) for _, trial in ranked(record)} if metrics else set()
+    families = sorted(names) if len(names) > 1 else []
+    together = begin(_forest_and_interactions, bare) if metrics else None
+    by_family = {
+        family: begin(get_surrogate, bare, metric=objective, family=family) for family in families
+    }
+    shares = {metric: begin(get_ped_anova, bare, metric=metric) for metric in metrics}
+    others = {
+        metric: begin(get_surrogate, bare, metric=metric)
+        for metric in metrics
+        if metric != objective
+    }
 
     def finish() -> Explained:
-        agreements = {key: last[key]() for key in reversed(last)}
-        within = {metric: within_best[metric]() for metric in reversed(metrics)}
-        whole = {metric: importances[metric]() for metric in reversed(metrics)}
-        agreements |= {key: first[key]() for key in reversed(first)}
-        explained = [metric for metric in metrics if whole[metric].parameters]
+        forests = {metric: others[metric]() for metric in reversed(others)}
+        told = {metric: shares[metric]() for metric in reversed(shares)}
+        within = {family: by_family[family]() for family in reversed(by_family)}
+        interactions = None
+        if together is not None:
+            forests[objective], interactions = together()
         return Explained(
-            importances=tuple(whole[metric] for metric in metrics),
-            within_best={metric: within[metric] for metric in explained},
-            agreements={
-                m: tuple(agreements[m, family] for family in families[m]) for m in explained
-            },
+            forests={metric: forests[metric] for metric in metrics},
+            families={family: within[family] for family in families},
+            interactions=interactions,
+            shares={metric: told[metric] for metric in metrics},
         )
 
     return finish
+
+
+def _forest_and_interactions(record: StudyRecord) -> tuple[SurrogateInfo, InteractionsInfo]:
+    forest = get_surrogate(record)
+    return forest, get_interactions(record, forest)
 
 
 def _without_curve(trial: TrialRecord) -> TrialRecord:

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from storage.annotations import noted_trials
 from storage.rdb import open_storage
-from study.analysis.agreement import get_agreement
+from study.analysis.surrogate import get_surrogate
 from study.report.processes import OtherProcesses
 from study.running.budget import request
 from study.running.job import WorkerJob
@@ -84,7 +84,7 @@ def test_no_process_imports_what_lies_there(
     assert len(noted_trials(study)) == 3
 
     processes = OtherProcesses(1)
-    assert processes.begin(get_agreement, planted(60), family="CNN")().family == "CNN"
+    assert processes.begin(get_surrogate, planted(60), family="CNN")().family == "CNN"
     processes.close()
 
     assert not imports.exists(), imports.read_text()

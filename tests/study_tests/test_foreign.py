@@ -21,7 +21,7 @@ from storage.records import StudyRecord, load_study_record, load_summaries
 from study.analysis import objectives_of
 from study.analysis.front import get_unbeaten
 from study.analysis.hypervolume import get_hypervolume
-from study.analysis.importance import get_importances
+from study.analysis.ped_anova import get_ped_anova
 from study.dashboard.graphs import draw_graphs
 from study.dashboard.other_notes import study_note, trial_note
 from study.metrics import Metric
@@ -61,7 +61,7 @@ def check_said(study: optuna.Study, record: StudyRecord) -> None:
     complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
     assert [list(t.values) for t in record.complete] == [t.values for t in complete]
     for metric in objectives_of(record):
-        info = get_importances(record, metric=metric, n_resamples=1)
+        info = get_ped_anova(record, metric=metric)
         if info.refusal is None:
             theirs = get_param_importances(study, target=partial(loss, metric))
             shares = {p.name: p.share for p in info.parameters}

@@ -106,7 +106,7 @@ def groups_of(found: Findings) -> list[Group]:
     flat = [module for some in modules.values() for module in some]
     parts = {
         id(module): _part(module, found)
-        for module in sorted(flat, key=lambda module: module in (importance, pair))
+        for module in sorted(flat, key=lambda module: module in (importance, isolation, pair))
     }
     answered = {
         name: [part for module in modules[name] if (part := parts[id(module)]) is not None]

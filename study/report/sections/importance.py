@@ -1,9 +1,10 @@
-"""How much each parameter mattered, by several methods."""
+"""How much each parameter mattered: by what a forest needs, with a second opinion."""
 
 from dataclasses import replace
 
-from study.analysis.importance import get_importances
-from study.analysis.surrogate import MAX_TRIALS, MIN_INTERACTION
+from study.analysis.agreement import describe_agreement
+from study.analysis.effects import describe_effects
+from study.analysis.surrogate import MAX_TRIALS, get_surrogate
 from study.figures import plot_importances
 from study.report.findings import Findings
 from study.report.page import Graph, Missing, Section, chart_key
@@ -13,48 +14,41 @@ GRAPHED = 10  # parameters, the most important ones
 
 
 def section(found: Findings) -> Section | Missing | None:
-    """Draw importances by metric, with what other methods say."""
+    """Draw importances by metric; say whether a test agrees, and what Optuna's method tells."""
     explained = found.explained  # last, as other processes may still be at it
-    methods = [
-        (info.evaluator, f"region {info.region}; {info.n_resamples} bootstrap resamples")
-        for info in explained.importances[:1]
-        if info.parameters
-    ]
-    forests = [branch.surrogate for found in explained.agreements.values() for branch in found]
-    for forest in forests[:1]:
-        folds = f"{forest.n_repeats} × {forest.n_folds} folds of at most {MAX_TRIALS} trials"
-        splits = f"intervals from {forest.n_splits} splits into halves"
-        methods.append(("random forest", f"{folds}; {splits}"))
-    data = {
-        "all_importances": explained.importances,
-        "within_best": explained.within_best,
-        "agreements": explained.agreements,
-        "min_interaction": MIN_INTERACTION,
-    }
-    figures = {
-        chart_key("importance", info.metric): plot_importances(info)
-        for info in explained.importances
-        if info.parameters
-    }
-    if not figures:
-        refusal = next((i.refusal for i in explained.importances if i.refusal), None)
+    told = [forest for forest in explained.forests.values() if forest.parameters]
+    if not told and not any(info.parameters for info in explained.shares.values()):
+        refusal = next((i.refusal for i in explained.shares.values() if i.refusal), None)
         return Missing(refusal or "no setting varies", found.more_trials)
+    methods = [
+        (
+            "random forest",
+            f"{forest.n_repeats} × {forest.n_folds} folds of at most {MAX_TRIALS} trials; "
+            f"intervals from {forest.n_splits} splits into halves",
+        )
+        for forest in told[:1]
+    ]
+    data = {
+        "explained": explained,
+        "agreement": {
+            forest.metric: describe_agreement(forest, found.all_effects[forest.metric])
+            for forest in told
+        },
+        "directions": {
+            metric: describe_effects(info) for metric, info in found.all_effects.items()
+        },
+    }
+    figures = {chart_key("importance", forest.metric): plot_importances(forest) for forest in told}
     return Section(data, figures, methods, folded=found.counts("Which settings decided most?"))
 
 
 def graph(found: Findings) -> Graph | None:
-    """Draw the importances for the objective.
-
-    The dashboard draws some as well, by the same method, but of complete trials alone.
-    """
-    info = get_importances(found.record) if found.search else None
+    """Draw the importances for the objective; the dashboard's own are by another method."""
+    info = get_surrogate(found.record) if found.search else None
     if info is None or not info.parameters:
         return None
-    other = "“Hyperparameter Importance”"
-    beside = f"The shares are those of {other}, with their uncertainty."
-    if info.n_pruned:
-        beside = f"{other} leaves pruned trials out; here they come last."
+    beside = "“Hyperparameter Importance” is by another method, which is blind to interactions."
     figure = plot_importances(replace(info, parameters=info.parameters[:GRAPHED]))
     figure.update_yaxes(ticklabelstandoff=8)  # a phone has no room for it, the dashboard has
-    title = "What mattered for reaching the best tenth (95 % interval)"
+    title = "What predicting the objective needs (pale: may be nothing)"
     return Graph(title, figure, [beside, *filter(None, [found.counts("")])])

@@ -1,6 +1,6 @@
 """The best value and the median that each value of a setting came to."""
 
-from study.analysis.effects import EffectsInfo, describe_effect, get_effects
+from study.analysis.effects import EffectsInfo, describe_effects
 from study.analysis.isolation import IsolationInfo, get_isolation
 from study.figures import plot_isolation
 from study.report.findings import Findings
@@ -17,13 +17,12 @@ def section(found: Findings) -> Section | Missing | None:
     figures: dict[str, Figure] = {}
     told = []
     for metric, info in infos.items():
-        own = metric == found.effects.metric
-        effects = found.effects if own else get_effects(found.record, metric=metric)
+        effects = found.all_effects[metric]
         drawn = plot_isolation(info, found.kind)
         places = {name: i for i, name in enumerate(_order(info, effects))}
         keys = {name: f"{chart_key('isolation', metric)}-{i}" for name, i in places.items()}
         figures |= {key: drawn[name] for name, key in keys.items()}
-        told.append((info, keys, _words(effects)))
+        told.append((info, keys, describe_effects(effects)))
     if not figures:
         why = "no two complete trials differ in a setting"
         return Missing(why, found.more_trials)
@@ -35,12 +34,3 @@ def _order(info: IsolationInfo, effects: EffectsInfo) -> list[str]:
     names = [effect.name for effect in effects.effects]
     drawn = [parameter.name for parameter in info.parameters]
     return [n for n in names if n in drawn] + [n for n in drawn if n not in names]
-
-
-def _words(effects: EffectsInfo) -> dict[str, str]:
-    """Return what each setting made out, as a sentence after its name."""
-    words = dict.fromkeys(effects.untold, "too few trials of some values to tell")
-    for effect in effects.effects:
-        text = describe_effect(effect, effects.metric, named=False)
-        words[effect.name] = text if effect.clear else f"{text}; chance may explain it"
-    return words

@@ -11,17 +11,10 @@ HEADING = "Two settings together"
 
 def section(found: Findings) -> Section | None:
     """Draw the map of the pair that acts together, or else of the two with the largest effects."""
-    agreements = found.explained.agreements.get(found.kind.objective, ())
-    acting = [
-        (pair.share, pair.first, pair.second)
-        for agreement in agreements
-        if agreement.interactions is not None
-        for pair in agreement.interactions.pairs
-        if pair.real
-    ]
+    acting = found.explained.acting
     names = [effect.name for effect in found.effects.effects][:2]
     if acting:
-        _, *names = max(acting)
+        names = [acting[0].first, acting[0].second]
     if len(names) < 2:
         return None
     info = get_pair(found.record, *names)

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState, create_trial
 
+from storage.attrs import REUSED_FROM
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of, min_accuracy_of, ranked, ranked_by_constraint
 from study.analysis.front import get_fronts, get_unbeaten, non_dominated
 from study.analysis.history import get_history, get_learning_curves, get_summary
-from study.analysis.importance import BEST_TENTH, HardlyVaried, get_importances
+from study.analysis.ped_anova import HardlyVaried, get_ped_anova
 from study.analysis.tables import get_best_trials, get_class_results, get_families
 from tests.study_tests.synthetic import (
     CLASS_COUNTS,
@@ -149,7 +150,7 @@ def test_summary_counts_states_time_epochs_and_reused_trainings() -> None:
     assert (get_summary(study()).best, get_summary(study()).spent.wall_seconds) == (None, 0.0)
 
 
-def by_optuna(trials: Iterable[TrialRecord], **quantiles: float) -> dict[str, float]:
+def by_optuna(trials: Iterable[TrialRecord]) -> dict[str, float]:
     """Return the importances that Optuna tells; a pruned trial is worse the sooner it ended."""
     rebuilt = optuna.create_study()
     rebuilt.add_trials(
@@ -161,44 +162,32 @@ def by_optuna(trials: Iterable[TrialRecord], **quantiles: float) -> dict[str, fl
         for t in trials
         if t.finished
     )
-    evaluator = PedAnovaImportanceEvaluator(**quantiles)
-    found = get_param_importances(rebuilt, evaluator=evaluator)
+    found = get_param_importances(rebuilt, evaluator=PedAnovaImportanceEvaluator())
     return {name: share for name, share in found.items() if name != "epoch"}
 
 
-def test_importance_finds_what_matters() -> None:
-    """The learning rate leads, and shares are those of Optuna's evaluator, pruned trials last."""
-    info = get_importances(RECORD, n_resamples=20)
+def test_ped_anova_is_optunas() -> None:
+    """Shares are those of Optuna's evaluator, pruned trials last, each training once."""
+    info = get_ped_anova(RECORD)
     shares = {parameter.name: parameter.share for parameter in info.parameters}
-    first = info.parameters[0]
-    assert (info.refusal, info.caution, info.constant) == (None, None, ("epoch",))
-    assert first.name == "learning_rate"
+    assert (info.refusal, info.constant) == (None, ("epoch",))
+    assert info.parameters[0].name == "learning_rate"
     assert [p.share for p in info.parameters] == sorted(shares.values(), reverse=True)
     assert (info.n_trials, info.n_pruned, info.n_top) == (114, 12, 12)
-    assert (info.sampler, info.adaptive, info.evaluator) == ("tpe", True, "PED-ANOVA")
     unused = {p.name: p.share for p in info.parameters if not p.used_by_top}
     assert unused == {"bottleneck_dim": 0.0}
-    assert all(0.0 <= p.low <= p.high <= 1.0 for p in info.parameters)
-    assert 0.2 < first.low <= first.share <= first.high
     assert shares == pytest.approx(by_optuna(RECORD.trials))
-    # Within the best tenth of the complete trials, too, of which few have none of their own.
-    names = ("learning_rate", "weight_decay", "batch_size")
-    trials = [replace(t, params={n: t.params[n] for n in names}) for t in planted(150).complete]
-    info = get_importances(study(*trials), region=BEST_TENTH, n_resamples=2)
-    expected = by_optuna(trials, target_quantile=0.01, region_quantile=0.1)
-    assert {p.name: p.share for p in info.parameters} == pytest.approx(expected)
-    assert (info.n_trials, info.n_region, info.n_top) == (128, 13, 2)
-    best = "the best 10\N{NO-BREAK SPACE}% of "
-    assert info.region == f"{best}the complete trials, as the sampler placed them"
-    assert "take at least 500 complete trials" in str(info.caution)
-    refused = get_importances(study(*trials[:90]), region=BEST_TENTH).refusal
-    assert str(refused).endswith("fewer than the 10 that importances need.")
+    again = (
+        replace(t, number=200 + t.number, user_attrs={REUSED_FROM: t.number})
+        for t in RECORD.trials
+    )
+    assert get_ped_anova(replace(RECORD, trials=(*RECORD.trials, *again))) == info
     # The accuracy has its own parameter and trials.
-    info = get_importances(planted_multitask(), metric=VALIDATION_ACCURACY, n_resamples=5)
+    info = get_ped_anova(planted_multitask(), metric=VALIDATION_ACCURACY)
     assert (info.metric, info.parameters[0].name) == (VALIDATION_ACCURACY, "classification_lambda")
     assert (info.n_trials, info.n_pruned) == (102, 0)
     # Of a choice that more than nine in ten trials made, a share says next to nothing.
-    three, four = (get_importances(with_choice(n), n_resamples=2) for n in (3, 4))
+    three, four = (get_ped_anova(with_choice(n)) for n in (3, 4))
     (found,) = three.hardly_varied
     assert found == HardlyVaried(name="batch_normalization", value=True, n_alike=37, n_trials=40)
     assert four.hardly_varied == ()
@@ -211,7 +200,7 @@ def alike(n: int, *, value: float | None = None, rate: float = 0.0) -> list[Tria
     return [trial(i, value=values[i], params=params[i]) for i in range(n)]
 
 
-def test_importance_refuses_in_plain_words() -> None:
+def test_ped_anova_refuses_in_plain_words() -> None:
     """Without enough different trials there is a reason instead of numbers."""
     for trials, reason in (
         (alike(9), "this study has 9"),
@@ -219,8 +208,8 @@ def test_importance_refuses_in_plain_words() -> None:
         (alike(20), "No parameter varies"),
         (alike(20, value=0.5, rate=0.001), "cannot be told from the rest"),
     ):
-        info = get_importances(study(*trials))
-        assert (info.parameters, info.caution) == ((), None)
+        info = get_ped_anova(study(*trials))
+        assert info.parameters == ()
         assert reason in str(info.refusal)
 
 
@@ -240,29 +229,22 @@ def halved(n_complete: int) -> StudyRecord:
     return study(*trials, settings=SETTINGS)
 
 
-def test_importance_counts_pruned_trials() -> None:
+def test_ped_anova_counts_pruned_trials() -> None:
     """A study of which pruning left a few is explained as if all trials were complete."""
-    whole, info, fewer = (get_importances(halved(n), n_resamples=5) for n in (60, 6, 4))
+    whole, info, fewer = (get_ped_anova(halved(n)) for n in (60, 6, 4))
     assert (info.n_trials, info.n_pruned, info.n_top, fewer.n_top) == (60, 54, 6, 6)
-    assert info.region.startswith("all complete and pruned trials")
     assert info.parameters == fewer.parameters == whole.parameters
-    assert (info.parameters[0].name, info.caution) == ("learning_rate", None)
-    assert "Only 4 trials are complete, so the best 6 hold pruned ones" in str(fewer.caution)
+    assert info.parameters[0].name == "learning_rate"
     silent = trial(60, state=PRUNED, params={**CNN, "learning_rate": 0.1, "weight_decay": 1e-5})
     broken = replace(silent, intermediate_values={0: math.nan})
     for more, counts in ((silent, (60, 54)), (broken, (61, 55))):
-        info = get_importances(study(*halved(6).trials, more, settings=SETTINGS), n_resamples=2)
+        info = get_ped_anova(study(*halved(6).trials, more, settings=SETTINGS))
         assert (info.n_trials, info.n_pruned) == counts
-    # Below fifty complete trials a tenth holds fewer than five, and equal values widen it.
-    info = get_importances(planted(40), n_resamples=5)
-    assert info.parameters
-    assert "The best tenth of 38 complete and pruned trials is fewer than 5" in str(info.caution)
+    # Equal values widen the best tenth.
     trials = [
         replace(t, values=(max(0.1, 0.01 * i),)) for i, t in enumerate(alike(60, rate=0.001))
     ]
-    tied, few = (get_importances(study(*trials[:n]), n_resamples=2) for n in (60, 50))
-    assert (tied.n_top, tied.caution) == (11, None)
-    assert "11 trials count as the best tenth instead of 5." in str(few.caution)
+    assert get_ped_anova(study(*trials)).n_top == 11
 
 
 def test_best_trials_are_complete_and_in_order() -> None:

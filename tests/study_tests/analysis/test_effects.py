@@ -1,5 +1,7 @@
 """How much settings made out: planted effects are found, others are not, by medians by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -7,14 +9,17 @@ from scipy import stats
 from study.analysis.effects import get_effects
 from study.analysis.pairs import get_pair
 from tests.study_tests.analysis.test_laws import both
-from tests.study_tests.synthetic import planted
+from tests.study_tests.synthetic import SETTINGS, planted
+
+DESIGNED = {"settings": {**SETTINGS, "sampler": "random"}}
 
 
-@pytest.mark.parametrize("n_trials", [24, 120])
+@pytest.mark.parametrize("n_trials", [36, 120])
 def test_what_was_planted_is_clear(n_trials: int) -> None:
     """Family and learning rate decide, the rest does not; sizes are ratios of the medians."""
-    record = planted(n_trials)
+    record = replace(planted(n_trials), user_attrs=DESIGNED)
     info = get_effects(record)
+    assert info.independent
     assert {effect.name for effect in info.clear} == {"auto_encoder", "learning_rate"}
     assert set(info.unclear) == {
         *("batch_size", "weight_decay", "batch_normalization", "bottleneck_dim")
@@ -30,9 +35,26 @@ def test_what_was_planted_is_clear(n_trials: int) -> None:
     assert p <= family.p_adjusted <= len(info.effects) * p
 
 
+@pytest.mark.parametrize("plain", [False, True])
+def test_what_followed_results_is_clear_with_a_second_reason(plain: bool) -> None:
+    """Few trials must be clearer, more need the forest as well; a plain study counts as such."""
+    few, many = (
+        replace(r, user_attrs={} if plain else r.user_attrs) for r in (planted(30), planted(120))
+    )
+    info = get_effects(few)
+    assert (info.independent, info.n_trials) == (False, 26)
+    assert [effect.name for effect in info.clear] == ["auto_encoder"]
+    assert len([e for e in info.effects if e.p_adjusted < 0.05]) == 3
+    assert get_effects(many).clear == ()
+    info = get_effects(many, needed=["learning_rate", "batch_size"])
+    assert [effect.name for effect in info.clear] == ["learning_rate"]
+
+
 def test_high_values_are_the_better_ones() -> None:
     """Of a maximised objective the same settings are clear, with the same good sides."""
-    low, high = map(get_effects, both(planted(60)))
+    low, high = (
+        get_effects(replace(r, user_attrs={**r.user_attrs, **DESIGNED})) for r in both(planted(60))
+    )
     assert [effect.name for effect in low.clear] == [effect.name for effect in high.clear]
     assert [e.best.words for e in low.clear] == [e.best.words for e in high.clear]
 

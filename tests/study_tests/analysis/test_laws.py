@@ -28,9 +28,9 @@ from study.analysis.expected_best import get_expected_best
 from study.analysis.fidelity import get_fidelity, replay_pruners
 from study.analysis.front import get_fronts
 from study.analysis.history import get_history, get_learning_curves, get_summary
-from study.analysis.importance import get_importances
 from study.analysis.incumbents import get_incumbents
 from study.analysis.isolation import get_isolation
+from study.analysis.ped_anova import get_ped_anova
 from study.analysis.surrogate import get_surrogate
 from study.analysis.tables import get_all_groups, get_best_trials, get_families, get_top_families
 from study.analysis.verdict import get_verdict
@@ -46,9 +46,7 @@ from tests.study_tests.synthetic import START, planted, planted_multitask, study
 Analysis = Callable[..., Any]
 
 EXPECTED: Analysis = lambda record: [p.value for p in get_expected_best(record).points]  # noqa: E731
-IMPORTANCES, CORRELATIONS = (
-    partial(function, n_resamples=10) for function in (get_importances, get_correlations)
-)
+CORRELATIONS = partial(get_correlations, n_resamples=10)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +55,7 @@ IMPORTANCES, CORRELATIONS = (
         *((f, "pruned infeasible") for f in (get_isolation, get_costs)),
         *((f, "pruned") for f in (get_distribution, get_all_groups, get_top_families)),
         *((f, "pruned") for f in (get_fronts, get_best_trials, CORRELATIONS)),
-        *((f, "") for f in (IMPORTANCES, get_fidelity, EXPECTED)),
+        *((f, "") for f in (get_ped_anova, get_surrogate, get_fidelity, EXPECTED)),
     ],
 )
 def test_only_complete_trials_with_a_finite_error_count(analysis: Analysis, more: str) -> None:
@@ -79,7 +77,7 @@ def test_only_complete_trials_with_a_finite_error_count(analysis: Analysis, more
 @pytest.mark.parametrize(
     "analysis",
     [
-        *(partial(f, planted(40)) for f in (IMPORTANCES, CORRELATIONS, get_expected_best)),
+        *(partial(f, planted(40)) for f in (CORRELATIONS, get_expected_best)),
         *(partial(f, planted(40)) for f in (get_fidelity, partial(replay_pruners, n_orders=2))),
         partial(get_surrogate, planted(40)),
     ],
@@ -233,7 +231,7 @@ def order(record: StudyRecord) -> dict[str, Any]:
         "incumbents": [i.number for i in get_incumbents(record).incumbents],
         "history": [i.number for i in get_history(record).incumbents],
         "families": [family.name for family in get_families(record).families],
-        "importances": get_importances(record, n_resamples=2).parameters,
+        "importances": get_ped_anova(record).parameters,
         "isolation": [
             (value.best_number, value.n_trials)
             for parameter in get_isolation(record).parameters

@@ -12,7 +12,6 @@ from search_spaces import Parameter, SearchSpace
 from storage import attrs
 from storage.records import StudyRecord
 from study.analysis import branch_of, metrics_of
-from study.analysis.agreement import branches
 from study.analysis.confirmation import get_confirmation
 from study.analysis.confirmation_text import describe_confirmation
 from study.analysis.cost import get_costs
@@ -91,7 +90,7 @@ def test_what_a_study_says_of_its_kind() -> None:
     study = record(kind(LOSS, ACCURACY, fidelity="passes"))
     assert metrics_of(study) == (LOSS, ACCURACY)
     assert [info.name for info in get_costs(study)] == ["weights", attrs.TRAINING_SECONDS]
-    assert (branch_of(study), branches(study)) == (None, ["all"])
+    assert branch_of(study) is None
     assert get_class_results(study) is get_latents(study) is None
     assert get_summary(study).epochs_asked == 12 * 60
     assert get_summary(record(kind(LOSS))).epochs_asked == 0

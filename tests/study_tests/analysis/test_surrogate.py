@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
+from storage.attrs import REUSED_FROM
 from storage.records import StudyRecord
-from study.analysis.importance import rank_ranges
 from study.analysis.surrogate import (
     HALF_PERMUTATIONS,
     HALF_TREES,
@@ -23,7 +23,6 @@ from study.analysis.surrogate import (
     _half_width,
     _splits,
     get_branch,
-    get_fanova,
     get_interactions,
     get_surrogate,
 )
@@ -73,42 +72,25 @@ def surrogate() -> SurrogateInfo:
     return get_surrogate(RECORD)
 
 
-def shares(info: Any) -> dict[str, float]:
-    """Return the importance of each parameter, the largest first."""
-    return {p.name: p.share for p in info.parameters}
-
-
 def test_permutation_finds_the_order_of_sobol_indices() -> None:
     """Live parameters come in their order, each surely above zero; the dead one is not."""
     info = surrogate()
     assert (info.refusal, info.metric, info.n_used) == (None, VALIDATION_MSE, 300)
     assert (info.n_folds, info.n_repeats, info.n_splits) == (5, 2, 8)
-    assert [p.name + "!" * p.matters for p in info.parameters] == ["a!", "b!", "c!", "d"]
-    assert all(p.low < p.share < p.high for p in info.parameters)
+    assert [p.name for p in info.parameters] == ["a", "b", "c", "d"]
+    assert info.needed == ("a", "b", "c")
+    assert all(p.low < p.rise < p.high for p in info.parameters)
     assert info.parameters[3].low < 0 < info.parameters[3].high
-    assert [(p.best_rank, p.worst_rank) for p in info.parameters[:2]] == [(1, 1), (2, 2)]
     # Permuting a parameter that explains a share S of the variance adds 2 S to the error.
-    assert info.parameters[0].share == pytest.approx(2 * 16 / 21, abs=0.3)
+    assert info.parameters[0].rise == pytest.approx(2 * 16 / 21, abs=0.3)
     # R2 lies between what the forest can learn and the share that is no noise.
-    assert 0.8 < info.r2_low < info.r2 < 1 - 0.04 / (21 / 12 + 0.04)
-    assert info.r2_high < 1
-
-
-def test_fanova_is_close_to_sobol_indices() -> None:
-    """Shares are near the indices, of what was searched on a log scale on that scale."""
-    info = get_fanova(RECORD)
-    first, *_ = info.parameters
-    assert (info.refusal, first.name) == (None, "a")
-    indices = {"a": 16 / 21, "b": 4 / 21, "c": 1 / 21, "d": 0}
-    assert shares(info) == pytest.approx(indices, abs=0.08)
-    assert sum(shares(info).values()) == pytest.approx(1.0)
-    assert all(0 <= p.low <= p.share <= p.high <= 1 for p in info.parameters)
-    assert (first.best_rank, first.worst_rank) == (1, 1)
-    x = np.random.default_rng(0).uniform(size=(100, 2))
-    params = [{"rate": 10 ** (4 * a - 4), "width": b} for a, b in x.tolist()]
-    rate = FloatDistribution(1e-4, 1.0, log=True)
-    info = get_fanova(rebuilt(params, 10 + 2 * x.sum(axis=1), rate=rate))
-    assert shares(info) == pytest.approx({"rate": 0.5, "width": 0.5}, abs=0.1)
+    assert 0.8 < info.r2 < 1 - 0.04 / (21 / 12 + 0.04)
+    # A training counts once.
+    again = (replace(t, user_attrs={REUSED_FROM: t.number}) for t in RECORD.trials[:100])
+    twice = replace(
+        RECORD, trials=(*RECORD.trials, *(replace(t, number=900 + t.number) for t in again))
+    )
+    assert get_branch(twice).n_trials == 300
 
 
 def test_refusals_are_plain() -> None:
@@ -122,8 +104,6 @@ def test_refusals_are_plain() -> None:
     ):
         assert get_surrogate(refused).refusal == reason
     assert get_surrogate(RECORD, family="CNN").n_trials == 0
-    assert get_fanova(flat).parameters == ()
-    assert str(get_fanova(few).refusal).startswith("Too few trials that have all varying")
     record = sampled(200, lambda x, rng: 10 + rng.normal(size=len(x)))
     info = get_surrogate(record)
     assert (info.parameters, info.r2 < 0.1) == ((), True)
@@ -137,12 +117,11 @@ def test_odd_studies_are_no_errors() -> None:
     losses = np.where(np.arange(40) == 7, 1.0, 0.5)
     record = rebuilt([{"a": i / 40, "b": i % 3 / 2} for i in range(40)], losses)
     assert "not predictable" in str(get_surrogate(record).refusal)
-    assert sum(shares(get_fanova(record)).values()) == pytest.approx(1.0)
     params = [{"a": i / 40} | ({"b": i / 40} if i in (3, 20) else {}) for i in range(40)]
     info = get_surrogate(rebuilt(params, range(40)))
-    assert [p.name for p in info.parameters if p.matters] == ["a"]
+    assert info.needed == ("a",)
     refusal = get_interactions(rebuilt(params, range(40)), info).refusal
-    assert str(refusal).startswith("No two parameters vary together in at least")
+    assert str(refusal).startswith("No two parameters that the forest needs vary together")
     flat, rng = replace(get_branch(RECORD), y=np.ones(300)), np.random.default_rng(0)
     found = _cross_validate(flat, np.arange(150), rng, HALF_TREES, HALF_PERMUTATIONS)
     assert found.tolist() == [1, 0, 0, 0, 0]
@@ -151,17 +130,16 @@ def test_odd_studies_are_no_errors() -> None:
 
 
 def test_what_the_forest_is_given() -> None:
-    """What lacks a parameter lies outside of its range, categories keep or get an order."""
+    """What lacks a parameter gets another trial's value, categories keep or get an order."""
     record = planted_multitask(300)
     branch = get_branch(record, family="CNN")
     (column,) = [c for c in branch.columns if c.name == "classification_lambda"]
     having = np.asarray(["classification_lambda" in t.params for t in branch.trials])
-    assert (column.low, column.high) == pytest.approx((-3, 1))
     assert 0 < having.sum() < len(having)
     assert (column.present == having).all()
-    assert column.filled[~having].max() < column.low
-    only = get_branch(record, family="CNN", complete_only=True)
-    assert 0 < only.n_trials < branch.n_trials
+    filled = branch.x[:, branch.columns.index(column)]
+    assert set(filled[~having]) < set(column.values[having])
+    assert (filled[having] == column.values[having]).all()
     choices = {"size": (64, 8, 16), "flag": (True, False), "kind": ("tanh", "relu", "gelu")}
     params = [
         {"size": 64, "flag": True, "kind": "tanh"},
@@ -171,7 +149,6 @@ def test_what_the_forest_is_given() -> None:
     ranges = {name: CategoricalDistribution(own) for name, own in choices.items()}
     branch = get_branch(rebuilt(params, np.arange(3.0), **ranges))
     assert branch.x.tolist() == [[2, 1, 2], [0, 0, 1], [1, 1, 0]]
-    assert [(c.low, c.high) for c in branch.columns] == [(-0.5, 2.5), (-0.5, 1.5), (-0.5, 2.5)]
     # Errors over orders of magnitude are fitted by their logarithms, those of any sign are not.
     params, values = [{"a": i / 9} for i in range(9)], np.linspace(-1.0, 1.0, 9)
     wide = get_branch(rebuilt(params, 10.0**values))
@@ -187,12 +164,10 @@ def test_interactions_are_found() -> None:
         (RECORD, surrogate(), []),
     ):
         info = get_interactions(record, of)
-        first, *_ = info.pairs
         assert info.refusal is None
         assert [{p.first, p.second} for p in info.pairs if p.real] == pairs
         assert info.null_level is not None
-        assert not pairs or 0 < first.low <= first.share <= first.high
-        assert len(info.pairs) == (3 if pairs else 6)
+        assert len(info.pairs) == 3
 
 
 def test_deviations_by_hand() -> None:
@@ -210,8 +185,10 @@ def test_deviations_by_hand() -> None:
         [np.log(0.1 / 0.4) / 2, *(factors * np.asarray([0.1, -0.1, 0.01, 0.05]))]
     )
     assert found[1] == pytest.approx([0, 0, 0, 0, 0.05])
-    # The quantile of Student's distribution with two degrees of freedom is 4.303.
-    assert _half_width(found)[2] == pytest.approx(4.303 * np.sqrt(0.005), rel=1e-3)
+    # Quantiles of Student's distribution with four degrees of freedom, of one interval or four.
+    scatter = np.sqrt(0.005)
+    assert _half_width(found)[2] == pytest.approx(2.776 * scatter, rel=1e-3)
+    assert _half_width(found, n_at_once=4)[2] == pytest.approx(4.315 * scatter, rel=1e-3)
     # No logarithm of zero, and no difference between errors that are next to nothing.
     halves = np.asarray([[[0.0, 1.0], [1e-6, 1.0]]])
     assert _deviations(np.asarray([0.0, 1.0]), halves).tolist() == [[0.0, 0.0]]
@@ -229,10 +206,3 @@ def test_intervals_reach_further_up_than_down() -> None:
     # Noise alone reaches 0.618 of a half-width down.
     assert low[1] == pytest.approx(0.5 - 0.618, abs=1e-3)
     assert (low[3], high[3]) == (0, 0)
-    # Of ranks the largest has place 1, equals share the better one, rare places are left out.
-    for rows, ranges in (
-        ([[3.0, 1.0, 1.0]] * 99 + [[0.0, 1.0, 2.0]], ([1, 2, 2], [1, 2, 2])),
-        ([[2.0, 1.0], [1.0, 2.0]], ([1, 1], [2, 2])),
-    ):
-        best, worst = rank_ranges(np.asarray(rows))
-        assert (best.tolist(), worst.tolist()) == ranges

@@ -118,7 +118,7 @@ def test_too_few_trials() -> None:
     more = "emoji-study run autoencoder --study checked"
     worst = verdict.checks[0]
     assert (verdict.level, worst.level) == (Level.FAIL, Level.FAIL)
-    assert (worst.name, worst.command) == ("number of trials", f"{more} --trials 50")
+    assert (worst.name, worst.command) == ("number of trials", f"{more} --trials 40")
     for foreign in ([make_trial(i, value=1.0 + i) for i in range(3)], HEALTHY[:10]):
         checks = get_verdict(study_of(*foreign), now=NOW).checks
         assert {check.command for check in checks} == {None}

@@ -38,7 +38,7 @@ def test_studies_trials_notes_and_charts(served: Served) -> None:
             assert trial["note"]["body"].startswith(f"**{state.replace('Fail', 'Failed')}")
     assert "## faces" in detail["note"]["body"]
     charts = {graph["id"] for graph in detail["plotly_graph_objects"]}
-    assert charts == {"importance", "learning-curves", "families"}
+    assert charts == {"learning-curves", "families"}
 
 
 def test_files_of_trials(served: Served, folder: Path) -> None:

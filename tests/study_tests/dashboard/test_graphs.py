@@ -1,7 +1,6 @@
 """The charts of a study's page: which there are, how large, and that they say what they should."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,15 +44,14 @@ def test_charts_of_a_search() -> None:
 
 def test_importance_says_what_it_counts() -> None:
     """Beside the dashboard's own chart it names the difference, and how few trials there are."""
-    made = [
-        trial(i, value=i, params={"batch_size": (16, 32)[i % 2]}, curve=(i,)) for i in range(12)
+    sizes = ({"batch_size": (16, 32)[i % 2]} for i in range(39))
+    made = [trial(i, value=i % 2 + 0.001 * i, params=size) for i, size in enumerate(sizes)]
+    text = drawn(draw_graphs(study(*made, settings=SETTINGS)))["importance"]["layout"]["title"][
+        "text"
     ]
-    pruned = replace(made.pop(), state=TrialState.PRUNED)
-    for trials, said in ((made, "shares are those of"), ([*made, pruned], "leaves pruned trials")):
-        graphs = draw_graphs(study(*trials, settings=SETTINGS))
-        text = drawn(graphs)["importance"]["layout"]["title"]["text"]
-        assert said in text
-        assert "Counts from about 50 complete trials on; these are 11." in text
+    assert "is by another method, which is blind to" in text
+    assert "Counts from about 40 complete trials on; these are 39." in text
+    assert draw_graphs(study(*made[:20], settings=SETTINGS))["importance"] is None
 
 
 def test_families_are_boxes_of_their_trials() -> None:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -15,8 +16,8 @@ from study.analysis.correlation import get_correlations
 from study.analysis.cost import get_costs
 from study.analysis.front import get_fronts
 from study.analysis.history import get_history, get_learning_curves
-from study.analysis.importance import get_importances
 from study.analysis.isolation import get_isolation
+from study.analysis.surrogate import get_surrogate
 from study.figures import (
     FAMILY_COLORS,
     STUDY_COLORS,
@@ -133,7 +134,7 @@ def test_marks_can_be_seen_on_white_and_on_dark_pages() -> None:
         plot_learning_curves(get_learning_curves(RECORD), KIND),
         *plot_isolation(get_isolation(RECORD), KIND).values(),
         *plot_costs(get_costs(RECORD), KIND).values(),
-        plot_importances(get_importances(RECORD, n_resamples=20)),
+        plot_importances(get_surrogate(RECORD)),
         plot_correlations(get_correlations(RECORD), KIND),
         plot_front(get_fronts(CLASSIFYING)[0], CLASSES),
     ]
@@ -176,14 +177,19 @@ def test_stopped_curves_are_dashed_and_end_in_an_x() -> None:
         assert not {"NaN", "Infinity"} & set(re.findall(r"\w+", drawn.to_json()))
 
 
-def test_importances_draw_shares_with_their_intervals() -> None:
-    """A whisker reaches from the lower to the upper end of the interval."""
-    info = get_importances(RECORD, n_resamples=20)
+def test_importances_draw_rises_with_intervals_that_hold() -> None:
+    """What may be nothing is pale; there are whiskers where a design chose the trials."""
+    info = get_surrogate(RECORD)
     (bars,) = plot_importances(info).data
-    assert list(bars.x) == near([p.share for p in info.parameters])
+    assert list(bars.x) == near([p.rise for p in info.parameters])
+    strong = [color == bars.marker.line.color for color in bars.marker.color]
+    assert strong == [p.needed for p in info.parameters]
+    assert 0 < sum(strong) < len(strong)
+    assert bars.error_x.array is None
+    (bars,) = plot_importances(replace(info, independent=True)).data
     first = info.parameters[0]
-    assert bars.error_x.array[0] == pytest.approx(first.high - first.share, rel=1e-3)
-    assert bars.error_x.arrayminus[0] == pytest.approx(first.share - first.low, rel=1e-3)
+    assert bars.error_x.array[0] == pytest.approx(first.high - first.rise, rel=1e-3)
+    assert bars.error_x.arrayminus[0] == pytest.approx(first.rise - first.low, rel=1e-3)
 
 
 def test_correlations_have_numbers_and_whiskers() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import joblib
 import pytest
 
-from study.analysis.agreement import get_agreement
+from study.analysis.surrogate import get_surrogate
 from study.report import ReportData, render_data
 from study.report.processes import MIN_TRIALS, OtherProcesses, other_processes
 from tests.study_tests.synthetic import planted
@@ -32,9 +32,9 @@ def test_another_process_does_the_work(processes: OtherProcesses) -> None:
     """What is begun first runs elsewhere; what comes meanwhile here; the page is the same."""
     assert processes.begin(os.getpid)() != os.getpid()
     record = planted(60)
-    there = processes.begin(get_agreement, record, family="CNN")
+    there = processes.begin(get_surrogate, record, family="CNN")
     assert processes.begin(os.getpid)() == os.getpid()
-    assert there() == get_agreement(record, family="CNN")
+    assert there() == get_surrogate(record, family="CNN")
     data = ReportData(studies=(planted(24),))
     assert render_data(data, processes=processes) == render_data(data)
 
