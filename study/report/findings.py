@@ -21,6 +21,7 @@ from study.analysis import (
 )
 from study.analysis.ablation import AblationInfo, get_ablation
 from study.analysis.agreement import AgreementInfo, branches, get_agreement
+from study.analysis.checks import Check
 from study.analysis.confirmation import DEFAULT, ConfirmationInfo, get_confirmation
 from study.analysis.effects import EffectsInfo, get_effects
 from study.analysis.experiment import ExperimentInfo, get_experiment
@@ -29,7 +30,7 @@ from study.analysis.history import get_summary
 from study.analysis.importance import BEST_TENTH, ImportanceInfo, get_importances
 from study.analysis.noise import get_noise
 from study.analysis.spent import EARLIEST
-from study.analysis.verdict import ENOUGH_TRIALS, Check, get_verdict
+from study.analysis.verdict import ENOUGH_TRIALS, get_verdict
 from study.formats import at_storage
 from study.metrics import Metric
 from study.report.embedded import ReportData

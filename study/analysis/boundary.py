@@ -1,0 +1,141 @@
+"""At which ends of their ranges parameters still get better, as the trials show it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeGuard
+
+import numpy as np
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from scipy import stats
+
+from search_spaces import Parameter
+from storage.records import Scalar, TrialRecord
+
+N_BEST = 5
+NEAR_END = 0.25
+"""Share of a range from its end within which at least half of the best trials must lie."""
+NEAR_HALF = 0.5
+"""Share of a range from its end within which values must get better towards it."""
+MIN_IN_HALF = 8
+"""Trials there, below which nothing can be told."""
+MAX_CHOICES = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndInfo:
+    """One end of a parameter's range, near which the best trials lie.
+
+    Args:
+        value: Of the best trial.
+        upper: Whether it is the upper end.
+        p: Chance of so steep a trend towards the end if there were none; None where too few
+            trials lie in that half of the range.
+    """
+
+    name: str
+    value: float
+    upper: bool
+    p: float | None
+
+
+def get_ends(trials: Sequence[TrialRecord]) -> tuple[tuple[EndInfo, ...], int]:
+    """Test whether trials get better up to an end of a range.
+
+    Of the trials in the half of the range at that end, normal scores of the ranks are regressed
+    on the distance to the end, together with the other parameter that explains most: a sampler
+    that learns moves all parameters at once, so that one without effect seems to have some.
+
+    Args:
+        trials: Complete ones, best first.
+
+    Returns:
+        The ends near which most of the best trials lie; and how many ends could have been, by
+        which levels are to be divided.
+
+    Source: normal scores: van der Waerden, "Order tests for the two-sample problem", 1952.
+    """
+    if len(trials) < N_BEST:
+        return (), 0
+    scores = stats.norm.ppf((np.arange(len(trials)) + 0.5) / len(trials))
+    names = [name for name in trials[0].params if all(name in t.params for t in trials)]
+    columns = {name: columns for name in names if (columns := _columns(trials, name)) is not None}
+    ends, n_ends = [], 0
+    for name in names:
+        places = _places(trials, name)
+        if places is None:
+            continue
+        others = [other for key, other in columns.items() if key != name]
+        other = min(others, key=lambda x: _unexplained(x, scores), default=None)
+        for upper in (False, True):
+            n_ends += 1
+            distance = 1 - places if upper else places
+            if np.median(distance[:N_BEST]) > NEAR_END:
+                continue
+            value = trials[0].params[name]
+            assert isinstance(value, int | float)
+            p = _trend(distance, scores, other)
+            ends.append(EndInfo(name=name, value=value, upper=upper, p=p))
+    return tuple(ends), n_ends
+
+
+def _trend(distance: np.ndarray, scores: np.ndarray, other: np.ndarray | None) -> float | None:
+    """Return the p-value, one-sided, of scores that get worse with the distance."""
+    half = distance <= NEAR_HALF
+    columns = [np.ones((len(scores), 1)), *([] if other is None else [other])]
+    x = np.column_stack([*columns, distance])[half]
+    free = len(x) - x.shape[1]
+    if len(x) < MIN_IN_HALF or free < 3 or np.linalg.matrix_rank(x) < x.shape[1]:
+        return None
+    found, *_ = np.linalg.lstsq(x, scores[half])
+    variance = ((scores[half] - x @ found) ** 2).sum() / free
+    error = np.sqrt(variance * np.linalg.inv(x.T @ x)[-1, -1])
+    return float(stats.t.sf(found[-1] / error, free)) if error > 0 else None
+
+
+def _unexplained(columns: np.ndarray, scores: np.ndarray) -> float:
+    """Return what a least-squares fit leaves of the scores."""
+    x = np.column_stack([np.ones(len(scores)), columns])
+    found, *_ = np.linalg.lstsq(x, scores)
+    return float(((scores - x @ found) ** 2).sum())
+
+
+def _columns(trials: Sequence[TrialRecord], name: str) -> np.ndarray | None:
+    """Return what a fit has of a parameter: place and its square, or a column per choice."""
+    places = _places(trials, name)
+    if places is not None:
+        return np.column_stack([places, places**2])
+    values = [repr(trial.params[name]) for trial in trials]
+    choices = sorted(set(values))[1:]
+    if not 0 < len(choices) < MAX_CHOICES:
+        return None
+    return np.array([[value == choice for choice in choices] for value in values], dtype=float)
+
+
+def _places(trials: Sequence[TrialRecord], name: str) -> np.ndarray | None:
+    """Return where in its range each value lies, from 0 to 1; None for what has no order."""
+    found = [_place(trial.params[name], trial.distributions[name]) for trial in trials]
+    places = np.array([np.nan if place is None else place for place in found])
+    return None if np.isnan(places).any() or np.ptp(places) == 0 else places
+
+
+def _place(value: Scalar, distribution: BaseDistribution) -> float | None:
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            numbers: list[float] = sorted(c for c in choices if _is_number(c))
+            if len(numbers) < 3 or len(numbers) < len(choices) or not _is_number(value):
+                return None
+            return numbers.index(value) / (len(numbers) - 1)
+        case FloatDistribution() | IntDistribution() if _is_number(value):
+            return None if distribution.single() else Parameter("", distribution).quantile(value)
+        case _:
+            return None
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value is a number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

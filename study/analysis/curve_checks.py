@@ -1,0 +1,193 @@
+"""Checks of learning curves: trainings that learned nothing, were cut, overfit or scatter.
+
+Epochs scatter, so the lowest of many is lower than the training is good, and the last one may lie
+anywhere: what a curve does is asked of means and trends, and of these beyond their own scatter.
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from storage import attrs
+from study.analysis import NEAR
+from study.analysis.checks import Check, Checked, check, exceeds, of_all, passed, unknown
+from study.formats import format_percent
+
+COLLAPSE_HAPPENS, COLLAPSE_LEVEL = 0.01, 0.02
+"""Share of trainings that may learn nothing by accident, and how often chance alone may warn."""
+STUCK, LITTLE = 0.03, 0.1  # of the first error, and of what others gained
+N_CURVES = 5  # of which a trend is taken
+TREND_LEVEL, NO_TREND_LEVEL = 0.01, 0.05
+OVERFITTING, RISE_SIGMAS = 1.1, 3.1
+NOISY, NOISY_WAY = 0.1, 0.5  # of a value, and of the way from the best to the middle trial
+MIN_REPORTS = 20
+LENGTH = {True: "length of the training", False: "length of the trials"}  # of ours, of others
+
+
+def check_collapsed(study: Checked) -> Check | None:
+    """Ask whether more trainings learned nothing than accidents explain."""
+    objective = study.kind.objective
+    curves = [
+        [objective.sign * value for value in trial.intermediate_values.values()]
+        for trial in study.record.complete
+    ]
+    curves = [losses for c in curves if len(losses := [*filter(math.isfinite, c)]) >= 10]
+    if not curves:
+        return None
+    gains = [c[0] - statistics.median(c[-(len(c) // 3) :]) for c in curves]
+    usual = statistics.median(gains)
+    if usual <= 0 and not objective.is_error:  # reports need not get better
+        return None
+    least = [max(LITTLE * usual, STUCK * c[0] if objective.is_error else 0.0) for c in curves]
+    n = sum(gain < little for gain, little in zip(gains, least, strict=True))
+    how = ": they collapsed to a constant image" if study.own else ""
+    told = f"{of_all(n, len(curves))} {study.training}s"
+    return check(
+        "collapsed trainings" if study.ours else "trials that gained nothing",
+        exceeds(n, len(curves), COLLAPSE_HAPPENS, level=COLLAPSE_LEVEL),
+        f"{told} learned nothing.",
+        f"{told} gained less than {format_percent(LITTLE)} of what others gained after their "
+        f"first {study.word}{how}.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trend:
+    """By how much losses would fall in as many steps again, and how sure that is."""
+
+    gain: float
+    error: float
+    free: int
+
+    def least(self, level: float) -> float:
+        """Return what the gain exceeds but for a share ``level`` of chance."""
+        return float(self.gain - stats.t.isf(level, self.free) * self.error)
+
+    def most(self, level: float) -> float:
+        return float(self.gain + stats.t.isf(level, self.free) * self.error)
+
+
+def _trend(curves: np.ndarray) -> _Trend | None:
+    """Fit one slope over the logarithm of the step to the last third of all curves.
+
+    A straight line there is a power law's: what doubling the steps gains is the slope times the
+    logarithm of 2. Shape of ``curves``: ``(n_curves, n_steps)``, as losses.
+
+    Source: learning curves as power laws: Hestness et al., "Deep Learning Scaling is Predictable,
+        Empirically", 2017, arXiv:1712.00409.
+    """
+    n_curves, n_steps = curves.shape
+    tail = curves[:, -(n_steps // 3) :]
+    x = np.log(np.arange(n_steps - tail.shape[1], n_steps) + 1.0)
+    x -= x.mean()
+    free = n_curves * (tail.shape[1] - 1) - 1
+    spread = n_curves * float(x @ x)
+    if free < 3 or spread == 0:
+        return None
+    slope = float((tail @ x).sum()) / spread
+    rest = tail - tail.mean(axis=1, keepdims=True) - slope * x
+    error = math.sqrt(float((rest**2).sum()) / free / spread)
+    return _Trend(gain=-slope * math.log(2), error=error * math.log(2), free=free)
+
+
+def check_length(study: Checked) -> Check | None:
+    """Ask whether the best trainings would have gained by more steps."""
+    kind, best = study.kind, study.best
+    if best is None or len(best.intermediate_values) < 10:
+        return None
+    name, sign = LENGTH[study.ours], kind.objective.sign
+    n_steps = len(best.intermediate_values)
+    values = list(best.intermediate_values.values())
+    if not all(map(math.isfinite, values)):
+        return unknown(name, f"The best {study.training} has values that are no number.")
+    if not study.ours and best.value not in (values[-1], sign * min(sign * v for v in values)):
+        return None  # its reports are of something else
+    if best.params.get("schedule", "constant") != "constant":
+        return unknown(
+            name,
+            f"The best {study.training} has a schedule, at whose end the {study.word} falls "
+            "however long it is.",
+        )
+    found = [list(trial.intermediate_values.values()) for trial in study.leaders]
+    curves = [c for c in found if len(c) == n_steps and all(map(math.isfinite, c))][:N_CURVES]
+    trend, reach = _trend(sign * np.array(curves)), study.margin(NEAR)
+    if trend is None or reach <= 0:
+        return unknown(name, f"Too few {study.steps} to tell whether more would help.")
+    share = "" if reach <= 0 else format_percent(NEAR * max(trend.gain, 0.0) / reach)
+    of = "" if kind.objective.has_zero else " of the way from the best trial to the median"
+    ones = f"{study.training}s" if len(curves) > 1 else study.training
+    many = f"The best {len(curves)} {ones}" if len(curves) > 1 else f"The best {ones}"
+    told = f"{many} would gain about {share}{of} in twice as many {study.steps}, by the trend of "
+    told += "their last third" if len(curves) > 1 else "its last third"
+    if trend.least(TREND_LEVEL) > reach:
+        length = None if kind.fidelity is None else best.params.get(kind.fidelity)
+        option = f"--{kind.step}s " if study.own else f"--set {kind.fidelity}="
+        longer = f"{option}{2 * int(length or n_steps)}"
+        command = study.new_study("longer", longer) if kind.fidelity else None
+        longer = f"longer {study.training}s may be better"
+        return check(name, True, "", f"{told}: {longer}.", command)
+    if trend.most(NO_TREND_LEVEL) > reach:
+        return unknown(name, f"{told}, but that is within their scatter.")
+    return passed(name, f"{told}.")
+
+
+def check_overfitting(study: Checked) -> Check | None:
+    """Ask whether the end of the best curve lies above its lowest part beyond its scatter."""
+    best = study.best
+    if best is None or study.kind.objective.maximise:
+        return None
+    last = best.user_attrs.get(attrs.LAST_VALIDATION_MSE)
+    train = best.user_attrs.get(attrs.LAST_TRAIN_MSE)
+    losses = list(best.intermediate_values.values())
+    if not isinstance(last, float) or not isinstance(train, float) or min(losses, default=0) <= 0:
+        return None
+    if len(losses) < MIN_REPORTS or not all(map(math.isfinite, losses)):
+        return unknown("overfitting", f"Too few {study.steps} to tell a rise from scatter.")
+    n = max(3, len(losses) // 10)
+    means = np.convolve(losses, np.full(n, 1 / n), mode="valid")
+    ratio = float(means[-1] / means.min())
+    error = _scatter(np.log(losses)) * math.sqrt(2 / n)
+    return check(
+        "overfitting",
+        ratio > OVERFITTING and math.log(ratio) > RISE_SIGMAS * error and train < last,
+        "The best training's error did not rise again towards its end.",
+        f"The best training's validation error, smoothed, rose to {ratio:.2f} times its lowest "
+        f"while the training error stayed below it: it overfits, and its best {study.kind.step} "
+        "was chosen.",
+    )
+
+
+def _scatter(values: Sequence[float] | np.ndarray) -> float:
+    """Return the standard deviation of the last fifth of a curve around its trend."""
+    tail = np.asarray(values)[-max(3, round(0.2 * len(values))) :]
+    return float(np.diff(tail).std() / math.sqrt(2))
+
+
+def check_noise(study: Checked) -> Check | None:
+    """Ask whether the best curve's end scatters so much that its best value is luck."""
+    kind, best = study.kind, study.best
+    if best is None or len(best.intermediate_values) < MIN_REPORTS:
+        return None
+    values = list(best.intermediate_values.values())
+    tail = values[-round(0.2 * len(values)) :]
+    has_zero = kind.objective.has_zero
+    size = abs(statistics.fmean(tail)) if has_zero else study.margin(1.0)
+    if not math.isfinite(sum(tail)) or not 0 < size < math.inf:
+        return None
+    scatter = _scatter(values) / size
+    constant = best.params.get("schedule", "constant") == "constant"
+    scheduled = kind.default is not None and "schedule" in kind.default
+    other = "A schedule (one_cycle, cosine)" if constant and scheduled else "Larger batches"
+    told = f"The best {study.training}'s last {study.steps} scatter by {format_percent(scatter)}"
+    told += "" if has_zero else " of the way from the best trial to the median"
+    hint = f" {other} or a smaller learning rate may calm them." if study.ours else ""
+    return check(
+        f"noise of the last {study.steps}",
+        scatter > (NOISY if has_zero else NOISY_WAY),
+        f"{told}.",
+        f"{told}: its {kind.objective.best} one is partly luck.{hint}",
+    )
