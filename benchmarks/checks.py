@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 
 from benchmarks.kept import markdown
 from benchmarks.simulated import START, Trainings, simulate, simulate_other
@@ -29,16 +28,10 @@ Make = Callable[[int, int], StudyRecord]  # of a number of trials and a seed
 HEALTHY: Mapping[str, Make] = {
     "random": lambda n, seed: simulate(_usual(), n_trials=n, seed=seed, sampler="random"),
     "grid": lambda n, seed: simulate(_usual(), n_trials=n, seed=seed, sampler="grid"),
-    **{
-        name: partial(
-            lambda pruner, n, seed: simulate(_usual(), n_trials=n, seed=seed, pruner=pruner),
-            pruner,
-        )
-        for name, pruner in (
-            *(("TPE", "none"), ("TPE, median", "median")),
-            *(("TPE, halving", "halving"), ("TPE, Hyperband", "hyperband")),
-        )
-    },
+    "TPE": lambda n, seed: _pruned("none", n, seed),
+    "TPE, median": lambda n, seed: _pruned("median", n, seed),
+    "TPE, halving": lambda n, seed: _pruned("halving", n, seed),
+    "TPE, Hyperband": lambda n, seed: _pruned("hyperband", n, seed),
     "another program's": lambda n, seed: simulate_other(_usual(), n_trials=n, seed=seed),
 }
 """Studies without a fault, by sampler and pruner; the last is maximised, by Optuna's defaults."""
@@ -46,6 +39,10 @@ HEALTHY: Mapping[str, Make] = {
 
 def _usual() -> Trainings:
     return Trainings(noise=0.05)
+
+
+def _pruned(pruner: str, n: int, seed: int) -> StudyRecord:
+    return simulate(_usual(), n_trials=n, seed=seed, pruner=pruner)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,8 +47,8 @@ def get_ends(trials: Sequence[TrialRecord]) -> tuple[tuple[EndInfo, ...], int]:
     """Test whether trials get better up to an end of a range.
 
     Of the trials in the half of the range at that end, normal scores of the ranks are regressed
-    on the distance to the end, together with the other parameter that explains most: a sampler
-    that learns moves all parameters at once, so that one without effect seems to have some.
+    on the distance to the end, together with the parameter that explains most: a sampler that
+    learns moves all parameters at once, so that one without effect seems to have some.
 
     Args:
         trials: Complete ones, best first.
@@ -64,13 +64,13 @@ def get_ends(trials: Sequence[TrialRecord]) -> tuple[tuple[EndInfo, ...], int]:
     scores = stats.norm.ppf((np.arange(len(trials)) + 0.5) / len(trials))
     names = [name for name in trials[0].params if all(name in t.params for t in trials)]
     columns = {name: columns for name in names if (columns := _columns(trials, name)) is not None}
+    main = min(columns, key=lambda name: _unexplained(columns[name], scores), default="")
     ends, n_ends = [], 0
     for name in names:
         places = _places(trials, name)
         if places is None:
             continue
-        others = [other for key, other in columns.items() if key != name]
-        other = min(others, key=lambda x: _unexplained(x, scores), default=None)
+        other = None if name == main else columns.get(main)
         for upper in (False, True):
             n_ends += 1
             distance = 1 - places if upper else places

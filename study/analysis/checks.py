@@ -59,16 +59,17 @@ def unknown(name: str, sentence: str, command: str | None = None) -> Check:
     return Check(name=name, level=Level.UNKNOWN, sentence=sentence, command=command)
 
 
-def exceeds(n: int, total: int, share: float, *, level: float) -> bool:
-    """Whether so many of a total are more than a share explains, by the exact binomial test.
+ACCIDENTS, ACCIDENTS_LEVEL = 0.005, 0.02
+"""Share of trials that may go wrong by accident, and how often chance may look like more."""
 
-    Args:
-        level: Share of the studies in which chance alone may say so.
+
+def more_than_accidents(n: int, total: int) -> bool:
+    """Whether so many of a total went wrong that it is no accident: 2 of 40, by a binomial test.
 
     Source: Clopper, Pearson, "The Use of Confidence or Fiducial Limits Illustrated in the Case
         of the Binomial", Biometrika 26, 1934.
     """
-    return bool(stats.binom.sf(n - 1, total, share) < level)
+    return bool(stats.binom.sf(n - 1, total, ACCIDENTS) < ACCIDENTS_LEVEL)
 
 
 def of_all(n: int, total: int) -> str:

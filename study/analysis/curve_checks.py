@@ -14,11 +14,17 @@ from scipy import stats
 
 from storage import attrs
 from study.analysis import NEAR
-from study.analysis.checks import Check, Checked, check, exceeds, of_all, passed, unknown
+from study.analysis.checks import (
+    Check,
+    Checked,
+    check,
+    more_than_accidents,
+    of_all,
+    passed,
+    unknown,
+)
 from study.formats import format_percent
 
-COLLAPSE_HAPPENS, COLLAPSE_LEVEL = 0.01, 0.02
-"""Share of trainings that may learn nothing by accident, and how often chance alone may warn."""
 STUCK, LITTLE = 0.03, 0.1  # of the first error, and of what others gained
 N_CURVES = 5  # of which a trend is taken
 TREND_LEVEL, NO_TREND_LEVEL = 0.01, 0.05
@@ -48,7 +54,7 @@ def check_collapsed(study: Checked) -> Check | None:
     told = f"{of_all(n, len(curves))} {study.training}s"
     return check(
         "collapsed trainings" if study.ours else "trials that gained nothing",
-        exceeds(n, len(curves), COLLAPSE_HAPPENS, level=COLLAPSE_LEVEL),
+        more_than_accidents(n, len(curves)),
         f"{told} learned nothing.",
         f"{told} gained less than {format_percent(LITTLE)} of what others gained after their "
         f"first {study.word}{how}.",

@@ -29,7 +29,7 @@ from study.analysis.checks import (
     Checked,
     Level,
     check,
-    exceeds,
+    more_than_accidents,
     of_all,
     passed,
     unknown,
@@ -56,12 +56,11 @@ from study.formats import (
 ENOUGH_TRIALS = 50
 """Complete trials from which on analyses of settings are steady; below it they are folded."""
 HARDLY_ANY = 5
-ACCIDENTS, FAILURES_LEVEL, MAX_FAILED_BADLY = 0.005, 0.02, 0.25
-"""Share of trials that may fail by accident, how often chance alone may warn, and what is bad."""
+MAX_FAILED_BADLY = 0.25
 ENDS_LEVEL = 0.01
 """Share of healthy studies in which any end of a range may be named by chance."""
 MIN_AGREEMENT, MAX_DUPLICATES, MIN_BUSY = 0.5, 0.2, 0.6
-AGREEMENT_LEVEL = 0.05
+AGREEMENT_LEVEL = 0.01
 MIN_ORDERED = 20  # trials that tell whether an end of a range is open
 MIN_SPANS = 20  # trials of which the busy time of workers is told
 MIN_RECALL, RECALL_LEVEL, MIN_IMAGES = 0.6, 0.01, 10  # of a class
@@ -199,7 +198,7 @@ def _failures(study: Checked) -> Check:
     why = f", {diverged} of {others} diverged" if study.ours else ""
     return check(
         "failed trials",
-        exceeds(len(failed), len(ended), ACCIDENTS, level=FAILURES_LEVEL),
+        more_than_accidents(len(failed), len(ended)),
         f"{told}.",
         f"{told}{why}{_where(failed, ended)}.",
         f"emoji-study status --study {study.name}" if study.ours else None,
