@@ -13,7 +13,6 @@ import numpy as np
 from scipy import stats
 
 from storage import attrs
-from study.analysis import NEAR
 from study.analysis.checks import (
     Check,
     Checked,
@@ -26,8 +25,7 @@ from study.analysis.checks import (
 from study.formats import format_percent
 
 STUCK, LITTLE = 0.03, 0.1  # of the first error, and of what others gained
-N_CURVES = 5  # of which a trend is taken
-TREND_LEVEL, NO_TREND_LEVEL = 0.01, 0.05
+STILL_GAINING, GAIN_LEVEL, NO_GAIN_LEVEL = 0.15, 0.01, 0.05
 OVERFITTING, RISE_SIGMAS = 1.1, 3.1
 NOISY, NOISY_WAY = 0.1, 0.5  # of a value, and of the way from the best to the middle trial
 MIN_REPORTS = 20
@@ -62,55 +60,50 @@ def check_collapsed(study: Checked) -> Check | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Trend:
-    """By how much losses would fall in as many steps again, and how sure that is."""
+class _Gain:
+    """By how much a loss would fall in as many steps again, and the error of that."""
 
-    gain: float
+    mean: float
     error: float
-    free: int
 
     def least(self, level: float) -> float:
-        """Return what the gain exceeds but for a share ``level`` of chance."""
-        return float(self.gain - stats.t.isf(level, self.free) * self.error)
+        """Return what it exceeds but for a share ``level`` of chance."""
+        return float(self.mean - stats.norm.isf(level) * self.error)
 
     def most(self, level: float) -> float:
-        return float(self.gain + stats.t.isf(level, self.free) * self.error)
+        return float(self.mean + stats.norm.isf(level) * self.error)
 
 
-def _trend(curves: np.ndarray) -> _Trend | None:
-    """Fit one slope over the logarithm of the step to the last third of all curves.
+def _next_gain(losses: Sequence[float]) -> _Gain:
+    """Extrapolate the gains of the last two doublings of the steps by their ratio.
 
-    A straight line there is a power law's: what doubling the steps gains is the slope times the
-    logarithm of 2. Shape of ``curves``: ``(n_curves, n_steps)``, as losses.
+    That is exact for a power law above a floor, and too much for what falls exponentially.
 
-    Source: learning curves as power laws: Hestness et al., "Deep Learning Scaling is Predictable,
+    Source: Aitken, "On Bernoulli's Numerical Solution of Algebraic Equations", 1926; learning
+        curves as power laws: Hestness et al., "Deep Learning Scaling is Predictable,
         Empirically", 2017, arXiv:1712.00409.
     """
-    n_curves, n_steps = curves.shape
-    tail = curves[:, -(n_steps // 3) :]
-    x = np.log(np.arange(n_steps - tail.shape[1], n_steps) + 1.0)
-    x -= x.mean()
-    free = n_curves * (tail.shape[1] - 1) - 1
-    spread = n_curves * float(x @ x)
-    if free < 3 or spread == 0:
-        return None
-    slope = float((tail @ x).sum()) / spread
-    rest = tail - tail.mean(axis=1, keepdims=True) - slope * x
-    error = math.sqrt(float((rest**2).sum()) / free / spread)
-    return _Trend(gain=-slope * math.log(2), error=error * math.log(2), free=free)
+    n = len(losses)
+    width = max(2, n // 10)
+    starts = (n // 4 - width // 2, n // 2 - width // 2, n - width)
+    early, middle, late = (statistics.fmean(losses[i : i + width]) for i in starts)
+    before, last = early - middle, middle - late
+    ratio = 0.0 if last <= 0 else min(1.0, last / before) if before > 0 else 1.0
+    parts = (ratio**2, 2 * ratio + ratio**2, 2 * ratio)
+    error = _scatter(losses) * math.sqrt(sum(part**2 for part in parts) / width)
+    return _Gain(mean=ratio * max(last, 0.0), error=error)
 
 
 def check_length(study: Checked) -> Check | None:
-    """Ask whether the best trainings would have gained by more steps."""
+    """Ask whether the best training would have gained by more steps."""
     kind, best = study.kind, study.best
     if best is None or len(best.intermediate_values) < 10:
         return None
     name, sign = LENGTH[study.ours], kind.objective.sign
-    n_steps = len(best.intermediate_values)
-    values = list(best.intermediate_values.values())
-    if not all(map(math.isfinite, values)):
+    losses = [sign * value for value in best.intermediate_values.values()]
+    if not all(map(math.isfinite, losses)):
         return unknown(name, f"The best {study.training} has values that are no number.")
-    if not study.ours and best.value not in (values[-1], sign * min(sign * v for v in values)):
+    if not study.ours and best.value not in (sign * losses[-1], sign * min(losses)):
         return None  # its reports are of something else
     if best.params.get("schedule", "constant") != "constant":
         return unknown(
@@ -118,26 +111,20 @@ def check_length(study: Checked) -> Check | None:
             f"The best {study.training} has a schedule, at whose end the {study.word} falls "
             "however long it is.",
         )
-    found = [list(trial.intermediate_values.values()) for trial in study.leaders]
-    curves = [c for c in found if len(c) == n_steps and all(map(math.isfinite, c))][:N_CURVES]
-    trend, reach = _trend(sign * np.array(curves)), study.margin(NEAR)
-    if trend is None or reach <= 0:
-        return unknown(name, f"Too few {study.steps} to tell whether more would help.")
-    share = "" if reach <= 0 else format_percent(NEAR * max(trend.gain, 0.0) / reach)
+    gain, size = _next_gain(losses), study.margin(1.0)
+    if size <= 0:
+        return None
     of = "" if kind.objective.has_zero else " of the way from the best trial to the median"
-    ones = f"{study.training}s" if len(curves) > 1 else study.training
-    many = f"The best {len(curves)} {ones}" if len(curves) > 1 else f"The best {ones}"
-    told = f"{many} would gain about {share}{of} in twice as many {study.steps}, by the trend of "
-    told += "their last third" if len(curves) > 1 else "its last third"
-    if trend.least(TREND_LEVEL) > reach:
+    told = f"By its curve the best {study.training} would gain about "
+    told += f"{format_percent(gain.mean / size)}{of} in twice as many {study.steps}"
+    if gain.least(GAIN_LEVEL) > STILL_GAINING * size:
         length = None if kind.fidelity is None else best.params.get(kind.fidelity)
         option = f"--{kind.step}s " if study.own else f"--set {kind.fidelity}="
-        longer = f"{option}{2 * int(length or n_steps)}"
-        command = study.new_study("longer", longer) if kind.fidelity else None
-        longer = f"longer {study.training}s may be better"
-        return check(name, True, "", f"{told}: {longer}.", command)
-    if trend.most(NO_TREND_LEVEL) > reach:
-        return unknown(name, f"{told}, but that is within their scatter.")
+        options = f"{option}{2 * int(length or len(losses))}"
+        command = study.new_study("longer", options) if kind.fidelity else None
+        return check(name, True, "", f"{told}: a longer {study.training} may be better.", command)
+    if gain.most(NO_GAIN_LEVEL) > STILL_GAINING * size:
+        return unknown(name, f"{told}, but its values scatter too much to tell.")
     return passed(name, f"{told}.")
 
 

@@ -57,7 +57,7 @@ ENOUGH_TRIALS = 50
 """Complete trials from which on analyses of settings are steady; below it they are folded."""
 HARDLY_ANY = 5
 MAX_FAILED_BADLY = 0.25
-ENDS_LEVEL = 0.01
+ENDS_LEVEL = 0.005
 """Share of healthy studies in which any end of a range may be named by chance."""
 MIN_AGREEMENT, MAX_DUPLICATES, MIN_BUSY = 0.5, 0.2, 0.6
 AGREEMENT_LEVEL = 0.01
