@@ -32,6 +32,7 @@ class EndInfo:
 
     Args:
         value: Of the best trial.
+        end: The lowest or highest value there can be.
         upper: Whether it is the upper end.
         p: Chance of so steep a trend towards the end if there were none; None where too few
             trials lie in that half of the range.
@@ -39,6 +40,7 @@ class EndInfo:
 
     name: str
     value: float
+    end: float
     upper: bool
     p: float | None
 
@@ -61,26 +63,36 @@ def get_ends(trials: Sequence[TrialRecord]) -> tuple[tuple[EndInfo, ...], int]:
     """
     if len(trials) < N_BEST:
         return (), 0
-    scores = stats.norm.ppf((np.arange(len(trials)) + 0.5) / len(trials))
-    names = [name for name in trials[0].params if all(name in t.params for t in trials)]
-    columns = {name: columns for name in names if (columns := _columns(trials, name)) is not None}
+    best = trials[0]
+    scores = _scores(len(trials))
+    columns = {
+        name: found
+        for name in best.params
+        if all(name in t.distributions for t in trials)
+        and (found := _columns(trials, name)) is not None
+    }
     main = min(columns, key=lambda name: _unexplained(columns[name], scores), default="")
     ends, n_ends = [], 0
-    for name in names:
-        places = _places(trials, name)
+    for name, value in best.params.items():
+        rows = [i for i, trial in enumerate(trials) if name in trial.distributions]
+        if len(rows) < N_BEST or not _is_number(value):
+            continue
+        places = _places([trials[i] for i in rows], name)
         if places is None:
             continue
-        other = None if name == main else columns.get(main)
-        for upper in (False, True):
+        other = None if name == main or not main else columns[main][rows]
+        low_high = _ends(best.distributions[name])
+        for upper, end in zip((False, True), low_high, strict=True):
             n_ends += 1
             distance = 1 - places if upper else places
-            if np.median(distance[:N_BEST]) > NEAR_END:
-                continue
-            value = trials[0].params[name]
-            assert isinstance(value, int | float)
-            p = _trend(distance, scores, other)
-            ends.append(EndInfo(name=name, value=value, upper=upper, p=p))
+            if np.median(distance[:N_BEST]) <= NEAR_END:
+                p = _trend(distance, _scores(len(rows)), other)
+                ends.append(EndInfo(name=name, value=value, end=end, upper=upper, p=p))
     return tuple(ends), n_ends
+
+
+def _scores(n: int) -> np.ndarray:
+    return np.asarray(stats.norm.ppf((np.arange(n) + 0.5) / n))
 
 
 def _trend(distance: np.ndarray, scores: np.ndarray, other: np.ndarray | None) -> float | None:
@@ -126,14 +138,27 @@ def _places(trials: Sequence[TrialRecord], name: str) -> np.ndarray | None:
 def _place(value: Scalar, distribution: BaseDistribution) -> float | None:
     match distribution:
         case CategoricalDistribution(choices=choices):
-            numbers: list[float] = sorted(c for c in choices if _is_number(c))
-            if len(numbers) < 3 or len(numbers) < len(choices) or not _is_number(value):
+            numbers = _numbers(choices)
+            if len(numbers) < max(3, len(choices)) or not _is_number(value):
                 return None
             return numbers.index(value) / (len(numbers) - 1)
         case FloatDistribution() | IntDistribution() if _is_number(value):
             return None if distribution.single() else Parameter("", distribution).quantile(value)
         case _:
             return None
+
+
+def _ends(distribution: BaseDistribution) -> tuple[float, float]:
+    """Return the lowest and the highest value of a range of numbers."""
+    if isinstance(distribution, CategoricalDistribution):
+        numbers = _numbers(distribution.choices)
+        return numbers[0], numbers[-1]
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    return distribution.low, distribution.high
+
+
+def _numbers(choices: Sequence[object]) -> list[float]:
+    return sorted(choice for choice in choices if _is_number(choice))
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:

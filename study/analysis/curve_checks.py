@@ -25,7 +25,8 @@ from study.analysis.checks import (
 from study.formats import format_percent
 
 STUCK, LITTLE = 0.03, 0.1  # of the first error, and of what others gained
-STILL_GAINING, GAIN_LEVEL, NO_GAIN_LEVEL = 0.15, 0.01, 0.05
+STILL_GAINING, STILL_GAINING_WAY = 0.15, 0.3  # of a value, and of the way to the middle trial
+GAIN_LEVEL, NO_GAIN_LEVEL = 0.01, 0.05
 OVERFITTING, RISE_SIGMAS = 1.1, 3.1
 NOISY, NOISY_WAY = 0.1, 0.5  # of a value, and of the way from the best to the middle trial
 MIN_REPORTS = 20
@@ -112,18 +113,19 @@ def check_length(study: Checked) -> Check | None:
             "however long it is.",
         )
     gain, size = _next_gain(losses), study.margin(1.0)
+    reach = size * (STILL_GAINING if kind.objective.has_zero else STILL_GAINING_WAY)
     if size <= 0:
         return None
     of = "" if kind.objective.has_zero else " of the way from the best trial to the median"
     told = f"By its curve the best {study.training} would gain about "
     told += f"{format_percent(gain.mean / size)}{of} in twice as many {study.steps}"
-    if gain.least(GAIN_LEVEL) > STILL_GAINING * size:
+    if gain.least(GAIN_LEVEL) > reach:
         length = None if kind.fidelity is None else best.params.get(kind.fidelity)
         option = f"--{kind.step}s " if study.own else f"--set {kind.fidelity}="
         options = f"{option}{2 * int(length or len(losses))}"
         command = study.new_study("longer", options) if kind.fidelity else None
         return check(name, True, "", f"{told}: a longer {study.training} may be better.", command)
-    if gain.most(NO_GAIN_LEVEL) > STILL_GAINING * size:
+    if gain.most(NO_GAIN_LEVEL) > reach:
         return unknown(name, f"{told}, but its values scatter too much to tell.")
     return passed(name, f"{told}.")
 
