@@ -33,7 +33,7 @@ MIN_TRIALS = 10
 MAX_BEST_PRUNED = 0.1
 """Share of the studies in which an advised pruner may end what would have been the best trial."""
 
-MAX_TRIALS = 30
+MAX_TRIALS = 25
 """Trials of a replayed study, at most."""
 
 BEST_SHARE = 0.2
@@ -360,7 +360,7 @@ def replay_pruners(
     record: StudyRecord,
     settings: Sequence[PrunerSetting] = PRUNER_SETTINGS,
     *,
-    max_studies: int = 60,
+    max_studies: int = 48,
     max_reports: int = 20,
     seed: int = 0,
 ) -> PrunersInfo:
