@@ -4,33 +4,29 @@
 """
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from optuna.trial import TrialState
 from scipy import stats
 
-from benchmarks.checks import FAULTS, FIRST_SEED, FOUND, HEALTHY, false_alarms, power
-from benchmarks.kept import RESULTS, read
-from benchmarks.simulated import FIXED, Trainings
-from search_spaces import SPACES
-from storage.records import StudyRecord
-from study.analysis.fidelity import (
-    MAX_BEST_PRUNED,
-    PRUNER_SETTINGS,
-    replay_pruners,
-    suggest_pruner,
+from benchmarks.checks import (
+    FAULTS,
+    FIRST_SEED,
+    FOUND,
+    HEALTHY,
+    Draw,
+    advise,
+    false_alarms,
+    kept_curves,
+    power,
+    simulated_curves,
 )
-from tests.study_tests.synthetic import SETTINGS, study, trial
+from study.analysis.fidelity import MAX_BEST_PRUNED
 
 pytestmark = pytest.mark.slow
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "checks.md").read_text()
-N_HEALTHY, N_PUBLISHED, N_FAULTY = 40, 200, 60
-
-Draw = Callable[[np.random.Generator, int], list[np.ndarray]]
+N_HEALTHY, N_PUBLISHED, N_FAULTY = 30, 100, 40
 
 
 @pytest.mark.parametrize("kind", list(HEALTHY))
@@ -61,53 +57,21 @@ def test_faults(check: str, dial: float, sampler: str) -> None:
     assert power(fault, dial, sampler, N_FAULTY) >= FOUND
 
 
-def kept(rng: np.random.Generator, n: int) -> list[np.ndarray]:
-    """Draw curves from the trainings of the grid, of 200 epochs each."""
-    trials = read(RESULTS / "grid-autoencoder.parquet")
-    curves = trials[trials["epoch"] == 200]["curve"].tolist()
-    return [np.asarray(curves[i], dtype=float) for i in rng.choice(len(curves), n, replace=False)]
-
-
-def made_up(rng: np.random.Generator, n: int) -> list[np.ndarray]:
-    """Draw curves of random points."""
-    space, trainings = SPACES["autoencoder"]["extended"], Trainings(noise=0.05)
-    points = (space.at(rng.random(len(space.parameters)).tolist(), FIXED) for _ in range(n))
-    return [trainings.curve(point, rng) for point in points]
-
-
-def record(curves: list[np.ndarray]) -> StudyRecord:
-    """Return a study of complete trials with these curves."""
-    trials = (
-        trial(i, state=TrialState.COMPLETE, value=float(np.nanmin(c)), curve=tuple(c.tolist()))
-        for i, c in enumerate(curves)
-    )
-    return study(*trials, settings=SETTINGS)
-
-
 @pytest.mark.parametrize(
-    ("draw", "n", "n_advised"),
-    [(kept, 15, 0), (kept, 40, 0), (kept, 100, 0), (made_up, 100, 0), (made_up, 240, 3)],
+    ("draw", "n", "n_sure"),
+    [
+        *((kept_curves, 40, 0), (kept_curves, 100, 0), (kept_curves, 240, 2)),
+        *((simulated_curves, 100, 0), (simulated_curves, 240, 2)),
+    ],
 )
-def test_advised_pruners(draw: Draw, n: int, n_advised: int) -> None:
-    """Of fresh trials they end the best as rarely as promised; few trials promise nothing.
-
-    On what had no part in the choice, the share that is told is no lower than that of fresh ones.
-    """
-    rng, n_draws, sure, told, fresh = np.random.default_rng(7), 8, 0, [], []
-    for _ in range(n_draws):
-        both = draw(rng, min(2 * n, 240) if draw is kept else 2 * n)
-        info = replay_pruners(record(both[:n]))
-        advice = suggest_pruner(info)
-        if advice is None:
-            continue
-        names = [replay.name for replay in info.replays]
-        setting = PRUNER_SETTINGS[names.index(advice.pruner.name)]
-        again = replay_pruners(record(both[n:]), [setting]).replays[0]
-        sure += advice.sure
-        told.append(advice.judged.share_best_pruned)
-        fresh.append(again.share_best_pruned)
-        if advice.sure:
-            assert again.share_best_pruned <= MAX_BEST_PRUNED
-    assert sure >= n_advised
-    assert n_advised or not sure
-    assert np.mean(fresh) <= np.mean(told) + 0.1
+def test_advised_pruners(draw: Draw, n: int, n_sure: int) -> None:
+    """Of fresh trials they end the best as rarely as is promised; few trials promise nothing."""
+    found = advise(draw, n, 6, seed=1)
+    assert found.n_sure >= n_sure
+    if found.fresh_if_sure is None:
+        assert n_sure == 0
+    else:
+        assert found.fresh_if_sure <= MAX_BEST_PRUNED
+    assert found.told is not None
+    assert found.fresh is not None
+    assert found.fresh <= found.told + 0.1
