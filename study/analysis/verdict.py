@@ -57,9 +57,10 @@ ENOUGH_TRIALS = 50
 """Complete trials from which on analyses of settings are steady; below it they are folded."""
 HARDLY_ANY = 5
 MAX_FAILED_BADLY = 0.25
-ENDS_LEVEL = 0.002
-"""Of the tests of all ends of ranges together, if trials are independent. Those of a sampler that
-learns are not, so ends are named more often (``docs/checks.md``)."""
+ENDS_LEVEL, MAYBE_LEVEL = 0.002, 0.05
+"""The first of the tests of all ends of ranges together, if trials are independent. Those of a
+sampler that learns are not, so ends are named more often (``docs/checks.md``). The second of each
+end alone, from which on it is not called closed."""
 MIN_AGREEMENT, MAX_DUPLICATES, MIN_BUSY = 0.5, 0.2, 0.6
 AGREEMENT_LEVEL = 0.01
 MIN_ORDERED = 20  # trials that tell whether an end of a range is open
@@ -154,8 +155,11 @@ def _boundary(study: Checked) -> Check | None:
         said = f"Towards {_ends_told(beyond)} trials get better"
         command = study.wider() if study.in_notebook else None
         return check(name, True, "", f"{said}: still better ones may lie beyond.", command)
-    untold = [end for end in ends if end.p is None]
-    if untold or len(study.leaders) < MIN_ORDERED:
+    untold = [end for end in ends if end.p is None or end.p < MAYBE_LEVEL]
+    if untold:
+        said = f"Whether trials get better towards {_ends_told(untold)} cannot be told"
+        return unknown(name, f"{said} from so few.")
+    if len(study.leaders) < MIN_ORDERED:
         return unknown(name, "Too few trials to tell whether better ones lie beyond a range.")
     return passed(name, "At no end of a range do trials get better and better.")
 
