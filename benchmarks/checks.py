@@ -309,9 +309,9 @@ def advice_table(n_draws: int) -> list[str]:
 def main() -> None:
     """Print all tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--healthy", type=int, default=100, help="healthy studies of each kind")
-    parser.add_argument("--faulty", type=int, default=40, help="studies of each fault")
-    parser.add_argument("--advised", type=int, default=8, help="draws behind pruner advice")
+    parser.add_argument("--healthy", type=int, default=60, help="healthy studies of each kind")
+    parser.add_argument("--faulty", type=int, default=30, help="studies of each fault")
+    parser.add_argument("--advised", type=int, default=6, help="draws behind pruner advice")
     given = parser.parse_args()
     for make, n in (
         *((healthy_table, given.healthy), (fault_table, given.faulty)),

@@ -49,14 +49,13 @@ def check_collapsed(study: Checked) -> Check | None:
         return None
     least = [max(LITTLE * usual, STUCK * c[0] if objective.is_error else 0.0) for c in curves]
     n = sum(gain < little for gain, little in zip(gains, least, strict=True))
-    how = ": they collapsed to a constant image" if study.own else ""
     told = f"{of_all(n, len(curves))} {study.training}s"
     return check(
         "collapsed trainings" if study.ours else "trials that gained nothing",
         more_than_accidents(n, len(curves)),
         f"{told} learned nothing.",
         f"{told} gained less than {format_percent(LITTLE)} of what others gained after their "
-        f"first {study.word}{how}.",
+        f"first {study.word}: they learned nothing.",
     )
 
 
@@ -75,10 +74,11 @@ class _Gain:
         return float(self.mean + stats.norm.isf(level) * self.error)
 
 
-def _next_gain(losses: Sequence[float]) -> _Gain:
+def _next_gain(losses: Sequence[float], *, is_error: bool) -> _Gain:
     """Extrapolate the gains of the last two doublings of the steps by their ratio.
 
-    That is exact for a power law above a floor, and too much for what falls exponentially.
+    That is exact for a power law above a floor, and too much for what falls exponentially. Of
+    what cannot be below 0, the next doubling gains no larger share than the last one.
 
     Source: Aitken, "On Bernoulli's Numerical Solution of Algebraic Equations", 1926; learning
         curves as power laws: Hestness et al., "Deep Learning Scaling is Predictable,
@@ -92,7 +92,8 @@ def _next_gain(losses: Sequence[float]) -> _Gain:
     ratio = 0.0 if last <= 0 else min(1.0, last / before) if before > 0 else 1.0
     parts = (ratio**2, 2 * ratio + ratio**2, 2 * ratio)
     error = _scatter(losses) * math.sqrt(sum(part**2 for part in parts) / width)
-    return _Gain(mean=ratio * max(last, 0.0), error=error)
+    most = late / middle if is_error and last > 0 else 1.0
+    return _Gain(mean=min(ratio, most) * max(last, 0.0), error=error)
 
 
 def check_length(study: Checked) -> Check | None:
@@ -112,7 +113,7 @@ def check_length(study: Checked) -> Check | None:
             f"The best {study.training} has a schedule, at whose end the {study.word} falls "
             "however long it is.",
         )
-    gain, size = _next_gain(losses), study.margin(1.0)
+    gain, size = _next_gain(losses, is_error=kind.objective.is_error), study.margin(1.0)
     reach = size * (STILL_GAINING if kind.objective.has_zero else STILL_GAINING_WAY)
     if size <= 0:
         return None

@@ -158,7 +158,7 @@ def _boundary(study: Checked) -> Check | None:
     untold = [end for end in ends if end.p is None or end.p < MAYBE_LEVEL]
     if untold:
         said = f"Whether trials get better towards {_ends_told(untold)} cannot be told"
-        return unknown(name, f"{said} from so few.")
+        return unknown(name, f"{said} from these trials.")
     if len(study.leaders) < MIN_ORDERED:
         return unknown(name, "Too few trials to tell whether better ones lie beyond a range.")
     return passed(name, "At no end of a range do trials get better and better.")

@@ -222,6 +222,12 @@ def test_trainings() -> None:
     falling = {i: 0.2 - 0.0018 * i for i in range(N_EPOCHS)}
     command = warns(with_best(intermediate_values=falling), "length of the training")
     assert "--epochs 200" in command
+    # Of these power laws twice the steps gain 29 % and 5 %.
+    for floor, gains in ((0.0, "26"), (0.1, "4")):
+        power = {i: floor + 0.2 / math.sqrt(i + 1) for i in range(N_EPOCHS)}
+        record = with_best(intermediate_values=power, values=(min(power.values()),))
+        told = f"would gain about {gains}\N{NO-BREAK SPACE}% in twice as many epochs"
+        assert told in found(record, "length of the training").sentence
     check = found(with_best(intermediate_values=falling | {9: math.nan}), "length of the training")
     assert (check.level, check.command) == (Level.UNKNOWN, None)
     settled = np.array([*BEST.intermediate_values.values()])
