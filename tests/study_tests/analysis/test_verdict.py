@@ -223,8 +223,8 @@ def test_trainings() -> None:
     command = warns(with_best(intermediate_values=falling), "length of the training")
     assert "--epochs 200" in command
     # Of these power laws twice the steps gain 29 % and 5 %.
-    for floor, gains in ((0.0, "26"), (0.1, "4")):
-        power = {i: floor + 0.2 / math.sqrt(i + 1) for i in range(N_EPOCHS)}
+    for floor, gains in ((0.0, "26"), (0.01, "4")):
+        power = {i: floor + 0.02 / math.sqrt(i + 1) for i in range(N_EPOCHS)}
         record = with_best(intermediate_values=power, values=(min(power.values()),))
         told = f"would gain about {gains}\N{NO-BREAK SPACE}% in twice as many epochs"
         assert told in found(record, "length of the training").sentence
