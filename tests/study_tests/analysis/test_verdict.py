@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,9 @@ def test_healthy_study() -> None:
         *("noise of the last epochs", "noise between replicates", "predictability"),
         *("repeated trainings", "idle workers", "zombie trials", "leakage"),
     }
+    document = (Path(__file__).parents[3] / "docs" / "checks.md").read_text()
+    names = {check.name for check in verdict.checks} | {"the default", "pruner"}
+    assert [name for name in names if document.count(f"\n| {name} | ") == 0] == []
     leaking = {**SETTINGS, "split": "random"}
     checks = get_verdict(record_of(HEALTHY[:10], leaking), now=NOW).checks
     levels = [check.level for check in checks]
