@@ -23,6 +23,7 @@ NEAR_HALF = 0.5
 """Share of a range from its end within which values must get better towards it."""
 MIN_IN_HALF = 8
 """Trials there, below which nothing can be told."""
+MIN_FREE = 3  # degrees of freedom
 MAX_CHOICES = 6
 
 
@@ -98,15 +99,21 @@ def _scores(n: int) -> np.ndarray:
 def _trend(distance: np.ndarray, scores: np.ndarray, other: np.ndarray | None) -> float | None:
     """Return the p-value, one-sided, of scores that get worse with the distance."""
     half = distance <= NEAR_HALF
-    columns = [np.ones((len(scores), 1)), *([] if other is None else [other])]
-    x = np.column_stack([*columns, distance])[half]
-    free = len(x) - x.shape[1]
-    if len(x) < MIN_IN_HALF or free < 3 or np.linalg.matrix_rank(x) < x.shape[1]:
+    constant = np.ones((len(scores), 1))
+    x = (constant if other is None else np.column_stack([constant, other]))[half]
+
+    def rest(y: np.ndarray) -> np.ndarray:
+        return np.asarray(y[half] - x @ np.linalg.lstsq(x, y[half])[0])
+
+    if half.sum() < MIN_IN_HALF:
         return None
-    found, *_ = np.linalg.lstsq(x, scores[half])
-    variance = ((scores[half] - x @ found) ** 2).sum() / free
-    error = np.sqrt(variance * np.linalg.inv(x.T @ x)[-1, -1])
-    return float(stats.t.sf(found[-1] / error, free)) if error > 0 else None
+    away, score = rest(distance), rest(scores)
+    free, spread = len(x) - np.linalg.matrix_rank(x) - 1, away @ away
+    if free < MIN_FREE or np.isclose(spread, 0):
+        return None
+    slope = away @ score / spread
+    error = np.sqrt(((score - slope * away) ** 2).sum() / free / spread)
+    return float(stats.t.sf(slope / error, free)) if error > 0 else None
 
 
 def _unexplained(columns: np.ndarray, scores: np.ndarray) -> float:
@@ -139,9 +146,9 @@ def _place(value: Scalar, distribution: BaseDistribution) -> float | None:
     match distribution:
         case CategoricalDistribution(choices=choices):
             numbers = _numbers(choices)
-            if len(numbers) < max(3, len(choices)) or not _is_number(value):
+            if len(numbers) < max(3, len(choices)) or value not in numbers:
                 return None
-            return numbers.index(value) / (len(numbers) - 1)
+            return numbers.index(float(value)) / (len(numbers) - 1)
         case FloatDistribution() | IntDistribution() if _is_number(value):
             return None if distribution.single() else Parameter("", distribution).quantile(value)
         case _:
