@@ -26,7 +26,7 @@ from study.analysis.fidelity import MAX_BEST_PRUNED
 pytestmark = pytest.mark.slow
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "checks.md").read_text()
-N_HEALTHY, N_PUBLISHED, N_FAULTY = 30, 60, 30
+N_HEALTHY, N_PUBLISHED, N_FAULTY = 20, 60, 30
 
 
 @pytest.mark.parametrize("kind", list(HEALTHY))
