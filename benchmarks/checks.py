@@ -153,17 +153,17 @@ def power(
 
 
 def smallest(fault: Fault, sampler: str, n: int) -> str:
-    """Say which is the smallest fault that is found often enough, and how often."""
+    """Say which is the smallest fault that is found often enough, and in which share."""
     share = 0.0
     for dial in fault.dials:
         share = power(fault, dial, sampler, n)
         if share >= FOUND:
-            return f"{_words(fault, dial)}: found in {share:.0%}"
-    return f"none; {_words(fault, fault.dials[-1])}: found in {share:.0%}"
+            return _found(fault, dial, share)
+    return f"none; {_found(fault, fault.dials[-1], share)}"
 
 
-def _words(fault: Fault, dial: float) -> str:
-    return fault.words.format(dial).replace("%", " %")
+def _found(fault: Fault, dial: float, share: float) -> str:
+    return f"{fault.words.format(dial)} ({share:.0%})".replace("%", " %")
 
 
 def healthy_table(n: int) -> list[str]:
