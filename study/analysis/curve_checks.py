@@ -50,12 +50,13 @@ def check_collapsed(study: Checked) -> Check | None:
     least = [max(LITTLE * usual, STUCK * c[0] if objective.is_error else 0.0) for c in curves]
     n = sum(gain < little for gain, little in zip(gains, least, strict=True))
     told = f"{of_all(n, len(curves))} {study.training}s"
+    nothing = f"{'learned' if study.ours else 'gained'} nothing."
     return check(
         "collapsed trainings" if study.ours else "trials that gained nothing",
         more_than_accidents(n, len(curves)),
-        f"{told} learned nothing.",
+        f"{told} {nothing}",
         f"{told} gained less than {format_percent(LITTLE)} of what others gained after their "
-        f"first {study.word}: they learned nothing.",
+        f"first {study.word}: they {nothing}",
     )
 
 

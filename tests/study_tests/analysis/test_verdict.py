@@ -1,6 +1,7 @@
 """The checks of a study: each trips on a study built to trip it, and none on a healthy one."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -12,11 +13,13 @@ import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
+from benchmarks.simulated import Trainings, simulate_other
 from search_spaces import SPACES, Parameter
 from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis.checks import Check, Level
 from study.analysis.noise import get_noise
 from study.analysis.verdict import get_verdict
+from tests.study_tests.analysis.test_confirmation import confirmed
 from tests.study_tests.synthetic import SETTINGS, START, multitask
 from tests.study_tests.synthetic import study as study_of
 from tests.study_tests.synthetic import trial as make_trial
@@ -266,6 +269,9 @@ def test_what_others_say() -> None:
         trials = [*HEALTHY, make_trial(60, value=value if level else 0.5, params=own)]
         checks = get_verdict(record_of(trials, notebook), now=NOW).checks
         assert [c.level for c in checks if c.name == "the default"] == ([level] if level else [])
+    for name, level in (("default", Level.WARN), ("trial 1", Level.PASS)):
+        info = confirmed({n: [0.01 if n == name else 0.02] * 6 for n in ("default", "trial 1")})
+        assert found(record_of(HEALTHY), "the default", confirmation=info).level is level
     reach = BEST.value * math.exp(1.96 * math.sqrt(2) * 0.05)
     words = f"from the next {sum(t.value <= reach for t in HEALTHY) - 1}."
     check = found(record_of(HEALTHY), "noise between replicates", noise=0.05)
@@ -328,3 +334,14 @@ def test_pruner() -> None:
         check = found(record_of([*trials, *pruned[:n_pruned]]), "pruner")
         assert check.level is level
         assert "after 11 epochs" in check.sentence
+
+
+def test_words_of_another_program() -> None:
+    """What is not known to train is not said to, whatever a check finds."""
+    for trainings in (Trainings(), Trainings(noise=0.5), Trainings(length=0.5, collapsed=0.2)):
+        record = simulate_other(trainings, n_trials=30, seed=0)
+        checks = get_verdict(record, now=NOW).checks
+        said = " ".join(f"{check.name} {check.sentence}" for check in checks)
+        assert "trial" in said
+        assert re.findall("epoch|training|emoji|image|learned", said) == []
+        assert {check.command for check in checks} == {None}
