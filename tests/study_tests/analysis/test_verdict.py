@@ -18,7 +18,7 @@ from search_spaces import SPACES, Parameter
 from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis.checks import Check, Level
 from study.analysis.noise import get_noise
-from study.analysis.verdict import get_verdict
+from study.analysis.verdict import ENOUGH_TRIALS, get_verdict
 from tests.study_tests.analysis.test_confirmation import confirmed
 from tests.study_tests.synthetic import SETTINGS, START, multitask
 from tests.study_tests.synthetic import study as study_of
@@ -111,6 +111,7 @@ def test_healthy_study() -> None:
     }
     document = (Path(__file__).parents[3] / "docs" / "checks.md").read_text()
     names = {check.name for check in verdict.checks} | {"the default", "pruner"}
+    assert f"(below {ENOUGH_TRIALS} it cannot be told)" in document
     assert [name for name in names if document.count(f"\n| {name} | ") == 0] == []
     leaking = {**SETTINGS, "split": "random"}
     checks = get_verdict(record_of(HEALTHY[:10], leaking), now=NOW).checks
@@ -129,14 +130,15 @@ def test_number_of_trials() -> None:
     more = "emoji-study run autoencoder --study checked"
     worst = verdict.checks[0]
     assert (verdict.level, worst.level) == (Level.FAIL, Level.FAIL)
-    assert (worst.name, worst.command) == ("number of trials", f"{more} --trials 50")
+    assert (worst.name, worst.command) == ("number of trials", f"{more} --trials {ENOUGH_TRIALS}")
     for foreign in ([make_trial(i, value=1.0 + i) for i in range(3)], HEALTHY[:10]):
         checks = get_verdict(study_of(*foreign), now=NOW).checks
         assert {check.command for check in checks} == {None}
     pruned = [replace(t, state=TrialState.PRUNED, values=()) for t in HEALTHY[5:]]
-    check = found(record_of([*HEALTHY[:5], *pruned[:35]]), "number of trials")
+    mixed = [*HEALTHY[:5], *pruned][:ENOUGH_TRIALS]
+    check = found(record_of(mixed[:-10]), "number of trials")
     assert (check.level, check.command) == (Level.UNKNOWN, f"{more} --trials 10")
-    assert found(record_of([*HEALTHY[:5], *pruned[:45]]), "number of trials").level is Level.PASS
+    assert found(record_of(mixed), "number of trials").level is Level.PASS
 
 
 def sloping(name: str, *, upwards: bool, n: int = 60, **fixed: Scalar) -> StudyRecord:
