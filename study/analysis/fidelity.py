@@ -1,6 +1,7 @@
 """What short trainings say about long ones, and what pruners would have done with them."""
 
 import copy
+import itertools
 import math
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +15,9 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
+from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import kind_of, margin
+from study.analysis import each_training_once, kind_of, margin
 from study.analysis.correlation import (
     default_resamples,
     percentile_interval,
@@ -29,8 +31,17 @@ from study.sampling.names import StalledPruner
 
 MIN_TRIALS = 10
 
-MAX_BEST_PRUNED = 0.05
-"""Share of the orders in which a suggested pruner may end the best trial."""
+MAX_BEST_PRUNED = 0.1
+"""Share of the studies in which an advised pruner may end what would have been the best trial."""
+
+MAX_TRIALS = 25
+"""Trials of a replayed study, at most."""
+
+BEST_SHARE = 0.2
+"""Of the trials; each of these is once the best of a replayed study."""
+
+JUDGED_LEVEL = 0.9
+"""Of the two-sided intervals, so that a share lies above their upper end in one case of 20."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,51 +124,107 @@ class PrunerSetting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrunerReplay:
-    """What one pruner would have done.
+    """What one pruner would have done in replayed studies, of which each has another best trial.
 
     Args:
-        share_saved: Share of all steps that it would have saved, mean over the orders.
-        n_best_pruned: Orders in which no trial with the best final value survived.
-        low, high: 95 % Wilson interval of the share of these, which speaks of other orders of the
-            same trials, not of other trials.
-        mean_regret: Final value of the best survivor minus the best one, as errors, mean over
-            the orders; where nothing survives, that of the worst trial.
-        mean_relative_regret: The same in units of the size of the best value, or of its distance
-            from the median where shares of a value mean nothing, unless that is 0.
+        saved: Share of all steps that it would have saved, study by study.
+        regrets: Final value of the best survivor minus the best one, as errors, study by study;
+            where nothing survives, that of the worst trial.
+        unit: The size of the best value of all, or its distance from the median where shares of a
+            value mean nothing.
     """
 
     name: str
     option: str | None
-    share_saved: float
-    n_best_pruned: int
-    share_best_pruned: float
-    low: float
-    high: float
-    mean_regret: float
-    mean_relative_regret: float | None
+    saved: tuple[float, ...]
+    regrets: tuple[float, ...]
+    unit: float
+
+    def of(self, places: Sequence[int]) -> "PrunerReplay":
+        """Return what it did in some of the studies."""
+        saved, regrets = ([values[i] for i in places] for values in (self.saved, self.regrets))
+        return replace(self, saved=tuple(saved), regrets=tuple(regrets))
+
+    @property
+    def share_saved(self) -> float:
+        """Mean share of the steps that it would have saved."""
+        return float(np.mean(self.saved))
+
+    @property
+    def n_studies(self) -> int:
+        return len(self.regrets)
+
+    @property
+    def n_best_pruned(self) -> int:
+        """Studies in which no trial with the best final value survived."""
+        return sum(regret > 0 for regret in self.regrets)
+
+    @property
+    def share_best_pruned(self) -> float:
+        return self.n_best_pruned / self.n_studies
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The exact 90 % interval of the share of these, over other best trials."""
+        found = stats.binomtest(self.n_best_pruned, self.n_studies)
+        interval = found.proportion_ci(confidence_level=JUDGED_LEVEL, method="exact")
+        return float(interval.low), float(interval.high)
+
+    @property
+    def mean_regret(self) -> float:
+        return float(np.mean(self.regrets))
+
+    @property
+    def mean_relative_regret(self) -> float | None:
+        """The mean regret in units of ``unit``, None where that is 0."""
+        return self.mean_regret / self.unit if self.unit else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrunersInfo:
     """What several pruners would have done with the complete trials of a study.
 
-    Trials run one after the other, so a pruner knows more of earlier trials than with several
+    The trials are parted into two halves. In studies of each half, a trial of its best fifth and
+    worse ones run one after the other, so a pruner knows more of earlier trials than with several
     workers.
 
     Args:
         replays: In the order of the settings; empty after a refusal.
-        n_replayed: How many of them were replayed: the best, and others at random.
-        n_orders: Orders in which they were replayed, the first being that of their starts.
+        halves: Places of the studies of each half in the replays.
+        n_trials: Of each replayed study.
         every: One in so many reports is what a pruner gets.
     """
 
     replays: tuple[PrunerReplay, ...]
+    halves: tuple[tuple[int, ...], tuple[int, ...]]
     n_complete: int
-    n_replayed: int
-    n_orders: int
+    n_trials: int
     every: int
     refusal: str | None
     caution: str | None
+
+    @property
+    def n_studies(self) -> int:
+        """Replayed studies, in both halves together."""
+        return sum(map(len, self.halves))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrunerAdvice:
+    """A pruner, and what such a choice does to trials that had no part in it.
+
+    Args:
+        pruner: The choice from all replayed studies.
+        judged: What the choices from either half did in the studies of the other one.
+    """
+
+    pruner: PrunerReplay
+    judged: PrunerReplay
+
+    @property
+    def sure(self) -> bool:
+        """Whether it ends the best trial as rarely as ``MAX_BEST_PRUNED``."""
+        return self.judged.interval[1] <= MAX_BEST_PRUNED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,71 +361,113 @@ def replay_pruners(
     record: StudyRecord,
     settings: Sequence[PrunerSetting] = PRUNER_SETTINGS,
     *,
-    n_orders: int = 20,
-    max_trials: int = 60,
+    max_studies: int = 48,
     max_reports: int = 20,
     seed: int = 0,
 ) -> PrunersInfo:
     """Let pruners decide on trainings whose end is known.
 
-    Optuna's own pruners see the stored values as those of a study in memory, trial after trial,
-    in the order of their starts and in random ones. A trial that a pruner ends has cost its
-    steps up to there; all others keep their final value.
+    How often a pruner ends the best trial depends on few trials, the best ones, and other orders
+    of the same trials say nothing of others. So each trial of the best fifth is once the best of a
+    study, among worse ones that are drawn at random, in random order. Optuna's own pruners see
+    the stored values as those of a study in memory. A trial that a pruner ends has cost its steps
+    up to there; all others keep their final value.
 
     Args:
-        max_trials: Of more trials, the best and a random choice are replayed.
+        max_studies: In both halves together; of more best trials, a random choice.
         max_reports: Of longer curves, pruners see each second, third, ... value and the last.
 
     Source: ``MedianPruner``, ``SuccessiveHalvingPruner`` and ``HyperbandPruner`` of Optuna;
-        interval: Wilson, "Probable Inference, the Law of Succession, and Statistical
-        Inference", JASA 22, 1927, by ``scipy.stats.binomtest``.
+        choosing on some and judging on others: Stone, "Cross-Validatory Choice and Assessment of
+        Statistical Predictions", JRSS B 36, 1974; interval: Clopper, Pearson, "The Use of
+        Confidence or Fiducial Limits", Biometrika 26, 1934, by ``scipy.stats.binomtest``.
     """
     kind = kind_of(record)
     complete, pruned = _reporting(record, kind)
     refusal = _refusal("A replay of pruners", len(complete))
-    rng = np.random.default_rng(seed)
-    curves = [_curve(trial, kind) for trial in _choose(complete, max_trials, rng, kind)]
-    known = np.unique(np.concatenate([[], *(curve.steps for curve in curves)]))
-    every = max(1, math.ceil(len(known) / max_reports))
     replays: list[PrunerReplay] = []
+    n_trials, every, n_first, studies = 0, 1, 0, list[list[_Curve]]()
     if refusal is None:
+        rng = np.random.default_rng(seed)
+        curves = [_curve(trial, kind) for trial in complete]
+        known = np.unique(np.concatenate([curve.steps for curve in curves]))
+        every = max(1, math.ceil(len(known) / max_reports))
         thinned = [c.thinned(np.searchsorted(known, c.steps), every) for c in curves]
-        shuffled = (rng.permutation(len(thinned)) for _ in range(n_orders - 1))
-        orders = [thinned, *([thinned[i] for i in order] for order in shuffled)]
+        order = rng.permutation(len(thinned))
+        halves = [[thinned[i] for i in order[first::2]] for first in (0, 1)]
+        n_trials = min(MAX_TRIALS, *(len(half) - _n_best(half) + 1 for half in halves))
+        parts = [_studies(half, n_trials, max_studies // 2, rng) for half in halves]
+        n_first, studies = len(parts[0]), [*parts[0], *parts[1]]
         unit = margin(kind.objective, sorted(curve.final for curve in curves), 1.0)
         with quiet_optuna():
             replays = [
-                _replay(setting, orders, known, steps=plural(kind.step), unit=unit)
+                _replay(setting, studies, known, steps=plural(kind.step), unit=unit)
                 for setting in settings
             ]
+    places = range(len(studies))
     return PrunersInfo(
         replays=tuple(replays),
+        halves=(tuple(places[:n_first]), tuple(places[n_first:])),
         n_complete=len(complete),
-        n_replayed=len(curves) if refusal is None else 0,
-        n_orders=n_orders,
+        n_trials=n_trials,
         every=every,
         refusal=refusal,
         caution=None if refusal else _caution(len(complete), len(pruned)),
     )
 
 
-def suggest_pruner(
-    info: PrunersInfo, *, max_best_pruned: float = MAX_BEST_PRUNED, offered: bool = False
-) -> PrunerReplay | None:
-    """Return the pruner that saves most of those that hardly ever end the best trial, if any.
+def suggest_pruner(info: PrunersInfo, *, offered: bool = False) -> PrunerAdvice | None:
+    """Choose the pruner that saves most of those that hardly ever end the best trial, and judge.
 
     Args:
-        max_best_pruned: Share of the orders in which it may end the best trial.
         offered: Whether it must be one that ``run --pruner`` offers.
+
+    Returns:
+        None if there is no such pruner, in all studies or in those of a half.
     """
+    replays = [r for r in info.replays if r.option is not None or not offered]
+    chosen, judged = _chosen(replays), []
+    for mine, other in (info.halves, info.halves[::-1]):
+        found = _chosen([replay.of(mine) for replay in replays])
+        if found is None:
+            return None
+        (whole,) = [replay for replay in replays if replay.name == found.name]
+        judged.append(whole.of(other))
+    if chosen is None:
+        return None
+    saved, regrets = (
+        tuple(itertools.chain.from_iterable(values))
+        for values in ([j.saved for j in judged], [j.regrets for j in judged])
+    )
+    return PrunerAdvice(pruner=chosen, judged=replace(chosen, saved=saved, regrets=regrets))
+
+
+def _chosen(replays: Sequence[PrunerReplay]) -> PrunerReplay | None:
     harmless = [
         replay
-        for replay in info.replays
-        if replay.share_best_pruned <= max_best_pruned
+        for replay in replays
+        if replay.n_studies
+        and replay.share_best_pruned <= MAX_BEST_PRUNED / 2
         and replay.share_saved > 0
-        and (replay.option is not None or not offered)
     ]
     return max(harmless, key=lambda replay: replay.share_saved, default=None)
+
+
+def _n_best(curves: Sequence[_Curve]) -> int:
+    return math.ceil(BEST_SHARE * len(curves))
+
+
+def _studies(
+    curves: Sequence[_Curve], n_trials: int, n_studies: int, rng: np.random.Generator
+) -> list[list[_Curve]]:
+    """Return studies in which one of the best is the best, the others being worse, shuffled."""
+    ranks = np.argsort([curve.final for curve in curves], kind="stable")
+    bests = rng.permutation(_n_best(curves))[:n_studies]
+    found = []
+    for best in sorted(bests.tolist()):
+        others = rng.choice(ranks[best + 1 :], n_trials - 1, replace=False)
+        found.append([curves[i] for i in rng.permutation([ranks[best], *others])])
+    return found
 
 
 def _points(
@@ -432,33 +541,24 @@ def _spearman(x: np.ndarray, y: np.ndarray) -> float | None:
 
 def _replay(
     setting: PrunerSetting,
-    orders: Sequence[Sequence[_Curve]],
+    studies: Sequence[Sequence[_Curve]],
     known: np.ndarray,
     *,
     steps: str,
     unit: float,
 ) -> PrunerReplay:
-    best = min(curve.final for curve in orders[0])
-    worst = max(curve.final for curve in orders[0])
-    n_epochs = sum(curve.cost for curve in orders[0])
     saved, regrets = [], []
-    for i, order in enumerate(orders):
-        n_run, survivors = _run(setting.make(len(known)), order, known, name=f"order {i}")
-        saved.append(1 - n_run / n_epochs)
-        regrets.append(min(survivors, default=worst) - best)
-    n_best_pruned = sum(regret > 0 for regret in regrets)
-    interval = stats.binomtest(n_best_pruned, len(orders)).proportion_ci(method="wilson")
-    mean_regret = float(np.mean(regrets))
+    for i, curves in enumerate(studies):
+        finals = [curve.final for curve in curves]
+        n_run, survivors = _run(setting.make(len(known)), curves, known, name=f"study {i}")
+        saved.append(1 - n_run / sum(curve.cost for curve in curves))
+        regrets.append(min(survivors, default=max(finals)) - min(finals))
     return PrunerReplay(
         name=setting.name.format(steps=steps),
         option=setting.option,
-        share_saved=float(np.mean(saved)),
-        n_best_pruned=n_best_pruned,
-        share_best_pruned=n_best_pruned / len(orders),
-        low=float(interval.low),
-        high=float(interval.high),
-        mean_regret=mean_regret,
-        mean_relative_regret=mean_regret / unit if unit else None,
+        saved=tuple(saved),
+        regrets=tuple(regrets),
+        unit=unit,
     )
 
 
@@ -493,21 +593,13 @@ def _run(
     return n_run, survivors
 
 
-def _choose(
-    trials: Sequence[TrialRecord], n: int, rng: np.random.Generator, kind: KindInfo
-) -> Sequence[TrialRecord]:
-    """Return at most n of a study's trials in their order, the best one among them."""
-    if len(trials) <= n:
-        return trials
-    best = min(range(len(trials)), key=lambda i: _final(trials[i], kind))
-    others = [i for i in range(len(trials)) if i != best]
-    kept = {best, *map(int, rng.choice(others, size=n - 1, replace=False))}
-    return [trials[i] for i in sorted(kept)]
-
-
 def _reporting(record: StudyRecord, kind: KindInfo) -> tuple[list[TrialRecord], list[TrialRecord]]:
-    """Return complete trials with a value, by start, and pruned ones; those with a curve."""
-    reporting = [trial for trial in record.trials if trial.intermediate_values]
+    """Return complete trials with a value, by start, and pruned ones; those with a curve.
+
+    Of trials that share a training, the one that was trained.
+    """
+    trained_first = sorted(record.trials, key=lambda t: attrs.REUSED_FROM in t.user_attrs)
+    reporting = each_training_once(t for t in trained_first if t.intermediate_values)
     complete = [
         trial
         for trial in reporting

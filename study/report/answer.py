@@ -17,8 +17,10 @@ from study.analysis import (
     word_for,
 )
 from study.analysis.ablation import describe_ablation
+from study.analysis.checks import Level
 from study.analysis.confirmation import DEFAULT, ConfirmationInfo, Confirmed
 from study.analysis.confirmation_text import describe_confirmation, describe_seeds, describe_tied
+from study.analysis.curve_checks import LENGTH
 from study.analysis.effects import describe_effect
 from study.analysis.estimates import Estimate
 from study.analysis.experiment import describe_comparisons
@@ -26,7 +28,6 @@ from study.analysis.failures import describe_failures
 from study.analysis.front import comparable
 from study.analysis.provenance import describe_code
 from study.analysis.spent import training_seconds
-from study.analysis.verdict import LENGTH, MAX_FAILED, Level
 from study.formats import (
     capitalised,
     counted,
@@ -49,7 +50,7 @@ from study.requests import CONFIRM_SEEDS
 from study.sampling.names import ADAPTIVE_SAMPLERS
 from study.settings import IMPORTED
 
-MAX_STEPS, MAX_EFFECTS = 3, 3
+MAX_STEPS, MAX_EFFECTS, MAX_FAILED = 3, 3, 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

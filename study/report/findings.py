@@ -21,6 +21,7 @@ from study.analysis import (
     reference_of,
 )
 from study.analysis.ablation import AblationInfo, get_ablation
+from study.analysis.checks import Check
 from study.analysis.confirmation import DEFAULT, ConfirmationInfo, get_confirmation
 from study.analysis.effects import EffectsInfo, get_effects
 from study.analysis.experiment import ExperimentInfo, get_experiment
@@ -36,7 +37,7 @@ from study.analysis.surrogate import (
     get_interactions,
     get_surrogate,
 )
-from study.analysis.verdict import ENOUGH_TRIALS, Check, get_verdict
+from study.analysis.verdict import ENOUGH_TRIALS, get_verdict
 from study.formats import at_storage
 from study.metrics import Metric
 from study.report.embedded import ReportData

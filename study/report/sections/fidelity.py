@@ -21,11 +21,10 @@ def section(found: Findings) -> Section | Missing | None:
         "fidelity": fidelity,
         "close_order": CLOSE_ORDER,
         "pruners": pruners,
-        "suggested": suggest_pruner(pruners),
-        "offered": suggest_pruner(pruners, offered=True),
+        "advice": suggest_pruner(pruners, offered=found.ours),
         "max_best_pruned": MAX_BEST_PRUNED,
     }
-    replayed = f"{pruners.n_replayed} trials in {pruners.n_orders} orders"
+    replayed = f"{pruners.n_studies} studies of {pruners.n_trials} trials"
     return Section(
         data,
         {"fidelity": plot_fidelity(fidelity, found.kind)},

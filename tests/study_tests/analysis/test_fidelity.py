@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import timedelta
 
 import numpy as np
 import optuna
@@ -23,12 +22,13 @@ from study.analysis.fidelity import (
     PRUNER_SETTINGS,
     PrunerReplay,
     PrunerSetting,
+    PrunersInfo,
     get_fidelity,
     replay_pruners,
     suggest_pruner,
 )
 from study.sampling.names import PRUNERS, make_pruner
-from tests.study_tests.synthetic import SETTINGS, START, study, trial
+from tests.study_tests.synthetic import SETTINGS, study, trial
 
 
 class Pruner(BasePruner):
@@ -49,7 +49,7 @@ ALWAYS = Pruner(lambda trial: True)
 
 
 def setting(pruner: BasePruner, name: str = "it") -> PrunerSetting:
-    """Return how to replay one pruner, which is used for every order."""
+    """Return how to replay one pruner, which is used for every study."""
     return PrunerSetting(name=name, make=lambda _: pruner)
 
 
@@ -158,80 +158,100 @@ def test_pruned_trials_bound_the_correlation_from_both_sides() -> None:
 
 def test_the_best_of_curves_that_never_cross_survives() -> None:
     """All pruners save epochs and lose nothing; hasty ones end a trial that blooms late."""
-    info = replay_pruners(record(parallel()), n_orders=5)
+    info = replay_pruners(record(parallel()), max_studies=10)
     names = [s.name.format(steps="epochs") for s in PRUNER_SETTINGS]
     assert [r.name for r in info.replays] == names
     assert info.replays[0].share_saved == 0  # it waits for standstills, which never come
     for replay in info.replays[1:]:
-        assert replay.share_saved > 0.1
-        assert (replay.n_best_pruned, replay.share_best_pruned, replay.low) == (0, 0, 0)
+        assert replay.share_saved > 0.01
+        assert (replay.n_best_pruned, replay.share_best_pruned, replay.interval[0]) == (0, 0, 0)
         assert (replay.mean_regret, replay.mean_relative_regret) == (0, 0)
     patient = PrunerSetting(
         name="patient", make=lambda epochs: MedianPruner(n_warmup_steps=int(0.8 * epochs))
     )
-    hasty, kept = replay_pruners(record(crossing()), [PRUNER_SETTINGS[1], patient]).replays
-    assert hasty.share_best_pruned > 0.5
+    # Of six studies, one has the late bloomer.
+    hasty, kept = replay_pruners(record(crossing()), [PRUNER_SETTINGS[4], patient]).replays
+    assert hasty.n_best_pruned == 1
     assert hasty.mean_relative_regret == pytest.approx(hasty.mean_regret / 0.5)
     assert kept.n_best_pruned == 0
 
 
+def test_each_of_the_best_fifth_is_once_the_best() -> None:
+    """Studies of either half hold its trials alone: one of its best, and worse ones."""
+    values = np.random.default_rng(4).permutation(80)
+    curves = [[float(v) + 0.5, float(v)] for v in values]
+    pruner = Pruner()
+    info = replay_pruners(record(curves), [setting(pruner)])
+    assert (info.n_complete, info.n_trials, info.n_studies) == (80, 25, 16)
+    studies = np.array(pruner.firsts).reshape(16, 25) - 0.5
+    halves = [set(studies[list(places)].ravel()) for places in info.halves]
+    assert halves[0].isdisjoint(halves[1])
+    assert sorted(studies.min(axis=1))[:4] == [0, 1, 2, 3]
+    assert len(set(studies.min(axis=1))) == 16
+    assert len({int(np.argmin(study)) for study in studies}) > 8  # in any place
+    few = replay_pruners(record(curves), [setting(Pruner())], max_studies=6)
+    assert (few.n_studies, few.halves) == (6, ((0, 1, 2), (3, 4, 5)))
+
+
 def test_what_a_pruner_is_asked() -> None:
-    """At each fifth of 99 values, of 15 of 40 trials, first as they started, then at random."""
-    one = record([float(i), i - 0.5] for i in range(12))
-    starts = [5, 2, 11, 0, 8, 1, 10, 3, 9, 4, 7, 6]
-    trials = (replace(t, started=START + timedelta(minutes=starts[t.number])) for t in one.trials)
+    """At each fifth of 99 values, and never at the last."""
     pruner = Pruner()
-    replayed(replace(one, trials=tuple(trials)), pruner, n_orders=3)
-    orders = [pruner.firsts[i : i + 12] for i in (0, 12, 24)]
-    assert orders[0] == [3, 5, 1, 7, 9, 0, 11, 10, 4, 8, 6, 2]
-    assert [sorted(order) for order in orders] == [list(range(12))] * 3
-    assert len(set(map(tuple, orders))) == 3
-    pruner = Pruner()
-    one = record(np.linspace(2 + i, 1 + i, 99) for i in range(12))
-    info = replay_pruners(one, [setting(pruner)], n_orders=1)
+    info = replay_pruners(
+        record(np.linspace(2 + i, 1 + i, 99) for i in range(12)), [setting(pruner)]
+    )
     assert (info.every, pruner.steps[:19]) == (5, list(range(4, 98, 5)))
-    assert (len(pruner.steps), info.replays[0].share_saved) == (12 * 19, 0)
-    pruner = Pruner()
-    curves = [[5.0 + i, 4.0 + i] for i in range(40)]
-    curves[33] = [1.0, 0.0]
-    info = replay_pruners(record(curves), [setting(pruner)], n_orders=1, max_trials=15)
-    seen = pruner.firsts
-    assert (info.n_complete, info.n_replayed, len(seen)) == (40, 15, 15)
-    assert [c[0] for c in curves if c[0] in seen] == seen
-    assert 1.0 in seen
+    n = info.n_trials * info.n_studies
+    assert (len(pruner.steps), info.replays[0].share_saved) == (n * 19, 0)
 
 
 def test_a_pruner_that_ends_everything_leaves_the_worst() -> None:
-    """Without survivors the regret is the worst trial's; one of two best ones is enough."""
+    """Without survivors the regret is the worst trial's; the interval is the exact one."""
     one = record([99.0, 1.0 + i] for i in range(12))
     found, never = replayed(one, ALWAYS), replayed(one, NopPruner())
-    assert (found.share_saved, found.share_best_pruned) == (0.5, 1)
-    assert (found.mean_regret, found.mean_relative_regret) == (11, 11)
-    bound = stats.norm.ppf(0.975) ** 2 / (20 + stats.norm.ppf(0.975) ** 2)
-    assert (never.low, never.high) == pytest.approx((0, bound))
-    assert (found.low, found.high) == pytest.approx((1 - bound, 1))
+    n = found.n_studies
+    assert (found.share_saved, found.share_best_pruned, found.unit) == (0.5, 1, 1)
+    assert found.mean_regret == found.mean_relative_regret > 4
+    assert never.interval == pytest.approx((0, 1 - 0.05 ** (1 / n)))
+    assert found.interval == pytest.approx((0.05 ** (1 / n), 1))
     zero = replayed(record([99.0, 2.0 * i] for i in range(12)), ALWAYS)
-    assert (zero.mean_regret, zero.mean_relative_regret) == (22, None)
-    one = record([[7.0, 1.0], [8.0, 1.0], *([9.0, 2.0 + i] for i in range(10))])
-    found = replayed(one, Pruner(lambda t: t.intermediate_values[0] == 7.0), n_orders=3)
-    assert (found.n_best_pruned, found.share_saved) == (0, pytest.approx(1 / 24))
+    assert zero.mean_relative_regret is None
 
 
-def test_which_pruner_is_suggested() -> None:
-    """None that harms or saves nothing; 5 % of harm is allowed, and an option may be demanded."""
-    info = replay_pruners(record(crossing(12)), [setting(ALWAYS, "always"), setting(NopPruner())])
-    assert [r.share_best_pruned for r in info.replays] == [1, 0]
-    assert suggest_pruner(info) is None
-    assert suggest_pruner(info, max_best_pruned=1.0).name == "always"
-    options = [("halving", 0.6, 0.05), ("none", 0.7, 0.1), (None, 0.65, 0.0), (None, 0.1, 0.0)]
+def replays_of(n: int, **ended: tuple[float, float, float]) -> PrunersInfo:
+    """Return what pruners did in n studies of each half: what they saved, and lost in either."""
     replays = tuple(
-        replace(info.replays[0], option=option, share_saved=saved, share_best_pruned=share)
-        for option, saved, share in options
+        PrunerReplay(
+            name=name,
+            option=None if name == "other" else name,
+            saved=(saved,) * 2 * n,
+            regrets=tuple(float(i < share * n) for share in shares for i in range(n)),
+            unit=1.0,
+        )
+        for name, (saved, *shares) in ended.items()
     )
-    info = replace(info, replays=replays)
-    assert suggest_pruner(info) == replays[2]
-    assert suggest_pruner(info, offered=True) == replays[0]
-    assert suggest_pruner(replace(info, replays=replays[1:]), offered=True) is None
+    info = replay_pruners(record(parallel(12)), [setting(NopPruner())])
+    return replace(info, replays=replays, halves=(tuple(range(n)), tuple(range(n, 2 * n))))
+
+
+def test_advice_is_judged_on_the_other_half() -> None:
+    """What did well where it was chosen is told with what it did elsewhere."""
+    info = replays_of(20, lucky=(0.9, 0.0, 0.5), halving=(0.6, 0.0, 0.0), other=(0.7, 0.0, 0.0))
+    advice = suggest_pruner(info)
+    # Chosen on the first half, the lucky one lost half of the second.
+    assert advice is not None
+    assert (advice.pruner.name, advice.judged.n_studies) == ("other", 40)
+    assert (advice.judged.n_best_pruned, advice.sure) == (10, False)
+    assert advice.judged.share_saved == pytest.approx((0.9 + 0.7) / 2)
+    harmless = replays_of(20, halving=(0.6, 0.0, 0.0), other=(0.7, 0.0, 0.0))
+    for offered, name in ((False, "other"), (True, "halving")):
+        advice = suggest_pruner(harmless, offered=offered)
+        assert advice is not None
+        assert (advice.pruner.name, advice.sure, advice.judged.mean_regret) == (name, True, 0)
+    advice = suggest_pruner(replays_of(10, halving=(0.6, 0.0, 0.0)))
+    assert advice is not None
+    assert not advice.sure  # none of 20 may be 14 of 100
+    for one in ((0.0, 0.0, 0.0), (0.6, 0.0, 0.5)):  # it saves nothing; no choice in a half
+        assert suggest_pruner(replays_of(20, halving=one)) is None
 
 
 def test_replayed_options_are_the_pruners_of_a_run() -> None:

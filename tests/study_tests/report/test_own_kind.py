@@ -93,7 +93,7 @@ def test_words_follow_the_steps_and_the_objective() -> None:
     trials = (replace(t, values=tuple(1 + v for v in t.values)) for t in record.trials)
     text = words(render_report(replace(record, trials=tuple(trials))))
     assert re.search(r", validation accuracy \d+\.\d\N{NO-BREAK SPACE}%", text)
-    assert " checks need a look: number of trials, length of the training" in text
+    assert "0 of 9 checks need a look" in text
     assert '"maximise": true' in text
     assert "validation accuracy (log)" not in text
     assert '<section id="trade-off"' not in text

@@ -226,7 +226,7 @@ def test_the_first_screen_answers(page: Page) -> None:
         "Cannot be told from 102 trials: batch size, batch normalization, bottleneck dim and",
         f"emoji-study train --study planted --trial {best.number}",
         "emoji-study confirm --study planted --seeds 6",
-        "checks need a look: length of the training",
+        "checks need a look: failed trials, length of the training",
     )
     for name, value in best.params.items():
         told = "a CNN" if value == "CNN" else f"{name.replace('_', ' ')} {format_value(value)}"
