@@ -90,13 +90,16 @@ def _trial_from_json(
     reports = (float(_decode(report)) for report in values["reports"])
     if not all(isinstance(item, Scalar) for item in params.values()):
         raise ValueError(f"parameters of trial {values['number']}")
+    ranges = {name: distributions[i] for name, i in values["distributions"].items()}
+    for name, distribution in ranges.items():
+        distribution.to_internal_repr(params[name])  # a ValueError if it holds no such value
     return TrialRecord(
         number=int(values["number"]),
         trial_id=int(values["trial_id"]),
         state=TrialState[values["state"]],
         values=_values_from_json(values),
         params=params,
-        distributions={name: distributions[i] for name, i in values["distributions"].items()},
+        distributions=ranges,
         intermediate_values=dict(zip(map(int, values["steps"]), reports, strict=True)),
         user_attrs=own,
         other_attrs=others,

@@ -294,8 +294,8 @@ def _predictable(study: Checked, predictable: bool | None) -> Check | None:
         )
     return unknown(
         "predictability",
-        f"The parameters do not predict the {study.word} of unseen trials: no setting can be called "
-        "important.",
+        f"The parameters do not predict the {study.word} of unseen trials: no setting can be "
+        "called important.",
     )
 
 

@@ -117,6 +117,9 @@ def read_report_data(path: Path) -> ReportData:
         if not values["studies"]:
             raise ValueError("they hold no study")
         pictures, gallery = values["pictures"], values.get("gallery")  # older pages have none
+        storage = values.get("storage")
+        if not isinstance(storage, str | None):
+            raise ValueError("the storage is no text")
         return ReportData(
             studies=tuple(map(record_from_json, values["studies"])),
             followups=tuple(map(record_from_json, values["followups"])),
@@ -124,7 +127,7 @@ def read_report_data(path: Path) -> ReportData:
             files=_read(tuple[TrialFiles, ...], values.get("files", ()), shown),  # likewise
             gallery=None if gallery is None else _read(LatentGallery, gallery, shown),
             correlated="independent" if values["correlated"] == "independent" else "all",
-            storage=values.get("storage"),
+            storage=storage,
             n_left_out=int(values["n_left_out"]),
             thinned=bool(values["thinned"]),
         )
