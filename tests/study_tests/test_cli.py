@@ -297,7 +297,7 @@ def test_from_run_to_report(cli: Cli, tmp_path: Path) -> None:
     small = ("auto_encoder=CNN", "width=8", "latent_channels=16", "depth=3", "batch_size=16")
     run = ("run", "autoencoder", *shared, "--space", "extended", "--sampler", "random")
     code, out, err = cli(
-        *(*run, "--vendors", "google, twitter,apple", "--latents", "--trials", "3"),
+        *(*run, "--vendors", "google, meta", "--latents", "--trials", "3"),
         *(f"--set={one}" for one in small),
         *("--epochs", "2", "--threads", "1"),
     )
@@ -313,7 +313,7 @@ def test_from_run_to_report(cli: Cli, tmp_path: Path) -> None:
     assert best is not None
     assert f"Best validation MSE {format_mse(best.value)} (trial {best.number})." in out
     settings = record.user_attrs["settings"]
-    assert settings["vendors"] == ["google", "twitter", "apple"]
+    assert settings["vendors"] == ["google", "meta"]
     n_own = load_dataset(None).n_own
     assert set(settings["sides"][:n_own]) == {"t", "v", "x"}
     assert set(settings["sides"][n_own:]) == {"t", "-"}
@@ -341,9 +341,9 @@ def test_from_run_to_report(cli: Cli, tmp_path: Path) -> None:
     code, out, err = cli("confirm", *shared, "--top", "1", "--seeds", "1", "--threads", "1")
     assert (code, "Traceback" in err) == (0, False)
     assert " of them extra ones, and 34 validation images; " in out
-    data = load_dataset(None, ("google", "twitter", "apple"))
+    data = load_dataset(None, ("google", "meta"))
     confirmed = load_study_record(open_storage(url), "faces-confirmation")
-    assert confirmed.user_attrs["settings"]["vendors"] == ["google", "twitter", "apple"]
+    assert confirmed.user_attrs["settings"]["vendors"] == ["google", "meta"]
     for trial in confirmed.trials:
         split = Split.from_sides(trial.user_attrs["sides"])
         assert leaking_groups(data, split) == 0
@@ -352,8 +352,8 @@ def test_from_run_to_report(cli: Cli, tmp_path: Path) -> None:
     code, out, _ = cli("report", *shared, "--out", "new/report.html")
     assert (code, out) == (0, "Report written to new/report.html; open it in a browser.\n")
     page = (tmp_path / "new" / "report.html").read_text()
-    assert "with extra training images of twitter and apple." in page
-    assert "--vendors google,twitter,apple" in page
+    assert "with extra training images of meta." in page
+    assert "--vendors google,meta" in page
     # Three ranked images, each with reconstruction and error map; three fixed ones by all trials;
     # the gallery.
     n_images = 3 * 3 + 3 * (1 + 3) + 1

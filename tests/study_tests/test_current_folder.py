@@ -16,7 +16,6 @@ from storage.annotations import noted_trials
 from storage.rdb import open_storage
 from study.analysis.surrogate import get_surrogate
 from study.report.processes import OtherProcesses
-from study.running.budget import request
 from study.running.job import WorkerJob
 from study.running.refresher import _refresh_there
 from tests.study_tests.studies import claim_point
@@ -52,27 +51,19 @@ def run(folder: Path, *command: str | Path) -> str:
     return done.stdout
 
 
+@pytest.mark.parametrize("backend", ["local", pytest.param("dask", marks=pytest.mark.slow)])
 def test_no_process_imports_what_lies_there(
-    imports: Path, toy: Path, monkeypatch: pytest.MonkeyPatch
+    imports: Path, toy: Path, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
-    """Workers, Dask's tasks, refreshes, the dashboard and analyses use their own modules."""
+    """Workers, refreshes, analyses, Dask's tasks and the dashboard use their own modules."""
     project = imports.parent / "project"
     url = f"sqlite:///{project / 'study.db'}"
     where = ("--study", "study", "--storage", url, "--threads", "1")
-    run(project, COMMAND, "run", f"{toy}:TOY", *where, "--total", "1", "--backend", "dask")
+    run(project, COMMAND, "run", f"{toy}:TOY", *where, "--total", "2", "--backend", backend)
     study = optuna.load_study(study_name="study", storage=open_storage(url, write=True))
-    assert request(study, 1) == 2
-    run(project, COMMAND, "worker", *where)
     assert [trial.state for trial in study.get_trials()] == [TrialState.COMPLETE] * 2
-
-    command = (COMMAND, "dashboard", "--storage", url, "--port", "0")
-    with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True) as dashboard:
-        assert dashboard.stdout is not None
-        found = re.search(r"http://\S+", dashboard.stdout.readline())
-        assert found is not None
-        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
-        browser.open(found.group()).close()
-        dashboard.terminate()
+    if backend == "dask":
+        serve(project, url)
 
     monkeypatch.chdir(project)
     study.tell(claim_point(study, {}), state=TrialState.FAIL)
@@ -88,3 +79,15 @@ def test_no_process_imports_what_lies_there(
     processes.close()
 
     assert not imports.exists(), imports.read_text()
+
+
+def serve(project: Path, url: str) -> None:
+    """Look at the dashboard of a study once."""
+    command = (COMMAND, "dashboard", "--storage", url, "--port", "0")
+    with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True) as dashboard:
+        assert dashboard.stdout is not None
+        found = re.search(r"http://\S+", dashboard.stdout.readline())
+        assert found is not None
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+        browser.open(found.group()).close()
+        dashboard.terminate()
