@@ -1,11 +1,14 @@
 """What the notebook observed of its grids, asked of the whole grid of this package.
 
 Every configuration of a grid has a twin that differs in one parameter alone. So what a value of a
-parameter does is the ratio of errors of such twins, with an interval over all of them, and no
-correlation is needed. ``python -m benchmarks.observations`` prints the tables.
+parameter does is the ratio of errors of such twins, and no correlation is needed. Twins that have
+other parameters in common are alike, so the interval is over groups of them: those with equal
+values of the two other parameters that matter most to the ratio. ``python -m
+benchmarks.observations`` prints the tables.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,10 +46,13 @@ class Effect:
         before: The smaller value.
         after: The next larger one.
         n: Pairs of twins.
+        groups: Of twins that are alike, over which the intervals are.
         lower: Pairs in which the larger value has the lower error.
         change: Ratio of the geometric means of the errors minus 1.
-        low: Lower end of its 95 % t interval, None with too few pairs.
+        low: Lower end of its 95 % t interval, None with too few groups.
         high: Upper end of it.
+        least: Change of the twins with the lowest ratio.
+        most: Change of those with the highest.
         accuracy: Mean difference of the validation accuracies between the ends of its 95 % t
             interval, as low, mean, high; None where trials do not classify or are too few.
     """
@@ -55,10 +61,13 @@ class Effect:
     before: str
     after: str
     n: int
+    groups: int
     lower: int
     change: float
     low: float | None
     high: float | None
+    least: float
+    most: float
     accuracy: tuple[float, float, float] | None
 
 
@@ -82,31 +91,63 @@ def effects(trials: pd.DataFrame, kind: str, parameter: str) -> list[Effect]:
     classified = VALIDATION_ACCURACY in trials
     found = []
     for before, after in pairwise(sorted(rows)):
-        twins = [(rows[before][t], rows[after][t]) for t in rows[before] if t in rows[after]]
-        if not twins:
+        keys = [t for t in rows[before] if t in rows[after]]
+        if not keys:
             continue
-        pairs = Pairs(
-            before=tuple(b["value"] for b, _ in twins), after=tuple(a["value"] for _, a in twins)
-        )
-        change = error_difference(pairs)
+        twins = [(rows[before][t], rows[after][t]) for t in keys]
+        logs = [math.log(a["value"] / b["value"]) for b, a in twins]
+        group_of = groups(keys, logs)
+        ratios = [math.exp(mean) for mean in means(logs, group_of)]
+        change = error_difference(Pairs(before=(1.0,) * len(ratios), after=tuple(ratios)))
         found.append(
             Effect(
                 parameter=parameter,
                 before=_text(before),
                 after=_text(after),
-                n=len(pairs),
-                lower=change.n_below,
+                n=len(keys),
+                groups=len(ratios),
+                lower=sum(log < 0 for log in logs),
                 change=change.mean or 0.0,
                 low=change.low,
                 high=change.high,
+                least=math.expm1(min(logs)),
+                most=math.expm1(max(logs)),
                 accuracy=difference(
-                    [a[VALIDATION_ACCURACY] - b[VALIDATION_ACCURACY] for b, a in twins]
+                    means(
+                        [a[VALIDATION_ACCURACY] - b[VALIDATION_ACCURACY] for b, a in twins],
+                        group_of,
+                    )
                 )
                 if classified
                 else None,
             )
         )
     return found
+
+
+def groups(keys: Sequence[tuple[Any, ...]], values: Sequence[float]) -> list[tuple[Any, ...]]:
+    """Return the group of each of some values: its key without all but the two that matter most.
+
+    A part of the keys matters by the share of the values' variance between its own values.
+    """
+    mean = fmean(values)
+
+    def between(part: int) -> float:
+        own: dict[Any, list[float]] = {}
+        for key, value in zip(keys, values, strict=True):
+            own.setdefault(key[part], []).append(value)
+        return sum(len(found) * (fmean(found) - mean) ** 2 for found in own.values())
+
+    most = sorted(range(len(keys[0])), key=between, reverse=True)[:2]
+    return [tuple(key[part] for part in most) for key in keys]
+
+
+def means(values: Sequence[float], group_of: Sequence[tuple[Any, ...]]) -> list[float]:
+    """Return the mean of the values of each group."""
+    found: dict[Any, list[float]] = {}
+    for value, group in zip(values, group_of, strict=True):
+        found.setdefault(group, []).append(value)
+    return list(map(fmean, found.values()))
 
 
 def all_effects(members: pd.DataFrame, kind: str) -> list[Effect]:
@@ -141,14 +182,16 @@ def effect_table(found: Sequence[Effect]) -> list[str]:
             e.parameter,
             f"{e.before} → {e.after}",
             str(e.n),
+            str(e.groups),
             percent(e.change),
             interval_cell(e.low, e.high),
+            f"{percent(e.least)} to {percent(e.most)}",
             str(e.lower),
             *(["–" if e.accuracy is None else points(e.accuracy)] if classified else []),
         ]
         for e in found
     ]
-    head = ["parameter", "change", "n", "error", "95 % interval", "lower in"]
+    head = ["parameter", "change", "n", "groups", "error", "95 % interval", "twins", "lower in"]
     return markdown([*head, *(["accuracy"] if classified else [])], rows)
 
 
