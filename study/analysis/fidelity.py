@@ -486,7 +486,7 @@ def _points(
     intervals = {}
     if varying:
         ranks = stats.rankdata(early[varying], axis=1)
-        _, resampled = resampled_correlations(ranks, final, n_resamples=n_resamples, seed=seed)
+        resampled = resampled_correlations(ranks, final, n_resamples=n_resamples, seed=seed)
         intervals = {i: percentile_interval(resampled[k]) for k, i in enumerate(varying)}
     points = []
     for i, epoch in enumerate(map(int, epochs)):

@@ -7,7 +7,7 @@ values of the setting that explains most of both.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import combinations
 
@@ -22,6 +22,7 @@ from study.analysis.correlation import (
     Coefficient,
     correlate,
     default_resamples,
+    linear_interval,
     percentile_interval,
     resamples,
 )
@@ -171,13 +172,12 @@ def _pair(
         levels = tuple(
             _level(text, x[places == i], y[places == i]) for i, text in enumerate(words)
         )
-        pearson_rows, spearman_rows = (
-            np.stack([x, y]),
-            np.stack([_ranks(v, places) for v in (x, y)]),
-        )
+        linear = _within(np.stack([x, y]), places, n_resamples=0, seed=seed)
+        low, high = linear_interval(linear.value, len(told) - len(words) + 1)
+        ranks = np.stack([_ranks(v, places) for v in (x, y)])
         within = (
-            _within(pearson_rows, places, n_resamples=n_resamples, seed=seed),
-            _within(spearman_rows, places, n_resamples=n_resamples, seed=seed),
+            replace(linear, low=low, high=high),
+            _within(ranks, places, n_resamples=n_resamples, seed=seed),
         )
     return MetricPair(
         first=first,
@@ -258,7 +258,7 @@ def _level(words: str, x: np.ndarray, y: np.ndarray) -> Level:
 
 
 def _within(rows: np.ndarray, places: np.ndarray, *, n_resamples: int, seed: int) -> Coefficient:
-    """Correlate two rows within levels, with an interval over resampled trials."""
+    """Correlate two rows within levels, with an interval over so many resamples, if any."""
     n = rows.shape[1]
     scaled = np.stack([_centred(row, places) for row in rows])
     sizes = np.sqrt((scaled**2).mean(axis=1, keepdims=True))

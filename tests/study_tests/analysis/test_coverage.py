@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from study.analysis.correlation import correlate
 from study.analysis.estimates import estimate
 from study.analysis.expected_best import get_expected_best
 from study.analysis.paired import Pairs, compare
@@ -13,7 +14,6 @@ from study.analysis.rise import Again, get_rise
 from study.analysis.unseen import Unseen, interval_of
 from tests.study_tests.analysis.test_ablation import ablated
 from tests.study_tests.analysis.test_confirmation import confirmed
-from tests.study_tests.analysis.test_correlation import correlated, noise
 from tests.study_tests.analysis.test_expected_best import record
 from tests.study_tests.analysis.test_experiment import analysed
 from tests.study_tests.synthetic import VALIDATION_MSE as ERROR
@@ -23,15 +23,25 @@ pytestmark = pytest.mark.slow
 N = 250
 
 
-@pytest.mark.parametrize("kind", ["pearson", "spearman"])
-def test_correlations(kind: str) -> None:
-    """Of 40 normal pairs; Spearman's truth is 6 / pi * asin(rho / 2) (Kruskal, JASA 53, 1958)."""
-    truth, held = (0.5 if kind == "pearson" else 6 / math.pi * math.asin(0.25)), 0
-    for seed in range(N):
-        x, rest = noise(40, seed=seed, n_columns=2)
-        found = getattr(correlated(0.5 * x + math.sqrt(0.75) * rest, seed=seed, x=x)["x"], kind)
-        held += found.low <= truth <= found.high
-    assert 0.9 <= held / N <= 0.98
+@pytest.mark.parametrize("n", [10, 15, 40, 100])
+@pytest.mark.parametrize("rho", [0.0, 0.5])
+def test_correlations(n: int, rho: float) -> None:
+    """Of normal pairs; Spearman's truth is 6 / pi * asin(rho / 2) (Kruskal, JASA 53, 1958).
+
+    Values that are skewed have the same ranks, and linear intervals that are somewhat short.
+    """
+    rng = np.random.default_rng(n)
+    pairs = rng.multivariate_normal([0, 0], [[1, rho], [rho, 1]], size=(4 * N, n))
+    held = np.zeros(3)
+    of_skewed = rho * math.exp(0.5) / math.sqrt(math.exp(2) - math.exp(1))
+    for x, y in pairs.transpose(0, 2, 1):
+        linear, rank = correlate(x, y, n_resamples=400, seed=0)
+        skewed, _ = correlate(x, np.exp(y), n_resamples=0, seed=0)
+        truths = (rho, 6 / math.pi * math.asin(rho / 2), of_skewed)
+        held += [f.low <= t <= f.high for f, t in zip((linear, rank, skewed), truths, strict=True)]
+    assert (held[:2] / len(pairs) >= 0.93).all()
+    assert (held[:2] / len(pairs) <= 0.98).all()
+    assert 0.85 <= held[2] / len(pairs) <= 0.98
 
 
 @pytest.mark.parametrize("n", [1, 3, 6])

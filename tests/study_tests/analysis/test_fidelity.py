@@ -98,7 +98,7 @@ def test_coefficients_are_those_of_pandas(worst: float) -> None:
     for point in info.points:
         early = best.loc[point.step - 1]
         assert point.spearman == pytest.approx(early.corr(final, method="spearman"))
-        _, (resampled,) = resampled_correlations(
+        (resampled,) = resampled_correlations(
             stats.rankdata(early)[None], final.to_numpy(), n_resamples=1000, seed=0
         )
         assert (point.low, point.high) == percentile_interval(resampled)
