@@ -32,7 +32,7 @@ from study.figures.style import (
     told,
     value_axis,
 )
-from study.formats import format_duration
+from study.formats import MISSING, format_duration
 from study.kind_info import KindInfo
 
 _DASHES = {TrialState.PRUNED: "dot", TrialState.FAIL: "dash"}
@@ -242,11 +242,12 @@ def plot_expected_best(info: ExpectedBestInfo, kind: KindInfo) -> go.Figure:
     """Draw the expected best over the number of trials, with its 95 % interval as a band."""
     figure = new_figure(height=420)
     numbers = [point.n for point in info.points]
+    sure = [point for point in info.points if point.low is not None]
     add_band(
         figure,
-        x=numbers,
-        low=[point.low for point in info.points],
-        high=[point.high for point in info.points],
+        x=[point.n for point in sure],
+        low=[point.low for point in sure],
+        high=[point.high for point in sure],
         color=BLUE,
     )
     label, digits = escape(info.metric.label), info.metric.digits
@@ -256,7 +257,12 @@ def plot_expected_best(info: ExpectedBestInfo, kind: KindInfo) -> go.Figure:
         x=numbers,
         y=rounded(point.value for point in info.points),
         customdata=[
-            [f"{point.low:.{digits}g} to {point.high:.{digits}g}", format_duration(point.seconds)]
+            [
+                MISSING
+                if point.low is None
+                else f"{point.low:.{digits}g} to {point.high:.{digits}g}",
+                format_duration(point.seconds),
+            ]
             for point in info.points
         ],
         mode="lines+markers",
@@ -275,7 +281,7 @@ def plot_expected_best(info: ExpectedBestInfo, kind: KindInfo) -> go.Figure:
             hoverinfo="skip",
         )
     figure.update_xaxes(**count_axis("trials", numbers[-1]))
-    values = [v for p in info.points for v in (p.value, p.low, p.high)]
+    values = [v for p in info.points for v in (p.value, p.low, p.high) if v is not None]
     return figure.update_yaxes(**value_axis(info.metric, values))
 
 

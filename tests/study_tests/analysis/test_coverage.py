@@ -44,15 +44,17 @@ def test_correlations(n: int, rho: float) -> None:
     assert 0.85 <= held[2] / len(pairs) <= 0.98
 
 
-@pytest.mark.parametrize("n", [1, 3, 6])
-def test_expected_best(n: int) -> None:
-    """Of 60 uniform trials the best of n is 1 in n + 1."""
-    held = 0
-    for seed in range(N):
-        info = get_expected_best(record(np.random.default_rng(seed).random(60)), seed=seed)
+@pytest.mark.parametrize(("n_trials", "n"), [(30, 2), (60, 4), (60, 6), (150, 2), (150, 15)])
+@pytest.mark.parametrize("skewed", [False, True])
+def test_expected_best(n_trials: int, n: int, skewed: bool) -> None:
+    """Of uniform trials the best of n is 1 in n + 1, of exponential ones 1 in n."""
+    held, rng, truth = 0, np.random.default_rng(n_trials + n), 1 / n if skewed else 1 / (n + 1)
+    for seed in range(2 * N):
+        values = rng.exponential(size=n_trials) if skewed else rng.random(n_trials)
+        info = get_expected_best(record(values), seed=seed)
         (point,) = [p for p in info.points if p.n == n]
-        held += point.low <= 1 / (n + 1) <= point.high
-    assert 0.9 <= held / N <= 0.98
+        held += point.low <= truth <= point.high
+    assert 0.92 <= held / (2 * N) <= 0.98
 
 
 def parted(rng: np.random.Generator, n_own: int, n_fresh: int) -> tuple[str, ...]:

@@ -47,21 +47,17 @@ def test_it_is_the_mean_over_all_subsets(values: Sequence[float]) -> None:
 
 
 def test_points_reach_from_one_trial_to_all() -> None:
-    """Each has its value, seconds and interval, of one trial two standard errors to a side."""
+    """Each has its value and seconds, and from two trials to a tenth of them an interval."""
     values = np.random.default_rng(1).random(40)
     info = get_expected_best(record(values, training_seconds=[2.0, 4.0] * 20))
     assert [p.n for p in info.points][:3] == [1, 2, 3]
     assert info.points[-1].n == info.n_trials == 40
     for point in info.points:
         assert point.value == pytest.approx(expected_minimum(values, point.n))
-        assert point.low <= point.value <= point.high
+        assert (point.low is None) == (point.high is None) == (not 2 <= point.n <= 4)
+        assert point.low is None or point.low <= point.value <= point.high
         assert point.seconds == pytest.approx(3.0 * point.n)
-    assert (info.refusal, info.caution, info.adaptive, info.n_reliable) == (None, None, False, 8)
-    values = np.random.default_rng(2).normal(size=400)
-    first = get_expected_best(record(values)).points[0]
-    half = 1.96 * values.std(ddof=1) / 20
-    ends = (values.mean() - half, values.mean() + half)
-    assert (first.low, first.high) == pytest.approx(ends, abs=0.08 * half)
+    assert (info.refusal, info.caution, info.adaptive, info.n_reliable) == (None, None, False, 4)
 
 
 @given(values=st.lists(st.floats(0.1, 10), min_size=5, max_size=30))
