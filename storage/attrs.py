@@ -151,8 +151,10 @@ def is_ours(study_attrs: Mapping[str, Any]) -> bool:
     """Whether a study's user attributes are those of one that this package made or imported."""
     settings = study_attrs.get(SETTINGS)
     names = ("kind", "space", "sampler", "pruner", "data_fingerprint")
-    return isinstance(settings, Mapping) and all(
-        isinstance(settings.get(name), str) for name in names
+    return (
+        isinstance(settings, Mapping)
+        and all(isinstance(settings.get(name), str) for name in names)
+        and isinstance(settings.get("fixed", {}), Mapping)
     )
 
 

@@ -101,12 +101,17 @@ def get_ruler(found: Findings) -> Ruler | None:
     spread = _spread(found)
     shown = [*values.values(), *pruned.values(), *known.values(), *(spread or ())]
     log = kind.objective.logarithmic and min(shown) > 0
-    low, high = (math.log(x) if log else x for x in (min(shown), max(shown)))
+    unit = max(1.0, max(map(abs, shown)) / 1e300)  # a distance of the largest numbers has no float
+
+    def along(value: float) -> float:
+        return math.log(value) if log else value / unit
+
+    low, high = along(min(shown)), along(max(shown))
     room = _ROOM * (high - low) or 1.0
     low, high = low - room, high + room
 
     def place(value: float) -> float:
-        share = ((math.log(value) if log else value) - low) / (high - low)
+        share = (along(value) - low) / (high - low)
         return round(100 * (_MARGIN + (1 - 2 * _MARGIN) * share), 2)
 
     stacked: Counter[int] = Counter()
