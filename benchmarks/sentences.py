@@ -17,6 +17,7 @@ import pandas as pd
 from optuna.trial import TrialState, create_trial
 from scipy import stats
 
+from benchmarks.explaining import shares_of
 from benchmarks.kept import (
     ACCURACY,
     ERROR,
@@ -31,6 +32,7 @@ from benchmarks.kept import (
     to_study_record,
 )
 from benchmarks.observations import TOP, effects, families_among_the_best
+from benchmarks.replay import read_grid
 from benchmarks.tables import by_arm, mean_of, path_of, value_pairs
 from emoji_ae.splits import Split
 from search_spaces import SPACES
@@ -196,6 +198,20 @@ def risen(name: str, search: str, kind: str = "autoencoder") -> str:
     """Return by how much the default's error exceeds what a grid had measured of it."""
     measured, mean = unchosen(name, search, kind)
     return f"{percent(mean / measured - 1)}, from {measured:.5f}"
+
+
+def rose(number: int, name: str, search: str) -> str:
+    """Return by how much a confirmed trial's error differs from what a search had measured."""
+    measured = read(RESULTS / f"{search}.parquet").set_index("number")["value"][number]
+    (own,) = (own for arm, own in by_arm(name).items() if arm.endswith(f"trial {number}"))
+    return f"trial {number} by {percent(own['value'].mean() / measured - 1)}"
+
+
+def shares_alike() -> str:
+    """Return how far equal shares of all settings are from those of all trainings of the grid."""
+    shares = shares_of(read_grid(RESULTS / "grid-autoencoder.parquet", "autoencoder"))
+    distance = sum(abs(share - 1 / len(shares)) for share in shares.values()) / 2
+    return f"shares that are all equal are at {distance:.2f}"
 
 
 def fallen(name: str, search: str) -> str:
@@ -480,6 +496,9 @@ FIGURES: Mapping[str, tuple[Callable[[], str], ...]] = {
         partial(change, GRID, "trial 9", "trial 11"),
         partial(promised, GRID, "grid-autoencoder"),
         partial(risen, GRID, "grid-autoencoder"),
+        partial(rose, 36, GRID, "grid-autoencoder"),
+        partial(rose, 97, "grid-autoencoder-linear", "grid-autoencoder"),
+        shares_alike,
         partial(effect, "batch_size", "32", learning_rate=(0.0001,)),
         partial(effect, "batch_size", "32", learning_rate=(0.01,)),
         partial(effect, "learning_rate", "0.1", "linear", weight_decay=(0.01,)),
@@ -505,6 +524,7 @@ FIGURES: Mapping[str, tuple[Callable[[], str], ...]] = {
         partial(gain, MULTITASK, "trial 167", "default", "test_accuracy"),
         partial(promised, MULTITASK, "grid-multitask"),
         partial(risen, MULTITASK, "grid-multitask", "multitask"),
+        partial(rose, 694, MULTITASK, "grid-multitask"),
         partial(together, "all"),
         partial(together, "within"),
         partial(together, "off"),

@@ -21,6 +21,10 @@ _COLUMNS = {"trial_values": "value_type", "trial_intermediate_values": "intermed
 """Of each table one that came later."""
 
 
+_OWN = {"studies": "study_id", "trials": "trial_id"}
+"""Of tables whose names others use as well, a column that Optuna's have."""
+
+
 class State(enum.Enum):
     """What a database can be used for."""
 
@@ -40,11 +44,13 @@ class Schema:
     Args:
         version: As Optuna's migrations name it, empty if it had none yet, None without Optuna.
         lacking: Tables and columns that the current version has, and this one has not.
+        alike: Whether those that have a name of Optuna's have its columns, too.
     """
 
     tables: frozenset[str] = frozenset()
     version: str | None = None
     lacking: frozenset[str] = frozenset()
+    alike: bool = True
 
     @property
     def state(self) -> State:
@@ -56,7 +62,7 @@ class Schema:
             return known.get(self.version, State.LATER)
         if not self.tables:
             return State.EMPTY
-        return State.PARTIAL if self.tables <= _TABLES else State.FOREIGN
+        return State.PARTIAL if self.tables <= _TABLES and self.alike else State.FOREIGN
 
 
 def read_schema(url: str, options: Mapping[str, object]) -> Schema:
@@ -67,7 +73,7 @@ def read_schema(url: str, options: Mapping[str, object]) -> Schema:
         tables = frozenset(inspector.get_table_names())
         found = {
             table: {column["name"] for column in inspector.get_columns(table)}
-            for table in ("studies", *_COLUMNS)
+            for table in (*_OWN, *_COLUMNS)
             if table in tables
         }
         version = None
@@ -78,5 +84,8 @@ def read_schema(url: str, options: Mapping[str, object]) -> Schema:
             version = ""
     lacking = {column for table, column in _COLUMNS.items() if column not in found.get(table, ())}
     return Schema(
-        tables=tables, version=version, lacking=frozenset(lacking | ({_HEARTBEATS} - tables))
+        tables=tables,
+        version=version,
+        lacking=frozenset(lacking | ({_HEARTBEATS} - tables)),
+        alike=all(column in found.get(table, {column}) for table, column in _OWN.items()),
     )

@@ -107,6 +107,8 @@ def require_usable(schema: Schema, url: str, *, create: bool, write: bool) -> No
             f"was written by a later Optuna (schema {schema.version}): it takes a later "
             "emoji-study, which brings that."
         )
+    elif state is State.EMPTY:
+        what = "is empty; `emoji-study run` makes it a study database."
     else:
         what = "is a database of another program, not a study database."
     raise StorageAccessError(f"{named(url)} {what}")

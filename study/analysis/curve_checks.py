@@ -13,6 +13,7 @@ import numpy as np
 from scipy import stats
 
 from storage import attrs
+from study.analysis import each_training_once
 from study.analysis.checks import (
     Check,
     Checked,
@@ -38,7 +39,7 @@ def check_collapsed(study: Checked) -> Check | None:
     objective = study.kind.objective
     curves = [
         [objective.sign * value for value in trial.intermediate_values.values()]
-        for trial in study.record.complete
+        for trial in each_training_once(study.record.complete)
     ]
     curves = [losses for c in curves if len(losses := [*filter(math.isfinite, c)]) >= 10]
     if not curves:

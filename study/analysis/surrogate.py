@@ -151,6 +151,11 @@ class _Column:
         """Which trials have the parameter."""
         return np.asarray(~np.isnan(self.values))
 
+    @property
+    def known(self) -> np.ndarray:
+        """The values, a number below all of them where there is none."""
+        return np.where(self.present, self.values, np.nanmin(self.values) - 1)
+
     def filled(self, rng: np.random.Generator) -> np.ndarray:
         """Return the values, one of another trial's where there is none."""
         known = self.values[self.present]
@@ -338,7 +343,7 @@ def get_interactions(
         )
     if refusal is not None:
         return InteractionsInfo(pairs=(), null_level=None, refusal=refusal)
-    x, y = branch.x, branch.y
+    x, y = branch.x, (branch.y - branch.y.mean()) / branch.y.std()
     shares = _interaction_shares(x, y, points, rng)
     null_level = max(
         float(_interaction_shares(x, shuffled, points, rng).max())
@@ -431,9 +436,12 @@ def _refusal(branch: Branch, metric: Metric) -> str | None:
 
 
 def _too_weak(metric: Metric, r2: float) -> str:
+    why = f"at least {MIN_R2} is needed"
+    if r2 >= MIN_R2:
+        why = "so few trials cannot tell that from chance"
     return (
-        f"The {metric.label} is not predictable from these parameters: R2 = {r2:.2f} on trials "
-        f"that the forest had not seen; at least {MIN_R2}, and more than chance gives, is needed."
+        f"That the {metric.label} is predictable from these parameters is not shown: "
+        f"R2 = {r2:.2f} on trials that the forest had not seen; {why}."
     ).replace("-", "\N{MINUS SIGN}")
 
 
@@ -449,15 +457,19 @@ def _cross_validate(
     """Return the error on held-out trials and how far each parameter's permutation raises it.
 
     A permutation shifts the values along a random circle of the held-out trials, so that no
-    trial keeps its own. The result has shape ``(1 + n_parameters,)``, in units of the members'
-    variance; it is an error of 1 and no increases where they do not differ.
+    trial keeps its own. Where some trials lack a parameter, the error is that of a forest which is
+    told so, and the increases are those of one which is not: else a parameter that comes with a
+    condition would tell of the condition. The result has shape ``(1 + n_parameters,)``, in units
+    of the members' variance; it is an error of 1 and no increases where they do not differ.
     """
     x, y = branch.x[members].astype(np.float32), branch.y[members]
     present = np.column_stack([column.present[members] for column in branch.columns])
     n_parameters = x.shape[1]
-    variance = float(y.var())
-    if variance == 0:
+    if y.std() == 0:
         return np.asarray([1.0] + [0.0] * n_parameters)
+    y = (y - y.mean()) / y.std()  # trees take differences below 1e-8 for none
+    known = np.column_stack([column.known[members] for column in branch.columns])
+    known = known.astype(np.float32)
     found = []
     for _ in range(n_repeats):
         shuffled = rng.permutation(len(y))
@@ -473,9 +485,13 @@ def _cross_validate(
                     table = tables[1 + i * n_permutations + k]
                     table[circle, i] = values[n - shift : 2 * n - shift]
             predicted = _bagged(x[learned], y[learned], tables, n_trees, rng)
-            errors = ((predicted - y[held_out]) ** 2).mean(axis=1) / variance
+            errors = ((predicted - y[held_out]) ** 2).mean(axis=1)
             permuted = errors[1:].reshape(n_parameters, -1).mean(axis=1)
-            found.append([errors[0], *(permuted - errors[0])])
+            error = errors[0]
+            if not present.all():
+                (told,) = _bagged(known[learned], y[learned], known[None, held_out], n_trees, rng)
+                error = ((told - y[held_out]) ** 2).mean()
+            found.append([error, *(permuted - errors[0])])
     return np.asarray(np.mean(found, axis=0))
 
 

@@ -150,6 +150,8 @@ def _boundary(study: Checked) -> Check | None:
     best, space, name = study.best, study.kind.space, "boundary of the space"
     if best is None or best not in study.leaders[:1]:  # infinite values have no order
         return None
+    if len({trial.values for trial in study.leaders}) < 2:
+        return None
     found, n_ends = get_ends(study.leaders)
     ends = [end for end in found if space is None or _goes_on(space, best.given, end)]
     beyond = [end for end in ends if end.p is not None and end.p < ENDS_LEVEL / n_ends]

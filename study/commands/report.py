@@ -38,7 +38,8 @@ def report_request(request: ReportRequest) -> Path | str:
         if len(records) == 1 and not found:
             found = [study_data(storage, records[0], url=request.url, artifacts=request.artifacts)]
         else:
-            found += [ReportData(studies=(record,)) for record in records]
+            place = None if request.url == DEFAULT_STORAGE else for_others(request.url)
+            found += [ReportData(studies=(record,), storage=place) for record in records]
     data = found[0] if len(found) == 1 else _together(found)
     if request.independent:
         if len(data.studies) > 1:
@@ -100,8 +101,10 @@ def _together(found: Sequence[ReportData]) -> ReportData:
         raise StudyError(
             f"A comparison needs studies with different names, but {', '.join(twice)} comes twice."
         )
+    places = {data.storage for data in found}
     return ReportData(
         studies=studies,
+        storage=places.pop() if len(places) == 1 else None,
         n_left_out=sum(data.n_left_out for data in found),
         thinned=any(data.thinned for data in found),
     )

@@ -363,6 +363,9 @@ def _sure(found: Findings) -> Iterator[str]:
         lead = f"{told.metric.label}: " if several else ""
         for effect in told.clear[: 1 if len(infos) > 2 else 2 if several else MAX_EFFECTS]:
             yield f"{capitalised(lead + describe_effect(effect, told.metric))}."
+    more = [format_label(effect.name) for effect in info.clear[MAX_EFFECTS:]]
+    if more and len(infos) == 1:
+        yield f"Clear as well, and smaller: {format_list(more)}."
     for pair in found.explained.acting[:1]:
         yield (
             f"{capitalised(format_label(pair.first))} and {format_label(pair.second)} act "
@@ -394,6 +397,16 @@ def _sure(found: Findings) -> Iterator[str]:
         for name in info.unclear
         if name not in named and all(name in told.unclear for told in infos)
     ]
+    forest = found.explained.forests.get(info.metric)
+    needed = [name for name in unclear if forest is not None and name in forest.needed]
+    if needed:
+        names = format_list([format_label(name) for name in needed])
+        yield (
+            f"{capitalised(names)} {'matters' if len(needed) == 1 else 'matter'}, too, though by "
+            f"no part of {'its' if len(needed) == 1 else 'their'} range alone: unseen trials "
+            "cannot be predicted as well without."
+        )
+    unclear = [name for name in unclear if name not in needed]
     if unclear:
         names = format_list([format_label(name) for name in unclear])
         yield f"Cannot be told from {counted(info.n_trials, 'trial')}: {names}."

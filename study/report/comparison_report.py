@@ -183,6 +183,10 @@ def _sure(info: ComparisonInfo) -> Iterator[str]:
             "Each of these searches draws trials of one study at random; the intervals are "
             "those of resampled trials, verdicts adjusted for the number of pairs of studies."
         )
+        yield (
+            f"It is the {info.objective.best} single value of each that is compared: where values "
+            "scatter, more scatter alone makes it better, and its settings need not be."
+        )
     yield from info.refusals
     yield from info.cautions
 

@@ -129,7 +129,7 @@ def test_database_in_the_making(tmp_path: Path, url: str) -> None:
     table = file_of("CREATE TABLE studies (study_id INTEGER)")
     for content, error, message in (
         (table, StorageUnreachableError, r"not complete yet.*completes it\.$"),
-        (b"", StorageAccessError, "not a study database"),
+        (b"", StorageAccessError, "is empty; `emoji-study run` makes it"),
     ):
         path.write_bytes(content)
         for write in (False, True):

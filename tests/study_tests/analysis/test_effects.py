@@ -24,7 +24,7 @@ def test_what_was_planted_is_clear(n_trials: int) -> None:
     assert set(info.unclear) == {
         *("batch_size", "weight_decay", "batch_normalization", "bottleneck_dim")
     }
-    family = info.effects[0]
+    (family,) = (effect for effect in info.effects if effect.name == "auto_encoder")
     values = {
         name: [t.value for t in record.complete if t.params["auto_encoder"] == name]
         for name in ("CNN", "linear")

@@ -107,7 +107,7 @@ def test_refusals_are_plain() -> None:
     record = sampled(200, lambda x, rng: 10 + rng.normal(size=len(x)))
     info = get_surrogate(record)
     assert (info.parameters, info.r2 < 0.1) == ((), True)
-    assert "is not predictable from these parameters: R2 = \N{MINUS SIGN}0." in info.refusal
+    assert "is not shown: R2 = \N{MINUS SIGN}0." in info.refusal
     refused = get_interactions(record, info)
     assert (refused.pairs, refused.null_level, refused.refusal) == ((), None, info.refusal)
 
@@ -116,7 +116,7 @@ def test_odd_studies_are_no_errors() -> None:
     """What hardly differs is refused or not permuted, and of a large study a part is used."""
     losses = np.where(np.arange(40) == 7, 1.0, 0.5)
     record = rebuilt([{"a": i / 40, "b": i % 3 / 2} for i in range(40)], losses)
-    assert "not predictable" in str(get_surrogate(record).refusal)
+    assert "is not shown" in str(get_surrogate(record).refusal)
     params = [{"a": i / 40} | ({"b": i / 40} if i in (3, 20) else {}) for i in range(40)]
     info = get_surrogate(rebuilt(params, range(40)))
     assert info.needed == ("a",)
