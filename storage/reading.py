@@ -241,8 +241,9 @@ class Database(ReadingDatabase):
     def _attributes_of(self, table: sqlalchemy.Table, study_id: int) -> dict[str, Any]:
         with transaction(self) as opened:
             models.StudyModel.find_or_raise_by_id(study_id, opened.session)
-            query = select(table.c.key, table.c.value_json).where(table.c.study_id == study_id)
-            return {name: decode(text) for name, text in opened.session.execute(query)}
+            c, connection = table.c, opened.session.connection()
+            query = select(c.study_id, c.key, c.value_json).where(c.study_id == study_id)
+            return _attributes(connection, query).get(study_id, {})
 
 
 def _rows(

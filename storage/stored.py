@@ -23,7 +23,7 @@ def decode(text: str) -> Any:
         return _whole(text)
     if text.count("[") + text.count("{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         return _whole(text)
-    if "\\ud" in text.lower():  # each half of a pair, or one alone
+    if "\\ud" in text or "\\uD" in text:  # each half of a pair, or one alone
         return json.loads(_whole(json.dumps(value, ensure_ascii=False)))
     return value
 

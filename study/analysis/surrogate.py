@@ -468,8 +468,10 @@ def _cross_validate(
     if y.std() == 0:
         return np.asarray([1.0] + [0.0] * n_parameters)
     y = (y - y.mean()) / y.std()  # trees take differences below 1e-8 for none
-    known = np.column_stack([column.known[members] for column in branch.columns])
-    known = known.astype(np.float32)
+    everywhere, known = bool(present.all()), x
+    if not everywhere:
+        known = np.column_stack([column.known[members] for column in branch.columns])
+        known = known.astype(np.float32)
     found = []
     for _ in range(n_repeats):
         shuffled = rng.permutation(len(y))
@@ -488,7 +490,7 @@ def _cross_validate(
             errors = ((predicted - y[held_out]) ** 2).mean(axis=1)
             permuted = errors[1:].reshape(n_parameters, -1).mean(axis=1)
             error = errors[0]
-            if not present.all():
+            if not everywhere:
                 (told,) = _bagged(known[learned], y[learned], known[None, held_out], n_trees, rng)
                 error = ((told - y[held_out]) ** 2).mean()
             found.append([error, *(permuted - errors[0])])

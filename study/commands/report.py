@@ -38,7 +38,7 @@ def report_request(request: ReportRequest) -> Path | str:
         if len(records) == 1 and not found:
             found = [study_data(storage, records[0], url=request.url, artifacts=request.artifacts)]
         else:
-            place = None if request.url == DEFAULT_STORAGE else for_others(request.url)
+            place = _told(request.url)
             found += [ReportData(studies=(record,), storage=place) for record in records]
     data = found[0] if len(found) == 1 else _together(found)
     if request.independent:
@@ -79,7 +79,7 @@ def study_data(
     data = ReportData(
         studies=(record,),
         followups=tuple(load_study_record(storage, name) for name in names),
-        storage=None if url == DEFAULT_STORAGE else for_others(url),
+        storage=_told(url),
     )
     if not folder.is_dir():
         return data
@@ -90,6 +90,11 @@ def study_data(
         files=trial_files(record, storage, store),
         gallery=latent_gallery([record.name, *names], storage, store),
     )
+
+
+def _told(url: str) -> str | None:
+    """Return the storage as a page names it, None for the default one."""
+    return None if url == DEFAULT_STORAGE else for_others(url)
 
 
 def _together(found: Sequence[ReportData]) -> ReportData:

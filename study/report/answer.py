@@ -372,10 +372,8 @@ def _sure(found: Findings) -> Iterator[str]:
             "together: what one of them is worth depends on the other."
         )
     if any(told.clear for told in infos) and not info.independent:
-        sampler, how = (
-            settings_of(found.record).get("sampler"),
-            "How trials were chosen is unknown",
-        )
+        sampler = settings_of(found.record).get("sampler")
+        how = "How trials were chosen is unknown"
         if sampler in ADAPTIVE_SAMPLERS:
             how = f"{format_sampler(str(sampler))} chose trials by earlier results"
         yield (
