@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from storage.attrs import parted
 from storage.errors import StorageError
 from storage.record_json import record_from_json, record_to_json
 from storage.records import StudyRecord
@@ -48,12 +49,14 @@ SCALARS = st.one_of(st.integers(), st.floats(), st.booleans(), st.text(), st.non
     st.lists(st.floats()),
     st.lists(st.floats(), min_size=1).map(tuple),
 )
+@example({"reused_from": False}, [], (0.0,))
 @example({"a": 2**63 - 1, "b": {"c": [math.nan, 2**53, 1.0, 1]}}, [-math.inf], (math.inf, -0.0))
 def test_whatever_a_trial_carries_comes_back(
     attrs: dict[str, Any], curve: list[float], values: tuple[float, ...]
 ) -> None:
     """All values, scalars and lists with their types, NaN, infinity, what no double can hold."""
-    made = replace(trial(0, curve=tuple(curve), attrs=attrs), values=values)
+    named, others = parted(attrs, ours=True)  # a name of ours with what it never holds is another's
+    made = replace(trial(0, curve=tuple(curve), attrs=named), values=values, other_attrs=others)
     record = replace(study(made, settings=SETTINGS), metric_names=("a", ""))
     assert repr(through_json(record)) == repr(record)
 
