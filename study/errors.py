@@ -14,8 +14,8 @@ def user_message(error: Exception) -> str | None:
     from storage.errors import to_install
     from storage.outages import failure
 
-    if isinstance(error, ModuleNotFoundError) and error.name == "torch":
-        return f"This needs torch, which is not installed: {to_install('train')}"
+    if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "torchvision"):
+        return f"This needs {error.name}, which is not installed: {to_install('train')}"
     if isinstance(error, StudyError | SearchSpaceError) or getattr(error, "for_users", False):
         return str(error)
     reason = failure(error)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -46,6 +47,8 @@ class EmojiTrainer(Trainer):
     """Trains an autoencoder, or one that classifies as well."""
 
     def load(self, source: Source, sides: str | None) -> StudyData:
+        if find_spec("torchvision") is None:  # it is needed when the first training has ended
+            raise ModuleNotFoundError(name="torchvision")
         dataset = load_dataset(source.path, source.options.get("vendors", ()))
         if sides is None:
             method: SplitMethod = source.split  # type: ignore[assignment]  # checked before
