@@ -77,8 +77,8 @@ $(VENV)/.train: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	@$(install) '.[test]'
-	@touch $@
+	@touch $(VENV)/.train $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	@$(install) '.[dev]'
-	@touch $@
+	@touch $(VENV)/.train $(VENV)/.test $@
