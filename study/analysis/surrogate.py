@@ -21,7 +21,7 @@ from study.analysis import family_of, is_independent, kind_of, parameter_names, 
 from study.analysis.magnitude import tamed
 from study.metrics import Metric
 
-MIN_TRIALS, MAX_TRIALS = 30, 300
+MIN_TRIALS, MAX_TRIALS = 30, 200
 """Trials of a branch that a forest needs, and is grown on; of more, so many are drawn."""
 
 MIN_R2 = 0.2
@@ -276,7 +276,7 @@ def get_surrogate(
         rng = np.random.default_rng(seed)
         everything = np.arange(len(branch.y))
         estimates = _cross_validate(
-            branch, everything, rng, N_TREES, N_PERMUTATIONS, n_repeats=N_REPEATS
+            branch, everything, rng, N_TREES, N_PERMUTATIONS, n_repeats=N_REPEATS, told=True
         )
         halves = [
             [_cross_validate(branch, half, rng, HALF_TREES, HALF_PERMUTATIONS) for half in split]
@@ -453,14 +453,16 @@ def _cross_validate(
     n_permutations: int,
     *,
     n_repeats: int = 1,
+    told: bool = False,
 ) -> np.ndarray:
     """Return the error on held-out trials and how far each parameter's permutation raises it.
 
     A permutation shifts the values along a random circle of the held-out trials, so that no
-    trial keeps its own. Where some trials lack a parameter, the error is that of a forest which is
-    told so, and the increases are those of one which is not: else a parameter that comes with a
-    condition would tell of the condition. The result has shape ``(1 + n_parameters,)``, in units
-    of the members' variance; it is an error of 1 and no increases where they do not differ.
+    trial keeps its own. Where some trials lack a parameter, the error is that of a forest which
+    is told so, if asked for; the increases are those of one which is not: else a parameter that
+    comes with a condition would tell of the condition. The result has shape
+    ``(1 + n_parameters,)``, in units of the members' variance; it is an error of 1 and no
+    increases where they do not differ.
     """
     x, y = branch.x[members].astype(np.float32), branch.y[members]
     present = np.column_stack([column.present[members] for column in branch.columns])
@@ -468,8 +470,8 @@ def _cross_validate(
     if y.std() == 0:
         return np.asarray([1.0] + [0.0] * n_parameters)
     y = (y - y.mean()) / y.std()  # trees take differences below 1e-8 for none
-    everywhere, known = bool(present.all()), x
-    if not everywhere:
+    told, known = told and not present.all(), x
+    if told:
         known = np.column_stack([column.known[members] for column in branch.columns])
         known = known.astype(np.float32)
     found = []
@@ -490,9 +492,11 @@ def _cross_validate(
             errors = ((predicted - y[held_out]) ** 2).mean(axis=1)
             permuted = errors[1:].reshape(n_parameters, -1).mean(axis=1)
             error = errors[0]
-            if not everywhere:
-                (told,) = _bagged(known[learned], y[learned], known[None, held_out], n_trees, rng)
-                error = ((told - y[held_out]) ** 2).mean()
+            if told:
+                (better,) = _bagged(
+                    known[learned], y[learned], known[None, held_out], n_trees, rng
+                )
+                error = ((better - y[held_out]) ** 2).mean()
             found.append([error, *(permuted - errors[0])])
     return np.asarray(np.mean(found, axis=0))
 

@@ -23,6 +23,7 @@ from study.figures.style import (
     family_color,
     family_symbol,
     is_log,
+    listed,
     new_figure,
     pale,
     parameter_label,
@@ -202,9 +203,9 @@ def _isolated_traces(
         yield go.Scatter(
             name=escape(family),
             meta={"trials": True},
-            x=[_point_x(parameter, point) for point in own],
-            y=rounded(point.measured for point in own),
-            customdata=[[point.number, escape(format_value(point.value))] for point in own],
+            x=listed([_point_x(parameter, point) for point in own]),
+            y=listed(rounded(point.measured for point in own)),
+            customdata=listed([[p.number, escape(format_value(p.value))] for p in own]),
             mode="markers",
             marker={
                 "color": family_color(kind, family),
@@ -378,9 +379,9 @@ def plot_parallel(
         figure.add_scatter(
             name=f"best {n_best}" if best else "others",
             meta={"trials": True},
-            x=x,
-            y=y,
-            customdata=numbers,
+            x=listed(x),
+            y=listed(y),
+            customdata=listed(numbers),
             mode="lines",
             line={"color": GREEN if best else NEUTRAL, "width": 2 if best else 0.5},
             hovertemplate="trial %{customdata}<extra></extra>",

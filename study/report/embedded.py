@@ -86,7 +86,7 @@ def pack(data: ReportData, page: str = "") -> str:
     """Turn bounded data into base64 text, without the pictures that the page shows itself."""
     values = {"format": FORMAT} | _plain(data, _shown_in(page.encode()))
     text = json.dumps(values, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return base64.b64encode(gzip.compress(text.encode(), compresslevel=9, mtime=0)).decode("ascii")
+    return base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode("ascii")
 
 
 def read_report_data(path: Path) -> ReportData:

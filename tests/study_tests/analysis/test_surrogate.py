@@ -75,7 +75,7 @@ def surrogate() -> SurrogateInfo:
 def test_permutation_finds_the_order_of_sobol_indices() -> None:
     """Live parameters come in their order, each surely above zero; the dead one is not."""
     info = surrogate()
-    assert (info.refusal, info.metric, info.n_used) == (None, VALIDATION_MSE, 300)
+    assert (info.refusal, info.metric, info.n_used) == (None, VALIDATION_MSE, MAX_TRIALS)
     assert (info.n_folds, info.n_repeats, info.n_splits) == (5, 2, 8)
     assert [p.name for p in info.parameters] == ["a", "b", "c", "d"]
     assert info.needed == ("a", "b", "c")
