@@ -105,23 +105,6 @@ def format_list(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def format_configuration(
-    params: Mapping[str, object], family: str | None = None, fidelity: str | None = None
-) -> str:
-    """Describe parameters in words.
-
-    The value of ``family`` names what the others are of, that of ``fidelity`` counts steps.
-    """
-    others = dict(params)
-    value = None if family is None else others.pop(family, None)
-    steps = others.pop(fidelity, None) if fidelity else None
-    parts = [f"{format_label(name)} {format_value(value)}" for name, value in others.items()]
-    if fidelity and steps is not None:
-        parts.insert(0, f"{format_value(steps)} {plural(fidelity)}")
-    words = [] if family is None or value is None else [f"a {value} {family.replace('_', '')}"]
-    return " ".join([*words, f"with {', '.join(parts)}"] if parts else words)
-
-
 def format_count(value: int | None) -> str:
     """Write a whole number with a thin separator between thousands."""
     return MISSING if value is None else f"{value:,}"

@@ -3,7 +3,7 @@
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from storage import attrs
 from storage.records import StudySummary
 from study.kinds import Described, File, Kind
 from study.metrics import Metric, value_name
+from study.wording import OURS, Wording
 
 GROUP = "emoji_study.kinds"
 """Entry points of this group are kinds that can be named like those of this package."""
@@ -46,10 +47,12 @@ class KindInfo(Described):
         name: Empty for a study that was made by other means.
         space: What was searched, without the way to configurations; None if that is not known.
         source: Where its code was found; None for the kinds of this package.
+        wording: How settings are written.
     """
 
     space: SearchSpace | None = None
     source: KindSource | None = None
+    wording: Wording = field(default=OURS, compare=False)
 
     def choices(self, name: str | None) -> tuple[str, ...]:
         """Return the values of a parameter without an order, as texts; none of any other."""

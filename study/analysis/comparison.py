@@ -40,6 +40,7 @@ from study.formats import (
 from study.metrics import Metric
 from study.sampling.names import ADAPTIVE_SAMPLERS
 from study.settings import IMPORTED
+from study.wording import Wording
 
 Unit = Literal["trials", "epochs", "seconds"]
 
@@ -843,16 +844,17 @@ def _differences(studies: Sequence[Mapping[str, str]]) -> tuple[Difference, ...]
 
 def _ranges(record: StudyRecord) -> dict[str, str]:
     """Write the range of each parameter of a study, as its trials store it."""
+    wording = kind_of(record).wording
     found: dict[str, dict[str, None]] = {}
     for trial in record.trials:
         for name, distribution in trial.distributions.items():
-            found.setdefault(name, {})[_range(distribution)] = None
+            found.setdefault(name, {})[_range(name, distribution, wording)] = None
     return {name: "; ".join(found.get(name, [MISSING])) for name in parameter_names(record)}
 
 
-def _range(distribution: BaseDistribution) -> str:
+def _range(name: str, distribution: BaseDistribution, wording: Wording) -> str:
     if isinstance(distribution, CategoricalDistribution):
-        return ", ".join(map(format_value, distribution.choices))
+        return ", ".join(wording.value(choice, name) for choice in distribution.choices)
     low, high = getattr(distribution, "low", None), getattr(distribution, "high", None)
     if low == high:
         return format_value(low)

@@ -22,7 +22,6 @@ from study.analysis import (
 from study.analysis.provenance import describe_code
 from study.formats import (
     capitalised,
-    format_configuration,
     format_count,
     format_data,
     format_duration,
@@ -127,7 +126,7 @@ def trial_note(record: StudyRecord, trial: TrialRecord, *, url: str) -> str:
     kind = kind_of(record)
     lines = [f"**{format_state(trial.state).capitalize()}**: {_result(kind, trial)}"]
     if trial.params:
-        words = format_configuration(
+        words = kind.wording.configuration(
             trial.params, kind.family if is_own(record) else None, kind.fidelity
         )
         lines.append(f"{escape(capitalised(words))}.")

@@ -7,11 +7,10 @@ from optuna.trial import TrialState
 
 from storage.records import StudyRecord, TrialRecord
 from storage.urls import redact
-from study.analysis import objectives_of
+from study.analysis import kind_of, objectives_of
 from study.dashboard.notes import code_block, escape
 from study.formats import (
     capitalised,
-    format_configuration,
     format_duration,
     format_list,
     format_measured,
@@ -49,7 +48,9 @@ def trial_note(record: StudyRecord, trial: TrialRecord, *, url: str) -> str:
     objectives = objectives_of(record)
     lines = [f"**{format_state(trial.state).capitalize()}**: {_result(objectives, trial)}"]
     if trial.params:
-        lines.append(f"{escape(capitalised(format_configuration(trial.params)))}.")
+        lines.append(
+            f"{escape(capitalised(kind_of(record).wording.configuration(trial.params)))}."
+        )
     facts = list(_facts(trial))
     return "\n\n".join([*lines, *(["\n".join(f"- {f}" for f in facts)] if facts else [])]) + "\n"
 

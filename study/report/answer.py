@@ -32,11 +32,9 @@ from study.formats import (
     capitalised,
     counted,
     format_change,
-    format_configuration,
     format_count,
     format_data,
     format_duration,
-    format_label,
     format_list,
     format_measured,
     format_percent,
@@ -304,7 +302,7 @@ def _use(found: Findings) -> Use | None:
     if number is None:
         default = found.confirmed_default or kind.default or {}
         return Use(
-            settings=f"the default: {format_configuration(default, family, kind.fidelity)}",
+            settings=f"the default: {kind.wording.configuration(default, family, kind.fidelity)}",
             expected="nothing that was tried is better",
             command=None,
         )
@@ -320,7 +318,7 @@ def _use(found: Findings) -> Use | None:
     expected = (
         f"in the search: {kind.objective.label} {format_measured(trial.value, kind.objective)}"
     )
-    told = format_configuration(trial.params, family, kind.fidelity)
+    told = kind.wording.configuration(trial.params, family, kind.fidelity)
     return Use(
         settings=f"trial {number}: {told}" if told else f"trial {number}",
         expected=", ".join([expected, *others]),
@@ -331,7 +329,7 @@ def _use(found: Findings) -> Use | None:
 def _sure(found: Findings) -> Iterator[str]:
     """Say which settings made a difference, how large, and of which nothing can be said."""
     info = found.effects
-    front, kind = found.front, found.kind
+    front, kind, wording = found.front, found.kind, found.kind.wording
     if front is not None and front.joined:
         low, high, first, second = (
             *(front.lowest_error, front.most_accurate),
@@ -362,13 +360,14 @@ def _sure(found: Findings) -> Iterator[str]:
     for told in infos:
         lead = f"{told.metric.label}: " if several else ""
         for effect in told.clear[: 1 if len(infos) > 2 else 2 if several else MAX_EFFECTS]:
-            yield f"{capitalised(lead + describe_effect(effect, told.metric))}."
-    more = [format_label(effect.name) for effect in info.clear[MAX_EFFECTS:]]
+            text = describe_effect(effect, told.metric, wording)
+            yield f"{wording.heading(lead) + text if lead else wording.begin(text)}."
+    more = [wording.label(effect.name) for effect in info.clear[MAX_EFFECTS:]]
     if more and len(infos) == 1:
         yield f"Clear as well, and smaller: {format_list(more)}."
     for pair in found.explained.acting[:1]:
         yield (
-            f"{capitalised(format_label(pair.first))} and {format_label(pair.second)} act "
+            f"{wording.begin(wording.label(pair.first))} and {wording.label(pair.second)} act "
             "together: what one of them is worth depends on the other."
         )
     if any(told.clear for told in infos) and not info.independent:
@@ -398,15 +397,15 @@ def _sure(found: Findings) -> Iterator[str]:
     forest = found.explained.forests.get(info.metric)
     needed = [name for name in unclear if forest is not None and name in forest.needed]
     if needed:
-        names = format_list([format_label(name) for name in needed])
+        names = format_list(list(map(wording.label, needed)))
         yield (
-            f"{capitalised(names)} {'matters' if len(needed) == 1 else 'matter'}, too, though by "
-            f"no part of {'its' if len(needed) == 1 else 'their'} range alone: unseen trials "
+            f"{wording.begin(names)} {'matters' if len(needed) == 1 else 'matter'}, too, though "
+            f"by no part of {'its' if len(needed) == 1 else 'their'} range alone: unseen trials "
             "cannot be predicted as well without."
         )
     unclear = [name for name in unclear if name not in needed]
     if unclear:
-        names = format_list([format_label(name) for name in unclear])
+        names = format_list(list(map(wording.label, unclear)))
         yield f"Cannot be told from {counted(info.n_trials, 'trial')}: {names}."
 
 

@@ -2,9 +2,10 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
+from storage.records import StudyRecord
 from study.analysis import data_of, is_ours, is_own, is_search, kind_of, reference_of, word_for
 from study.analysis.comparison import (
     QUANTILES,
@@ -29,6 +30,7 @@ from study.formats import (
 from study.report.embedded import ReportData, bounded, pack
 from study.report.page import Section, flat, render_page
 from study.report.sentences import STATES, Step, Verdict, describe_lacking
+from study.wording import OURS, Wording
 
 
 def render_studies(data: ReportData) -> str:
@@ -74,6 +76,7 @@ def render_studies(data: ReportData) -> str:
             "name": title,
             "info": info,
             "objective": objective,
+            "wording": _wording(records),
             "own": all(map(is_own, records)),
             "ours": any(map(is_ours, records)),
             "images": _common(map(data_of, records), "data"),
@@ -83,6 +86,13 @@ def render_studies(data: ReportData) -> str:
             "format_probability": format_probability,
         },
     )
+
+
+def _wording(records: Sequence[StudyRecord]) -> Wording:
+    """Return how the settings of several studies are written; as ours if one of them is."""
+    if any(map(is_ours, records)):
+        return OURS
+    return Wording([trial for record in records for trial in record.trials])
 
 
 def get_comparison_verdict(data: ReportData, info: ComparisonInfo) -> Verdict:

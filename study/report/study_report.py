@@ -49,6 +49,7 @@ def page_words(found: Findings) -> Mapping[str, Any]:
         "placed": found.placed,
         "settings": analysis.settings_of(record),
         "kind": kind,
+        "wording": kind.wording,
         "objective": kind.objective,
         "second": kind.second,
         "step": format_label(kind.step),

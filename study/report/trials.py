@@ -14,7 +14,7 @@ from study.analysis import (
     min_accuracy_of,
     parameter_names,
 )
-from study.formats import format_label, plural
+from study.formats import plural
 from study.metrics import Metric
 
 Format = Literal["number", "measured", "share", "count", "duration", "value", "text"]
@@ -116,7 +116,11 @@ def _parameter(record: StudyRecord, name: str, values: Sequence[Scalar]) -> Colu
     lacking = len(distributions) < len(record.trials)
     choices = () if numeric else (*values, *([None] if lacking else []))
     return Column(
-        key=name, source="params", label=format_label(name), format="value", choices=choices
+        key=name,
+        source="params",
+        label=kind_of(record).wording.label(name),
+        format="value",
+        choices=choices,
     )
 
 

@@ -29,11 +29,9 @@ from study.analysis.remaining import grid_trainings
 from study.formats import (
     counted,
     format_duration,
-    format_label,
     format_list,
     format_measured,
     format_settings,
-    format_value,
     plural,
 )
 from study.kind_info import objective_of, stored_kind
@@ -89,7 +87,7 @@ def status_lines(
     settings = settings_of(record)
     yield escape(f"Study {record.name}: {format_settings(settings)}")
     if settings.get("fixed"):
-        yield escape(f"Fixed: {_words(settings['fixed'])}")
+        yield escape(f"Fixed: {kind_of(record).wording.settings(settings['fixed'])}")
     if attrs.IMPORTED in record.user_attrs:
         origin = record.user_attrs[attrs.IMPORTED]
         yield escape(f"Imported from {origin['file']}; not to be continued.")
@@ -245,14 +243,11 @@ def _best_table(record: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
             *(_second(metric, trial) or "—" for metric in told),
             *(["kept" if trial.feasible else "broken"] if constrained else []),
             *([str(trial.user_attrs.get(attrs.BEST_EPOCH, "—"))] if is_ours(record) else []),
-            escape(_words({n: v for n, v in trial.params.items() if n not in fixed})),
+            escape(
+                kind.wording.settings({n: v for n, v in trial.params.items() if n not in fixed})
+            ),
         )
     return table
-
-
-def _words(params: Mapping[str, object]) -> str:
-    """Write settings as the report does."""
-    return ", ".join(f"{format_label(n)} {format_value(value)}" for n, value in params.items())
 
 
 def _best(summary: StudySummary) -> str:

@@ -28,17 +28,21 @@ def section(found: Findings) -> Section | Missing | None:
         )
         for forest in told[:1]
     ]
+    wording = found.kind.wording
     data = {
         "explained": explained,
         "agreement": {
-            forest.metric: describe_agreement(forest, found.all_effects[forest.metric])
+            forest.metric: describe_agreement(forest, found.all_effects[forest.metric], wording)
             for forest in told
         },
         "directions": {
             metric: describe_effects(info) for metric, info in found.all_effects.items()
         },
     }
-    figures = {chart_key("importance", forest.metric): plot_importances(forest) for forest in told}
+    figures = {
+        chart_key("importance", forest.metric): plot_importances(forest, wording)
+        for forest in told
+    }
     return Section(data, figures, methods, folded=found.counts("Which settings decided most?"))
 
 
@@ -48,7 +52,9 @@ def graph(found: Findings) -> Graph | None:
     if info is None or not info.parameters:
         return None
     beside = "“Hyperparameter Importance” is by another method, which is blind to interactions."
-    figure = plot_importances(replace(info, parameters=info.parameters[:GRAPHED]))
+    figure = plot_importances(
+        replace(info, parameters=info.parameters[:GRAPHED]), found.kind.wording
+    )
     figure.update_yaxes(ticklabelstandoff=8)  # a phone has no room for it, the dashboard has
     title = "What predicting the objective needs (pale: may be nothing)"
     return Graph(title, figure, [beside, *filter(None, [found.counts("")])])
