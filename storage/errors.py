@@ -30,6 +30,10 @@ class StorageLostError(StorageAccessError):
     """The file of a database was removed, replaced or emptied while it was in use."""
 
 
+class StorageLimitError(StorageError):
+    """A name is longer than a database can hold, or has a character that it cannot."""
+
+
 class StorageDamagedError(StorageError):
     """A database holds what Optuna does not store in that place."""
 

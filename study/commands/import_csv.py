@@ -1,7 +1,10 @@
 """What ``emoji-study import-csv`` does: results in a file become a study."""
 
+from itertools import chain
+
 from storage import attrs
 from storage.importing import insert_study
+from storage.limits import require_room
 from storage.rdb import open_storage
 from storage.records import StudyRecord
 from study.analysis import parameter_names, settings_of
@@ -24,6 +27,13 @@ def import_csv(request: ImportRequest, *, say: Say) -> None:
     """
     path = request.file
     record = read_results(path, name=request.study or path.stem, directions=request.directions)
+    of_trials = ((*trial.user_attrs, *trial.other_attrs) for trial in record.trials)
+    require_room(
+        request.url,
+        study=record.name,
+        attributes=chain(record.user_attrs, record.other_attrs, *of_trials),
+        parameters=parameter_names(record),
+    )
     insert_study(open_storage(request.url, create=True, write=True), record)
     what, kind = f"imported as study {record.name}", settings_of(record).get("kind")
     if kind is None:
@@ -31,8 +41,8 @@ def import_csv(request: ImportRequest, *, say: Say) -> None:
     else:
         splits = sorted({str(trial.user_attrs[attrs.MEASURED_ON]) for trial in record.trials})
         say(
-            f"{len(record.trials)} trials of kind {kind} {what}; their metrics were measured on "
-            f"the {' and the '.join(splits)} split."
+            f"{counted(len(record.trials), 'trial')} of kind {kind} {what}; their metrics were "
+            f"measured on the {' and the '.join(splits)} split."
         )
     say(next_step("report", "--study", record.name, url=request.url))
 

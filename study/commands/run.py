@@ -5,6 +5,7 @@ from dataclasses import replace
 from search_spaces import SearchSpace
 from storage import attrs
 from storage.internals import storage_of
+from storage.limits import require_names
 from storage.rdb import await_server
 from storage.records import StudyRecord, count, load_study_record
 from study.commands.next_step import next_step
@@ -47,6 +48,8 @@ def run(request: RunRequest, *, say: Say) -> RunOutcome:
     before = None if stored is None else stored.settings
     settings = decide_search(given, before, own, study=name, n_trials=request.n_first)
     space = settings.space_in(own)
+    require_names("a parameter", (parameter.name for parameter in space.parameters))
+    require_names("a metric", (metric.name for metric in own.metrics))
     source = None
     if request.warm_start is not None:
         source = _warm_start_source(database, request.warm_start, settings, space, stored)
