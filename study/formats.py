@@ -1,7 +1,6 @@
 """Numbers and names as people read them."""
 
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -166,17 +165,3 @@ def counted(n: int, name: str) -> str:
 def format_state(state: "TrialState") -> str:
     """Write the state of a trial as an adjective."""
     return "failed" if state.name == "FAIL" else state.name.lower()
-
-
-def at_storage(command: str, storage: str | None) -> str:
-    """Return a command of this program with its storage, before its other options.
-
-    Args:
-        command: Quoted for a shell.
-        storage: None for the default one, which need not be named.
-    """
-    if storage is None:
-        return command
-    words = shlex.split(command)
-    first = next((i for i, word in enumerate(words) if word.startswith("--")), len(words))
-    return shlex.join([*words[:first], "--storage", storage, *words[first:]])

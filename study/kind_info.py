@@ -127,8 +127,11 @@ def foreign_objectives(directions: Sequence[str], names: Sequence[str] = ()) -> 
     """Describe objectives of which nothing but directions, and maybe names, are known."""
     several = len(directions) > 1
     unnamed = [f"objective {i}" if several else "objective value" for i in range(len(directions))]
-    # A name stands in sentences.
-    told = [" ".join(name.split()) or other for name, other in zip(names, unnamed, strict=False)]
+    # A name stands in sentences; two may have one.
+    plain = [" ".join(name.split()) or other for name, other in zip(names, unnamed, strict=False)]
+    told = [
+        f"{n} ({o})" if plain.count(n) > 1 else n for n, o in zip(plain, unnamed, strict=False)
+    ]
     return tuple(
         Metric(
             name=value_name(i),

@@ -137,6 +137,9 @@ def _enough_trials(study: Checked) -> Check:
     """Count what the sampler was given: pruned trials tell it of settings as well."""
     n, name = sum(trial.finished for trial in study.trials), "number of trials"
     told, command = counted(n, "finished trial"), study.run(f"--trials {ENOUGH_TRIALS - n}")
+    if n and not study.record.complete:
+        said = f"{told}, and none is complete: pruned ones have no value to compare"
+        return check(name, True, "", f"{said}.", command, severe=n < HARDLY_ANY)
     if n >= ENOUGH_TRIALS:
         return passed(name, f"{told}.")
     if n < HARDLY_ANY:
@@ -371,7 +374,7 @@ def _repeated(finished: Sequence[TrialRecord]) -> Check | None:
     tried = {tuple((name, repr(t.params[name])) for name in sorted(t.params)) for t in finished}
     n = len(finished) - len(tried)
     told = f"{of_all(n, len(finished))} trials have the parameters of an earlier one"
-    if tried == {()}:
+    if tried == {()} or len(finished) < 2:
         return None
     return check(
         "repeated trials",
@@ -410,8 +413,8 @@ def _zombies(study: Checked, now: datetime) -> Check | None:
         "zombie trials",
         n > 0,
         "No trial runs suspiciously long.",
-        f"{n} trials have been running for more than ten times the longest one: their "
-        f"{'workers' if study.ours else 'processes'} are probably dead.",
+        f"{counted(n, 'trial')} {'has' if n == 1 else 'have'} been running for more than ten "
+        f"times the longest one: what ran {'it' if n == 1 else 'them'} is probably dead.",
         study.run("--trials 1"),
     )
 

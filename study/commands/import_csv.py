@@ -11,7 +11,7 @@ from study.analysis import parameter_names, settings_of
 from study.commands.next_step import next_step
 from study.exchange.read_results import read_results
 from study.formats import counted, format_list
-from study.metrics import value_name
+from study.kind_info import foreign_objectives
 from study.requests import ImportRequest, Say
 
 _SHOWN = 5
@@ -49,7 +49,8 @@ def import_csv(request: ImportRequest, *, say: Say) -> None:
 
 def _told(record: StudyRecord) -> str:
     """Say what was read as objectives and as parameters."""
-    names = record.metric_names or [value_name(i) for i in range(len(record.directions))]
+    metrics = foreign_objectives(record.directions, record.metric_names)
+    names = [m.label if record.metric_names else m.name for m in metrics]
     ways = [f"{way} {name}" for name, way in zip(names, record.directions, strict=True)]
     params = parameter_names(record)
     if not params:

@@ -38,10 +38,12 @@ def copy(request: CopyRequest, *, say: Say) -> bool:
     """Copy studies to another storage, all or none; return whether that was wanted.
 
     Raises:
-        StudyError: If a name cannot be given, or nobody can be asked.
+        StudyError: If a name cannot be given.
+        Unanswered: If nobody can be asked.
         StorageError: If a study cannot be read, or the other storage cannot take it.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    target = find_storage(request.to)
     storage = open_storage(request.url)
     held = study_names(storage)
     named = list(dict.fromkeys(request.studies))
@@ -50,7 +52,10 @@ def copy(request: CopyRequest, *, say: Say) -> bool:
     if not names:
         raise StudyError("The storage holds no study that could be copied.")
     if request.name is not None and len(names) > 1:
-        raise StudyError("--name belongs to one study; several keep their names.")
+        raise StudyError(
+            f"--name belongs to one study, but these are {len(names)}: leave it out, or name one "
+            "with --study."
+        )
     studies = [pack_study(storage, name, new_name=request.name) for name in names]
     for packed in studies:
         owners = (packed.study, *packed.study["trials"])
@@ -62,8 +67,10 @@ def copy(request: CopyRequest, *, say: Say) -> bool:
             ),
             parameters=(name for trial in packed.study["trials"] for name, *_ in trial["params"]),
         )
-    target = find_storage(request.to)
-    _require_free(target, [packed.name for packed in studies], "--name gives the copy another")
+    remedy = "--name gives the copy another"
+    if len(names) > 1:
+        remedy = "--study NAME --name NEW copies it alone, under another"
+    _require_free(target, [packed.name for packed in studies], remedy)
     source = artifact_folder(request.url, request.artifacts)
     folder = artifact_folder(request.to, request.to_artifacts)
     if not confirmed(_copy_question(names, studies, request.to), yes=request.yes):
@@ -93,7 +100,8 @@ def rename(request: RenameRequest, *, say: Say) -> bool:
     """Give a study another name, and with it those that follow it; return if that was wanted.
 
     Raises:
-        StudyError: If somebody works on it, the name cannot be given, or nobody can be asked.
+        StudyError: If somebody works on it, or the name cannot be given.
+        Unanswered: If nobody can be asked.
         StorageError: If the storage cannot be written, or has no such study.
     """
     storage = open_storage(request.url, write=True)
@@ -126,7 +134,7 @@ def delete(request: DeleteRequest, *, say: Say) -> bool:
     """Delete studies with all their files; return whether that was wanted.
 
     Raises:
-        StudyError: If nobody can be asked.
+        Unanswered: If nobody can be asked.
         StorageError: If the storage cannot be written, or has no such study.
     """
     storage = open_storage(request.url, write=True)

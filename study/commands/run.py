@@ -71,7 +71,8 @@ def run(request: RunRequest, *, say: Say) -> RunOutcome:
         if value is not None:
             opened.set_user_attr(attr, value)
     if source is not None and stored is None:
-        say(f"The first {len(waiting)} trials repeat the best points of study {source.name}.")
+        first = "trial repeats" if len(waiting) == 1 else f"{len(waiting)} trials repeat"
+        say(f"The first {first} the best points of study {source.name}.")
     ready = Ready(study=opened, settings=settings, kind=own, space=space, data=data)
     return _run(ready, place, request, say=say)
 
@@ -87,7 +88,8 @@ def _run(ready: Ready, place: Place, request: RunRequest, *, say: Say) -> RunOut
         replicate=replicate,
     )
     if count(study.get_trials(deepcopy=False)).finished >= target:
-        say(f"Nothing left to do: the {target} trials that were asked for are finished.")
+        asked = "trial that was asked for is" if target == 1 else f"{target} trials asked for are"
+        say(f"Nothing left to do: the {asked} finished.")
     outcome = launch(ready, place, target=target, say=say)
     say(describe_outcome(load_study_record(storage_of(study), study.study_name), outcome))
     if outcome.done:

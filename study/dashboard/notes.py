@@ -1,7 +1,6 @@
 """The notes beside a study of ours and its trials, as Markdown in which all texts are escaped."""
 
 import re
-import shlex
 from collections.abc import Iterator
 
 from optuna.trial import TrialState
@@ -31,6 +30,7 @@ from study.formats import (
     plural,
 )
 from study.kind_info import KindInfo
+from study.shell import join
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$^:@]|(?<=www)\.)", re.IGNORECASE)
 _GLOSSARY = {
@@ -208,7 +208,7 @@ def _glossary(record: StudyRecord) -> Iterator[tuple[str, str]]:
 
 def _place(record: StudyRecord, url: str) -> str:
     """Return the options that name a study."""
-    return shlex.join(["--storage", redact(url), "--study", record.name])
+    return join(["--storage", redact(url), "--study", record.name])
 
 
 def _result(kind: KindInfo, trial: TrialRecord) -> str:

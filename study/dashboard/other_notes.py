@@ -1,6 +1,5 @@
 """The notes beside a study of another program and its trials: what Optuna stores of them."""
 
-import shlex
 from collections.abc import Iterator
 
 from optuna.trial import TrialState
@@ -17,6 +16,7 @@ from study.formats import (
     format_state,
 )
 from study.metrics import Metric
+from study.shell import join
 
 
 def study_note(record: StudyRecord, *, study_id: int, url: str) -> str:
@@ -24,7 +24,7 @@ def study_note(record: StudyRecord, *, study_id: int, url: str) -> str:
 
     ``study_id`` is the database's key; a password in ``url`` is masked.
     """
-    place = shlex.join(["--storage", redact(url), "--study", record.name])
+    place = join(["--storage", redact(url), "--study", record.name])
     lines = [
         f"## {escape(record.name)}",
         "A study that was not made by emoji-study.",

@@ -111,7 +111,7 @@ def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
         }
         figure.add_bar(
             **position,
-            name=f"{escape(family.family)} ({family.n_trials} trials)",
+            name=f"{escape(family.family)} ({counted(family.n_trials, 'trial')})",
             x=rounded(p.spearman.value for p in rows),
             marker={
                 "color": [
@@ -228,7 +228,7 @@ def _isolated_traces(
         mode=joined,
         line={"color": GREEN, "width": 2},
         marker={"color": GREEN, "size": 8},
-        hovertemplate=f"{name} %{{customdata[0]}}<br>best of %{{customdata[1]}} trials: "
+        hovertemplate=f"{name} %{{customdata[0]}}<br>best of %{{customdata[1]}}: "
         f"{label} {told(metric, 'y')}<br>trial %{{customdata[2]}}",
     )
     several = [(i, v) for i, v in places if v.n_trials > 1]
@@ -241,7 +241,7 @@ def _isolated_traces(
             mode=joined,
             line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
             marker={"color": NEUTRAL, "size": 9, "symbol": "diamond"},
-            hovertemplate=f"{name} %{{customdata[0]}}<br>median of %{{customdata[1]}} trials: "
+            hovertemplate=f"{name} %{{customdata[0]}}<br>median of %{{customdata[1]}}: "
             f"{label} {told(metric, 'y')}",
         )
 
@@ -282,11 +282,11 @@ def _value_x(parameter: IsolatedParameter, place: int) -> float | None:
 
 
 def _value_texts(value: IsolatedValue, parameter: str, wording: Wording) -> Sequence[str]:
-    """Return a value, its number of trials and its best trial as texts."""
+    """Return a value, how many trials have it and its best trial as texts."""
     name = wording.value(value.value, parameter)
     if value.low is not None and value.high is not None:
         name = f"{format_value(value.low)} to {format_value(value.high)}"
-    return escape(name), f"{value.n_trials:,}", str(value.best_number)
+    return escape(name), counted(value.n_trials, "trial"), str(value.best_number)
 
 
 def _whisker_end(parameter: ParameterCorrelation) -> float:

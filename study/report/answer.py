@@ -149,7 +149,7 @@ def _headline(found: Findings) -> str:
         mean = format_measured(winner.validation.mean, objective)
         return (
             f"{capitalised(what)}: {objective.label} {mean} in the mean of "
-            f"{winner.validation.n} fresh seeds."
+            f"{counted(winner.validation.n, 'fresh seed')}."
         )
     value, name = format_measured(best.value, objective), _named(found, f"trial {best.number}")
     return f"Best so far: {name}, {objective.label} {value}{_judged(found)}."
@@ -229,7 +229,7 @@ def _confirmed(found: Findings, winner: Confirmed, info: ConfirmationInfo) -> It
         of = f"’s {format_measured(default.mean, objective)}" if default is not None else ""
         text += f", {format_change(winner.difference.mean)} against the default{of}"
         n_pairs = winner.difference.n_pairs
-        text += f", {objective.better} with {winner.n_wins} of {n_pairs} seeds"
+        text += f", {objective.better} with {winner.n_wins} of {counted(n_pairs, 'seed')}"
     yield f"{text}."
     if winner.test is not None:
         interval = _interval(winner.test, objective)

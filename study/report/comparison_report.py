@@ -1,6 +1,5 @@
 """The comparison of several studies on one page: its verdict, its charts and its tables."""
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -18,7 +17,6 @@ from study.analysis.comparison import (
 from study.analysis.tables import get_families
 from study.figures import plot_best_distribution, plot_comparison
 from study.formats import (
-    at_storage,
     counted,
     format_list,
     format_measured,
@@ -30,6 +28,7 @@ from study.formats import (
 from study.report.embedded import ReportData, bounded, pack
 from study.report.page import Section, flat, render_page
 from study.report.sentences import STATES, Step, Verdict, describe_lacking
+from study.shell import at_storage, quote
 from study.wording import OURS, Wording
 
 
@@ -217,7 +216,7 @@ def _next(data: ReportData, info: ComparisonInfo) -> Iterator[Step]:
         for side in searches:
             if not side.imported and (kind := kinds[side.name]) is not None:
                 yield Step(
-                    command=f"{_command(data, f'run {shlex.quote(kind)}', side.name)} --trials N",
+                    command=f"{_command(data, f'run {quote(kind)}', side.name)} --trials N",
                     why="adds N trials, which make the comparison surer",
                 )
 
@@ -262,5 +261,5 @@ def _describe_others(info: ComparisonInfo, pair: PairComparison) -> str:
 
 
 def _command(data: ReportData, verb: str, *studies: str) -> str:
-    named = " ".join(f"--study {shlex.quote(study)}" for study in studies)
+    named = " ".join(f"--study {quote(study)}" for study in studies)
     return at_storage(f"emoji-study {verb} {named}", data.storage)

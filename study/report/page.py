@@ -4,7 +4,6 @@ import base64
 import functools
 import gzip
 import re
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -19,6 +18,7 @@ from study import formats
 from study.analysis import word_for
 from study.figures import plotly_js
 from study.metrics import Metric
+from study.shell import quote
 from study.wording import OURS, Wording
 
 MAX_ROWS = 200  # of a table
@@ -31,6 +31,7 @@ _FORMATS = (
     *("accuracy", "change", "coefficient", "count", "duration", "mse", "p_value"),
     *("percent", "sampler", "state"),
 )
+
 """Filters that are called like the function ``format_...`` of ``study.formats``."""
 
 _NUMBER_WITH_EXPONENT = re.compile(r"\d[\d.]*e-\d+")
@@ -231,13 +232,14 @@ def _environment() -> jinja2.Environment:
         "plural": formats.plural,
         "article": formats.with_article,
         "capitalise": formats.capitalised,
+        "counted": formats.counted,
         "label": _label,
         "value": _value,
         "begin": jinja2.pass_context(lambda context, text: _wording(context).begin(text)),
         "heading": jinja2.pass_context(lambda context, text: _wording(context).heading(text)),
         "nowrap": _keep_numbers_whole,
         "png": lambda png: f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}",
-        "quote": shlex.quote,
+        "quote": quote,
     }
     return environment
 

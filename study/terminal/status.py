@@ -16,11 +16,12 @@ from storage.outages import outage
 from storage.queue import shown_worker
 from storage.records import StudyRecord, StudySummary, TrialRecord, count
 from study.analysis import (
+    breaks_constraint,
     each_training_once,
     is_ours,
     kind_of,
     objectives_of,
-    ranked_by_constraint,
+    ranked,
     sampler_of,
     settings_of,
 )
@@ -94,9 +95,9 @@ def status_lines(
     n = count(record.trials)
     ours, target = is_ours(record), record.user_attrs.get(attrs.TARGET, n.finished)
     running = [trial for trial in record.trials if trial.state == TrialState.RUNNING]
+    finished = f"{n.finished} of {target} trials" if ours else counted(n.finished, "trial")
     counts = (
-        f"{n.finished}{f' of {target}' if ours else ''} trials finished: "
-        f"{n.complete} complete, {n.pruned} pruned; "
+        f"{finished} finished: {n.complete} complete, {n.pruned} pruned; "
         f"{n.failed} failed, {n.running} running, {n.waiting} waiting"
     )
     if running and n.finished < target:
@@ -114,7 +115,13 @@ def status_lines(
         best = list(get_unbeaten(record))
         yield f"{counted(len(best), 'trial')} that no other beats in all objectives together"
     else:
-        best = [trial for _, trial in ranked_by_constraint(record)]
+        best = [trial for _, trial in ranked(record, finite=False) if trial.feasible]
+    if n_broken := sum(map(breaks_constraint, record.trials)):
+        none = "" if best else ", so none is the best"
+        yield (
+            f"{counted(n_broken, 'complete trial')} {'breaks' if n_broken == 1 else 'break'} "
+            f"the constraint{none}"
+        )
     if best:
         yield _best_table(record, each_training_once(best)[:_N_BEST])
     failures = [trial for trial in record.trials if trial.state == TrialState.FAIL]
@@ -218,20 +225,18 @@ def _worker_table(
 
 
 def _best_table(record: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
-    """Return one row per trial; other metrics and constraint only where they tell something.
+    """Return one row per trial; other metrics only where they tell something.
 
     What is fixed for all trials is not repeated.
     """
     kind, several = kind_of(record), len(record.directions) > 1
     others = objectives_of(record)[1:] if several else filter(None, [kind.second])
     told = [metric for metric in others if any(_second(metric, trial) for trial in trials)]
-    constrained = not all(trial.feasible for trial in trials)
     fixed = settings_of(record).get("fixed", {})
     first = "trial" if several else "best trial"
     table = Table(first, escape(kind.objective.label), box=None, header_style="bold")
     for name in (
         *(escape(metric.short_label) for metric in told),
-        *(["constraint"] if constrained else []),
         *([f"best {kind.step}"] if is_ours(record) else []),
         "settings",
     ):
@@ -241,7 +246,6 @@ def _best_table(record: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
             str(trial.number),
             format_measured(trial.value, kind.objective),
             *(_second(metric, trial) or "—" for metric in told),
-            *(["kept" if trial.feasible else "broken"] if constrained else []),
             *([str(trial.user_attrs.get(attrs.BEST_EPOCH, "—"))] if is_ours(record) else []),
             escape(
                 kind.wording.settings({n: v for n, v in trial.params.items() if n not in fixed})

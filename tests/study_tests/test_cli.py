@@ -221,7 +221,10 @@ OTHERS = "Study 's' was made with other data"
         ),
         (f"worker {STUDY} --study x", "There is no study named 'x' in this storage; it holds: s."),
         ("serve-storage --storage grpc://h:1", "`storage` must be a database to be served, but"),
-        ("list", "Storage file runs/study.db does not exist; `emoji-study run` creates it."),
+        (
+            "list",
+            "Storage file runs/study.db does not exist, nor does the folder runs: --storage says",
+        ),
         ("list --storage sqlite:///damaged.db", "damaged.db"),
         (f"{RUN} --storage sqlite:///damaged.db", "damaged.db"),
         (f"status {STUDY} --study x", "There is no study named 'x' in this storage; it holds: s."),
