@@ -15,7 +15,7 @@ def format_mse(value: float | None, digits: int = 4) -> str:
     if value is None:
         return MISSING
     if not math.isfinite(value):
-        return str(value)
+        return {"inf": "infinity", "-inf": "minus infinity"}.get(str(value), "not a number")
     value += 0.0  # there is no minus 0
     if value == 0 or 1e-4 <= abs(value) < 10**digits:
         return f"{value:#.{digits}g}".rstrip(".")

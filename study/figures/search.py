@@ -59,7 +59,7 @@ def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
         line={"color": GREEN, "width": 2, "shape": "hv"},
         hovertemplate=f"best up to trial %{{x}}<br>{label} {told(metric, 'y')}<extra></extra>",
     )
-    for name, points in _grouped((p for p in info.shown if drawable(p.value)), kind):
+    for name, points in _grouped(info.shown, kind):
         state = points[0].state
         color = _color(kind, points[0])
         complete = state == TrialState.COMPLETE

@@ -91,7 +91,7 @@ const table = (async () => {
     if (column.optional) return cut(typeof value === "boolean" ? String(value) : value === null ? missing : String(value), 40);
     if (value === null) return missing;
     if (typeof value === "string" && column.format !== "text") return value;
-    if (Math.abs(value) === Infinity) return value > 0 ? "inf" : "-inf";
+    if (Math.abs(value) === Infinity) return value > 0 ? "infinity" : "minus infinity";
     return formats[column.format](value, digits[column.key]);
   };
 
