@@ -152,6 +152,11 @@ def plural(name: str) -> str:
     return f"{label[:-1]}ies" if label.endswith("y") else f"{label}s"
 
 
+def in_line(text: str) -> str:
+    """Write a text of somebody else in one line."""
+    return " ".join(text.split())
+
+
 def capitalised(text: str) -> str:
     """Begin with a capital; the rest, acronyms included, stays as it is."""
     return text[:1].upper() + text[1:]

@@ -16,6 +16,7 @@ from optuna.distributions import (
 from search_spaces import Parameter, SearchSpace
 from storage import attrs
 from storage.records import StudySummary
+from study.formats import in_line
 from study.kinds import Described, File, Kind
 from study.metrics import Metric, value_name
 from study.wording import OURS, Wording
@@ -128,10 +129,9 @@ def foreign_objectives(directions: Sequence[str], names: Sequence[str] = ()) -> 
     several = len(directions) > 1
     unnamed = [f"objective {i}" if several else "objective value" for i in range(len(directions))]
     # A name stands in sentences; two may have one.
-    plain = [" ".join(name.split()) or other for name, other in zip(names, unnamed, strict=False)]
-    told = [
-        f"{n} ({o})" if plain.count(n) > 1 else n for n, o in zip(plain, unnamed, strict=False)
-    ]
+    pairs = [(in_line(name) or other, other) for name, other in zip(names, unnamed, strict=False)]
+    plain = [name for name, _ in pairs]
+    told = [f"{name} ({other})" if plain.count(name) > 1 else name for name, other in pairs]
     return tuple(
         Metric(
             name=value_name(i),

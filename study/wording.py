@@ -10,7 +10,7 @@ from itertools import chain
 from optuna.distributions import CategoricalDistribution
 
 from storage.records import TrialRecord
-from study.formats import MISSING, capitalised, format_label, format_value, plural
+from study.formats import MISSING, capitalised, format_label, format_value, in_line, plural
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Wording:
 
     def label(self, name: str) -> str:
         """Write the name of a setting."""
-        return format_label(name) if self.trials is None else _in_line(name) or _quoted(name)
+        return format_label(name) if self.trials is None else in_line(name) or _quoted(name)
 
     def begin(self, text: str) -> str:
         """Begin a sentence with the name of a setting, which only ours begin with a capital."""
@@ -86,16 +86,12 @@ OURS = Wording()
 
 def _told(choices: Sequence[object]) -> list[str]:
     """Write different choices; texts that are blank, or look like another choice, in quotes."""
-    plain = [_in_line(str(choice)) for choice in choices]
+    plain = [in_line(str(choice)) for choice in choices]
     times = Counter(plain)
     return [
         _quoted(choice) if isinstance(choice, str) and (not text or times[text] > 1) else text
         for choice, text in zip(choices, plain, strict=True)
     ]
-
-
-def _in_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _quoted(text: str) -> str:

@@ -10,7 +10,7 @@ from storage.records import StudyRecord
 from study.analysis import parameter_names, settings_of
 from study.commands.next_step import next_step
 from study.exchange.read_results import read_results
-from study.formats import counted, format_list
+from study.formats import counted, format_list, in_line
 from study.kind_info import foreign_objectives
 from study.requests import ImportRequest, Say
 
@@ -35,7 +35,7 @@ def import_csv(request: ImportRequest, *, say: Say) -> None:
         parameters=parameter_names(record),
     )
     insert_study(open_storage(request.url, create=True, write=True), record)
-    what, kind = f"imported as study {record.name}", settings_of(record).get("kind")
+    what, kind = f"imported as study {in_line(record.name)}", settings_of(record).get("kind")
     if kind is None:
         say(f"{counted(len(record.trials), 'trial')} {what}: {_told(record)}.")
     else:

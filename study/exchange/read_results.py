@@ -10,7 +10,7 @@ from study.exchange.layouts import layout_of
 from study.exchange.read_foreign import read_foreign
 from study.exchange.read_own import read_own, read_runs, space_of
 from study.exchange.sheet import Sheet, read_sheet
-from study.formats import format_list
+from study.formats import format_list, in_line
 from study.kind_sources import FoundKind, find_kind, installed_kinds
 
 _SHOWN, _LONGEST = 10, 40  # columns that are named, and their characters
@@ -71,7 +71,7 @@ def _read(
 
 def _listed(columns: Sequence[str]) -> str:
     """Name columns, the first ones where there are many."""
-    shown = [f"`{' '.join(name.split())[:_LONGEST]}`" for name in columns[:_SHOWN]]
+    shown = [f"`{in_line(name)[:_LONGEST]}`" for name in columns[:_SHOWN]]
     return format_list(
         [*shown, *([f"{len(columns) - _SHOWN} more"] if len(columns) > _SHOWN else [])]
     )

@@ -22,6 +22,7 @@ from study.formats import (
     format_measured,
     format_percent,
     format_sampler,
+    in_line,
     plural,
     with_article,
 )
@@ -36,7 +37,7 @@ def render_studies(data: ReportData) -> str:
     """Turn two or more studies of different names into a page that compares them."""
     records = data.studies
     info = get_comparison(records)
-    objective, title = info.objective, format_list(info.names)
+    objective, title = info.objective, format_list(list(map(in_line, info.names)))
     bests = [side.summary.best for side in info.studies]
     parameters = dict.fromkeys(name for best in bests if best is not None for name in best.params)
     sides = {"bests": bests, "best_parameters": list(parameters), "states": STATES}

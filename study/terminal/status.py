@@ -33,6 +33,7 @@ from study.formats import (
     format_list,
     format_measured,
     format_settings,
+    in_line,
     plural,
 )
 from study.kind_info import objective_of, stored_kind
@@ -65,7 +66,7 @@ def study_table(summaries: Sequence[StudySummary]) -> Table:
     for summary, text in zip(summaries, shown, strict=True):
         settings, n = summary.user_attrs.get(attrs.SETTINGS) or {}, summary.progress
         table.add_row(
-            escape(summary.name),
+            escape(in_line(summary.name)),
             *(escape(str(settings.get(name, "—"))) for name in ("kind", "space")),
             *(str(number) for number in (n.finished, n.failed, n.running, n.waiting)),
             _best(summary),
@@ -86,7 +87,7 @@ def status_lines(
     """
     now = now or datetime.now(UTC)
     settings = settings_of(record)
-    yield escape(f"Study {record.name}: {format_settings(settings)}")
+    yield escape(f"Study {in_line(record.name)}: {format_settings(settings)}")
     if settings.get("fixed"):
         yield escape(f"Fixed: {kind_of(record).wording.settings(settings['fixed'])}")
     if attrs.IMPORTED in record.user_attrs:
