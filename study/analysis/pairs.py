@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 import numpy as np
@@ -95,7 +96,7 @@ def bins(name: str, trials: list[TrialRecord], wording: Wording) -> tuple[list[s
     numbers = [float(str(v)) for v in values]
     edges = sorted(set(np.quantile(numbers, (0.25, 0.5, 0.75), method="lower").tolist()))
     texts = [format_value(edge) for edge in edges]
-    inner = [f"to {b}" for b in texts[1:]]
+    inner = [f"{low} to {high}" for low, high in pairwise(texts)]
     words = [f"up to {texts[0]}", *inner, f"above {texts[-1]}"]
     return words, [int(np.searchsorted(edges, number)) for number in numbers]
 

@@ -121,8 +121,8 @@ def clean_request(request: CleanRequest, *, say: Say) -> None:
     storage, record = stored_record(request.url, request.study)
     cleaned = clean(storage, record, _existing(request), keep=keep)
     say(
-        f"Pictures of {counted(cleaned.n_trials, 'trial')} of study {in_line(record.name)} removed, "
-        f"{cleaned.n_bytes / 1e6:.1f} MB; curves stay. "
+        f"Pictures of {counted(cleaned.n_trials, 'trial')} of study {in_line(record.name)} "
+        f"removed, {cleaned.n_bytes / 1e6:.1f} MB; curves stay. "
         f"`emoji-study train --study {quote(record.name)} --trial N` draws new ones."
     )
 

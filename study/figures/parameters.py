@@ -369,7 +369,8 @@ def plot_parallel(
         log = is_log(metric, [value for value in values if value is not None])
         places.append(_places([math.log(v) if log and v is not None else v for v in values]))
     if front is None:
-        strong = {trial.number for trial in members[: max(1, len(members) // 10)]}
+        feasible = [trial for trial in members if trial.feasible]
+        strong = {trial.number for trial in feasible[: max(1, len(feasible) // 10)]}
     n_best = sum(trial.number in strong for trial in members)
     for best in (False, True):
         x: list[float | None] = []

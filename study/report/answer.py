@@ -207,9 +207,11 @@ def _single(found: Findings, n: int) -> str:
     best, data = found.kind.objective.best, data_of(found.record)
     if not found.ours:
         if n == 1:
-            return "It is the only complete trial."
+            kept = " that keeps the constraint" if found.summary.n_infeasible else ""
+            return f"It is the only complete trial{kept}."
         luck = "where values scatter, that is partly luck"
-        return f"It is the {best} of {format_count(n)} complete trials; {luck}."
+        kept = " that keep the constraint" if found.summary.n_infeasible else ""
+        return f"It is the {best} of {format_count(n)} complete trials{kept}; {luck}."
     if n == 1:
         return "Not confirmed yet: it is the only complete trial."
     return (
