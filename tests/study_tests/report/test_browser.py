@@ -385,7 +385,7 @@ def test_another_programs_choices_and_attributes(browser: Browser, tmp_path: Pat
     choices = CategoricalDistribution((None, "None", 10))
     trials = [
         replace(
-            trial(i, value=float(i)),
+            synthetic.trial(i, value=float(i)),
             params={"a_b": choices.choices[i]} if i < 3 else {},
             distributions={"a_b": choices} if i < 3 else {},
             other_attrs={"note": f"{i}{'x' * 60}", "curve": [i]},
