@@ -31,8 +31,7 @@ def is_journal(path: Path) -> bool:
 def open_journal(path: Path) -> JournalStorage:
     """Open a journal for reading; a StorageAccessError if it is none, or is damaged."""
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else f"does not exist{near(path)}"
-        raise StorageAccessError(f"Storage file {path} {what}.")
+        raise StorageAccessError(f"Storage file {path} does not exist{near(path)}.")
     if path.stat().st_size and not is_journal(path):
         what = describe_file(path) or "is no journal of Optuna's."
         raise StorageAccessError(f"Storage file {path} {what}")

@@ -43,11 +43,11 @@ def look(url: str, *, writes: bool, timeout_s: float) -> Schema | Path:
     path = file_path(url)
     if path is None:
         return read_schema(url, {})
+    if path.is_dir():
+        raise StorageAccessError(f"{named(url)} is a folder.")
     if journal_path(url) is None:
         if not path.exists():
             return Schema()
-        if path.is_dir():
-            raise StorageAccessError(f"{named(url)} is a folder.")
         if writes and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
             raise StorageAccessError(f"{named(url)} cannot be written: no permission.")
         try:

@@ -41,8 +41,6 @@ def describe_data(request: DescribeRequest) -> Path:
         raise StudyError(f"`split` must be one of {choices}, but got {request.split!r}.")
     method: SplitMethod = request.split  # type: ignore[assignment]  # as was asked
     require_ending(request.out, ".html")
-    if request.data is not None and request.data.resolve() == request.out.resolve():
-        raise StudyError(f"`out` must not be the data set itself, but got {str(request.out)!r}.")
     dataset = load_dataset(request.data)
     splits = draw_splits(dataset, method=method, seed=request.data_seed)
     description = describe_dataset(

@@ -206,7 +206,7 @@ OTHERS = "Study 's' was made with other data"
         (f"{RUN} --scheduler tcp://host:1", "--scheduler belongs to --backend dask.\n"),
         (f"{RUN} --storage redis://host/0", "Redis is not read"),
         (f"{RUN} {OTHER}", "other.db is a database of another program"),
-        (f"{RUN} --storage sqlite:///not.parquet", "cannot be opened: file is not a database"),
+        (f"{RUN} --storage sqlite:///not.parquet", "not.parquet is a text, and no database.\n"),
         (f"{RUN} --storage sqlite:///file/x.db", "file/x.db cannot be opened: "),
         (f"{RUN} {STUDY} --study s", "Study 's' has fixed {"),
         (f"run autoencoder {STUDY} --study s --data others.parquet", f"{OTHERS} (fingerprint "),
