@@ -436,7 +436,6 @@ def overview(backend: RDBStorage, names: Sequence[str]) -> list[dict[str, Any]]:
             for key, name in studies.order_by(models.StudyModel.study_id)
         }
         for key, direction in query(way.study_id, way.direction).order_by(way.objective):
-            place.study = told[key]["name"]
             told[key]["directions"].append(direction.name.lower())
         found = query(system.study_id, system.value_json).filter(system.key == METRIC_NAMES)
         for key, text in found:
@@ -447,10 +446,11 @@ def overview(backend: RDBStorage, names: Sequence[str]) -> list[dict[str, Any]]:
         counts = query(trials.study_id, trials.state, sqlalchemy.func.count())
         for key, state, n in counts.group_by(trials.study_id, trials.state):
             told[key]["states"][state.name] = n
-        place.study = None
         broken = _broken(opened.session, [k for k in told if attrs.is_ours(told[k]["attrs"])])
         for key, study in told.items():
             place.study = study["name"]
+            if not study["directions"]:
+                raise ValueError("there is no direction")
             study["best"] = _best(opened.session, key, study["directions"], broken)
         return list(told.values())
 

@@ -109,60 +109,59 @@ def _read_trials(
     constraints_only: bool,
     lacking: Collection[str],
 ) -> Iterator[StoredTrial]:
-    numbers, key = {row[0]: int(row[1]) for row in rows}, -1
     if not rows:
         return
-    try:
-        of = _chosen([row[0] for row in rows], of_study=of_study)
-        values: defaultdict[int, dict[int, float]] = defaultdict(dict)
-        kind = _kind(VALUES.c.value_type, lacking)
-        for key, objective, value, name in connection.execute(
-            of(VALUES, VALUES.c.objective, VALUES.c.value, kind)
-        ):
-            if value is not None or name is not None:  # an upgrade of old tables left such rows
-                values[key][objective] = _number(value, name)
-        params: defaultdict[int, list[tuple[int, str, float, str]]] = defaultdict(list)
-        p = PARAMS.c
-        for key, *param in connection.execute(
-            of(PARAMS, p.param_id, p.param_name, p.param_value, p.distribution_json)
-        ):
-            params[key].append(tuple(param))
-        user = _attributes(connection, of(USER_ATTRS, USER_ATTRS.c.key, USER_ATTRS.c.value_json))
-        query = of(SYSTEM_ATTRS, SYSTEM_ATTRS.c.key, SYSTEM_ATTRS.c.value_json)
-        if constraints_only:
-            query = query.where(SYSTEM_ATTRS.c.key.startswith(CONSTRAINTS))
-        system = _attributes(connection, query)
-        reports: defaultdict[int, dict[int, float]] = defaultdict(dict)
-        if finished_reports or any(not row[2].is_finished() for row in rows):
-            i = INTERMEDIATE_VALUES.c
-            kind = _kind(i.intermediate_value_type, lacking)
-            query = of(INTERMEDIATE_VALUES, i.step, i.intermediate_value, kind)
-            if not finished_reports:
-                query = query.where(TRIALS.c.state.in_((TrialState.RUNNING, TrialState.WAITING)))
-            for key, step, value, name in connection.execute(query):
-                finite = name == "FINITE" and type(value) is float
-                reports[key][step] = value if finite else _number(value, name)
-        range_of = cache(distribution_of)
-        for key, number, state, started, completed in rows:
-            found = values.get(key, {})
-            stored = sorted(params.get(key, ()))
-            ranges = {name: (range_of(text), float(x)) for _, name, x, text in stored}
-            yield StoredTrial(
-                trial_id=key,
-                number=int(number),
-                state=state,
-                started=_in_utc(started),
-                completed=_in_utc(completed),
-                values=[found.get(objective, 0) for objective in range(len(found))],
-                params={name: d.to_external_repr(x) for name, (d, x) in ranges.items()},
-                distributions={name: d for name, (d, _) in ranges.items()},
-                user_attrs=user.get(key, {}),
-                system_attrs=system.get(key, {}),
-                intermediate_values=reports.get(key, {}),
-            )
-    except Exception:
+    numbers = {row[0]: int(row[1]) for row in rows}
+    of = _chosen(list(numbers), of_study=of_study)
+    values: defaultdict[int, dict[int, float]] = defaultdict(dict)
+    kind = _kind(VALUES.c.value_type, lacking)
+    for key, objective, value, name in connection.execute(
+        of(VALUES, VALUES.c.objective, VALUES.c.value, kind)
+    ):
         place.trial = numbers.get(key)
-        raise
+        if value is not None or name is not None:  # an upgrade of old tables left such rows
+            values[key][objective] = _number(value, name)
+    params: defaultdict[int, list[tuple[int, str, float, str]]] = defaultdict(list)
+    p = PARAMS.c
+    for key, *param in connection.execute(
+        of(PARAMS, p.param_id, p.param_name, p.param_value, p.distribution_json)
+    ):
+        params[key].append(tuple(param))
+    user = _attributes(connection, of(USER_ATTRS, USER_ATTRS.c.key, USER_ATTRS.c.value_json))
+    query = of(SYSTEM_ATTRS, SYSTEM_ATTRS.c.key, SYSTEM_ATTRS.c.value_json)
+    if constraints_only:
+        query = query.where(SYSTEM_ATTRS.c.key.startswith(CONSTRAINTS))
+    system = _attributes(connection, query)
+    reports: defaultdict[int, dict[int, float]] = defaultdict(dict)
+    if finished_reports or any(not row[2].is_finished() for row in rows):
+        i = INTERMEDIATE_VALUES.c
+        kind = _kind(i.intermediate_value_type, lacking)
+        query = of(INTERMEDIATE_VALUES, i.step, i.intermediate_value, kind)
+        if not finished_reports:
+            query = query.where(TRIALS.c.state.in_((TrialState.RUNNING, TrialState.WAITING)))
+        for key, step, value, name in connection.execute(query):
+            place.trial = numbers.get(key)
+            finite = name == "FINITE" and type(value) is float
+            reports[key][step] = value if finite else _number(value, name)
+    range_of = cache(distribution_of)
+    for key, _, state, started, completed in rows:
+        place.trial = number = numbers[key]
+        found = values.get(key, {})
+        stored = sorted(params.get(key, ()))
+        ranges = {name: (range_of(text), float(x)) for _, name, x, text in stored}
+        yield StoredTrial(
+            trial_id=key,
+            number=number,
+            state=state,
+            started=_in_utc(started),
+            completed=_in_utc(completed),
+            values=[found.get(objective, 0) for objective in range(len(found))],
+            params={name: d.to_external_repr(x) for name, (d, x) in ranges.items()},
+            distributions={name: d for name, (d, _) in ranges.items()},
+            user_attrs=user.get(key, {}),
+            system_attrs=system.get(key, {}),
+            intermediate_values=reports.get(key, {}),
+        )
 
 
 def read_ends(
