@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from pathlib import Path
 
 from sqlalchemy.engine import URL, make_url
@@ -124,10 +125,11 @@ def for_others(url: str) -> str:
 
 
 def _meant(url: str) -> str:
-    """Return a URL of a file that somebody may mean, or else examples."""
+    """Return the option that names a file that somebody may mean, or else examples."""
     path = re.sub("^sqlite:/{0,2}", "", url)
     named = _HARMLESS.fullmatch(path) and path.strip("/. ")
-    return f", for that file sqlite:///{path}" if named else f" such as {EXAMPLE}"
+    meant = shlex.join(["--storage", f"sqlite:///{path}"])
+    return f", for that file {meant}" if named else f" such as {EXAMPLE}"
 
 
 def _shown(url: str) -> str:
