@@ -225,7 +225,7 @@ OTHERS = "Study 's' was made with other data"
         ("list --storage sqlite:///damage.db", "damage.db does not exist; there is damaged.db."),
         (
             "list --storage other.db",
-            "a database URL, for that file --storage sqlite:///other.db, bu",
+            "URL, for that file --storage sqlite:///other.db, but got",
         ),
         (f"run autoencoder --study {'x' * 513}", "must have at most 512 characters, but got 513"),
         ("list --storage sqlite:///damaged.db", "damaged.db"),
