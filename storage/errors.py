@@ -6,6 +6,9 @@ def to_install(extra: str) -> str:
     return f"pip install 'WHEEL[{extra}]', with the path of emoji-study's wheel or folder"
 
 
+_LONGEST_NAME = 80  # characters of it in a message
+
+
 class StorageError(Exception):
     """Base class of every error that this package raises on purpose."""
 
@@ -30,8 +33,29 @@ class StorageLostError(StorageAccessError):
     """The file of a database was removed, replaced or emptied while it was in use."""
 
 
+class StorageLimitError(StorageError):
+    """A name is longer than a database can hold, or has a character that it cannot."""
+
+
 class StorageDamagedError(StorageError):
-    """A database holds what Optuna does not store in that place."""
+    """A database holds what Optuna does not store in that place.
+
+    Args:
+        study, trial: Name and number of where that is; None where it is not known.
+    """
+
+    def __init__(self, told: str, study: str | None = None, trial: int | None = None) -> None:
+        super().__init__(told, study, trial)
+        self.told, self.study, self.trial = told, study, trial
+
+    def __str__(self) -> str:
+        study = [] if self.study is None else [f"study {self.study[:_LONGEST_NAME]!r}"]
+        trial = [] if self.trial is None else [f"trial {self.trial}"]
+        where = ", ".join([*study, *trial])
+        return (
+            "The database holds a value that Optuna does not store there"
+            f"{f' ({where})' if where else ''}: {self.told}"
+        )
 
 
 class UnknownStudyError(StorageError, KeyError):

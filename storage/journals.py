@@ -12,6 +12,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from storage.errors import StorageAccessError
+from storage.strangers import describe_file, near
 
 _LONGEST = 10_000  # bytes of a first line, which creates a study
 
@@ -30,8 +31,10 @@ def is_journal(path: Path) -> bool:
 def open_journal(path: Path) -> JournalStorage:
     """Open a journal for reading; a StorageAccessError if it is none, or is damaged."""
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise StorageAccessError(f"Storage file {path} {what}.")
+        raise StorageAccessError(f"Storage file {path} does not exist{near(path)}.")
+    if path.stat().st_size and not is_journal(path):
+        what = describe_file(path) or "is no journal of Optuna's."
+        raise StorageAccessError(f"Storage file {path} {what}")
     backend = _Journal(path)
     try:
         return JournalStorage(backend)

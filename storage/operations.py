@@ -427,7 +427,7 @@ def overview(backend: RDBStorage, names: Sequence[str]) -> list[dict[str, Any]]:
     """
     trials, user = models.TrialModel, models.StudyUserAttributeModel
     system, way = models.StudySystemAttributeModel, models.StudyDirectionModel
-    with legible(), transaction(backend) as opened:
+    with legible() as place, transaction(backend) as opened:
         query = opened.session.query
         studies = query(models.StudyModel.study_id, models.StudyModel.study_name)
         told: dict[int, dict[str, Any]] = {
@@ -447,10 +447,12 @@ def overview(backend: RDBStorage, names: Sequence[str]) -> list[dict[str, Any]]:
         for key, state, n in counts.group_by(trials.study_id, trials.state):
             told[key]["states"][state.name] = n
         broken = _broken(opened.session, [k for k in told if attrs.is_ours(told[k]["attrs"])])
-        return [
-            study | {"best": _best(opened.session, key, study["directions"], broken)}
-            for key, study in told.items()
-        ]
+        for key, study in told.items():
+            place.study = study["name"]
+            if not study["directions"]:
+                raise ValueError("there is no direction")
+            study["best"] = _best(opened.session, key, study["directions"], broken)
+        return list(told.values())
 
 
 def _broken(session: Session, ours: Sequence[int]) -> set[int]:

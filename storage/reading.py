@@ -25,7 +25,7 @@ from storage.internals import (
     models,
     transaction,
 )
-from storage.stored import decode, legible
+from storage.stored import Place, decode, legible
 
 TRIALS = models.TrialModel.__table__
 VALUES = models.TrialValueModel.__table__
@@ -87,10 +87,11 @@ def read_trials(
         constraints_only: Whether to read no other system attributes than constraints.
         lacking: Columns that this database does not have.
     """
-    with legible():
+    with legible() as place:
         yield from _read_trials(
             connection,
             _rows(connection, study_id, after, among),
+            place,
             of_study=study_id if after < 0 else None,
             finished_reports=finished_reports,
             constraints_only=constraints_only,
@@ -101,6 +102,7 @@ def read_trials(
 def _read_trials(
     connection: Connection,
     rows: list[_Row],
+    place: Place,
     *,
     of_study: int | None,
     finished_reports: bool,
@@ -109,12 +111,14 @@ def _read_trials(
 ) -> Iterator[StoredTrial]:
     if not rows:
         return
-    of = _chosen([row[0] for row in rows], of_study=of_study)
+    numbers = {row[0]: int(row[1]) for row in rows}
+    of = _chosen(list(numbers), of_study=of_study)
     values: defaultdict[int, dict[int, float]] = defaultdict(dict)
     kind = _kind(VALUES.c.value_type, lacking)
     for key, objective, value, name in connection.execute(
         of(VALUES, VALUES.c.objective, VALUES.c.value, kind)
     ):
+        place.trial = numbers.get(key)
         if value is not None or name is not None:  # an upgrade of old tables left such rows
             values[key][objective] = _number(value, name)
     params: defaultdict[int, list[tuple[int, str, float, str]]] = defaultdict(list)
@@ -136,16 +140,18 @@ def _read_trials(
         if not finished_reports:
             query = query.where(TRIALS.c.state.in_((TrialState.RUNNING, TrialState.WAITING)))
         for key, step, value, name in connection.execute(query):
+            place.trial = numbers.get(key)
             finite = name == "FINITE" and type(value) is float
             reports[key][step] = value if finite else _number(value, name)
     range_of = cache(distribution_of)
-    for key, number, state, started, completed in rows:
+    for key, _, state, started, completed in rows:
+        place.trial = number = numbers[key]
         found = values.get(key, {})
         stored = sorted(params.get(key, ()))
         ranges = {name: (range_of(text), float(x)) for _, name, x, text in stored}
         yield StoredTrial(
             trial_id=key,
-            number=int(number),
+            number=number,
             state=state,
             started=_in_utc(started),
             completed=_in_utc(completed),
@@ -191,9 +197,9 @@ class Database(ReadingDatabase):
     def read_frozen(
         self, study_id: int, *, after: int, among: Collection[int]
     ) -> list[FrozenTrial]:
-        with transaction(self) as opened:
-            models.StudyModel.find_or_raise_by_id(study_id, opened.session)
-            connection = opened.session.connection()
+        with legible() as place, transaction(self) as opened:
+            study = models.StudyModel.find_or_raise_by_id(study_id, opened.session)
+            place.study, connection = str(study.study_name), opened.session.connection()
             found = read_trials(
                 connection, study_id, after=after, among=among, lacking=self.lacking
             )

@@ -28,7 +28,7 @@ def record_to_json(record: StudyRecord) -> dict[str, Any]:
         "name": record.name,
         "directions": list(record.directions),
         "metric_names": list(record.metric_names),
-        "user_attrs": _encode({**record.user_attrs, **record.other_attrs}),
+        "user_attrs": encode({**record.user_attrs, **record.other_attrs}),
         "distributions": list(texts),
         "trials": trials,
     }
@@ -59,20 +59,20 @@ def _trial_to_json(trial: TrialRecord, texts: dict[str, int]) -> dict[str, Any]:
     reports = trial.intermediate_values
     constraints = {}
     if trial.constraints or attrs.INFEASIBLE in trial.other_attrs:
-        constraints["constraints"] = _encode(trial.constraints)
+        constraints["constraints"] = encode(trial.constraints)
     return {
         "number": trial.number,
         "trial_id": trial.trial_id,
         "state": trial.state.name,
-        "values": _encode(trial.values),
-        "params": _encode(trial.params),
+        "values": encode(trial.values),
+        "params": encode(trial.params),
         "distributions": {
             name: texts.setdefault(distribution_to_json(distribution), len(texts))
             for name, distribution in trial.distributions.items()
         },
         "steps": list(reports),
-        "reports": [_encode(value) for value in reports.values()],
-        "user_attrs": _encode({**trial.user_attrs, **trial.other_attrs}),
+        "reports": [encode(value) for value in reports.values()],
+        "user_attrs": encode({**trial.user_attrs, **trial.other_attrs}),
         **constraints,
         "started": trial.started and trial.started.isoformat(sep=" "),
         "completed": trial.completed and trial.completed.isoformat(sep=" "),
@@ -116,11 +116,12 @@ def _values_from_json(values: Mapping[str, Any]) -> tuple[float, ...]:
     return tuple(float(_decode(value)) for value in stored)
 
 
-def _encode(value: Any) -> Any:
+def encode(value: Any) -> Any:
+    """Return a value with numbers that a browser has."""
     if isinstance(value, Mapping):
-        return {str(key): _encode(item) for key, item in value.items()}
+        return {str(key): encode(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_encode(item) for item in value]
+        return [encode(item) for item in value]
     beyond = isinstance(value, float) and not math.isfinite(value)
     if beyond or (isinstance(value, int) and abs(value) > _EXACT):
         return {_NUMBER: str(value)}

@@ -303,29 +303,28 @@ def load_study_record(
         study_id = storage.get_study_id_from_name(name)
     except KeyError:
         raise unknown_study(storage, name) from None
-    user_attrs = storage.get_study_user_attrs(study_id)
-    ours = attrs.is_ours(user_attrs)
-    own, others = attrs.parted(user_attrs, ours=ours)
-    with legible():
+    with legible(name):
+        user_attrs = storage.get_study_user_attrs(study_id)
+        ours = attrs.is_ours(user_attrs)
+        own, others = attrs.parted(user_attrs, ours=ours)
         directions = tuple(d.name.lower() for d in storage.get_study_directions(study_id))
         if not directions:
-            raise ValueError(f"study {name!r} has no direction")
-    return StudyRecord(
-        name=name,
-        directions=directions,
-        user_attrs=own,
-        other_attrs=others,
-        trials=_load_trials(
-            storage,
-            study_id,
-            ours=ours,
-            finished_reports=finished_reports,
-            known=() if known is None else known.trials,
-        ),
-        metric_names=_metric_names(
-            storage.get_study_system_attrs(study_id).get(operations.METRIC_NAMES), directions
-        ),
-    )
+            raise ValueError("there is no direction")
+        system_attrs = storage.get_study_system_attrs(study_id)
+        return StudyRecord(
+            name=name,
+            directions=directions,
+            user_attrs=own,
+            other_attrs=others,
+            trials=_load_trials(
+                storage,
+                study_id,
+                ours=ours,
+                finished_reports=finished_reports,
+                known=() if known is None else known.trials,
+            ),
+            metric_names=_metric_names(system_attrs.get(operations.METRIC_NAMES), directions),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from storage.errors import (
 from storage.journals import is_journal
 from storage.outages import first_line, outage
 from storage.schema import OLDEST_WITH_REPORTS, REPORTS, Schema, State, read_schema
-from storage.strangers import describe_file
+from storage.strangers import describe_file, near
 from storage.urls import file_path, journal_path, parse_url, redact, sqlite_path
 
 _EXTRAS = {"postgresql": "postgres", "mysql": "mysql"}
@@ -43,11 +43,11 @@ def look(url: str, *, writes: bool, timeout_s: float) -> Schema | Path:
     path = file_path(url)
     if path is None:
         return read_schema(url, {})
+    if path.is_dir():
+        raise StorageAccessError(f"{named(url)} is a folder.")
     if journal_path(url) is None:
         if not path.exists():
             return Schema()
-        if path.is_dir():
-            raise StorageAccessError(f"{named(url)} is a folder.")
         if writes and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
             raise StorageAccessError(f"{named(url)} cannot be written: no permission.")
         try:
@@ -58,6 +58,11 @@ def look(url: str, *, writes: bool, timeout_s: float) -> Schema | Path:
         if not is_journal(path):
             what = describe_file(path) or "cannot be opened: file is not a database"
             raise StorageAccessError(f"{named(url)} {what}")
+    if writes and not path.exists():
+        raise StorageAccessError(
+            f"{named(url)} would be a journal, which is only read here: write to a database, such "
+            "as sqlite:///FILE."
+        )
     if writes:
         raise StorageAccessError(f"{named(url)} is a journal of Optuna's. {_only_read(url)}.")
     return path
@@ -87,7 +92,7 @@ def require_usable(schema: Schema, url: str, *, create: bool, write: bool) -> No
         return
     upgrade = shlex.join(["optuna", "storage", "upgrade", "--storage", redact(url)])
     if path is not None and not path.exists():
-        what = "does not exist; `emoji-study run` creates it."
+        what = f"does not exist{near(path)}."
     elif path is None and may_create(schema, url):
         what = "is no study database; `emoji-study run` creates it there."
     elif state is State.PARTIAL:

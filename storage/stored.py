@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from storage.errors import StorageDamagedError, StorageError
@@ -51,19 +52,31 @@ _ILLEGIBLE = (
 )
 
 
+@dataclass(slots=True)
+class Place:
+    """What is being read: a study by its name, a trial by its number."""
+
+    study: str | None = None
+    trial: int | None = None
+
+
 @contextmanager
-def legible() -> Iterator[None]:
+def legible(study: str | None = None) -> Iterator[Place]:
     """Make one error of all that reading damaged columns ends in; what is gone stays a KeyError.
 
+    Whoever reads keeps the place up to date, as far as it is known.
+
     Raises:
-        StorageDamagedError: With the first line of what went wrong.
+        StorageDamagedError: With the place, and the first line of what went wrong.
     """
+    place = Place(study)
     try:
-        yield
+        yield place
+    except StorageDamagedError as error:
+        error.study = error.study or place.study
+        raise
     except _ILLEGIBLE as error:
         if isinstance(error, StorageError) or models.NOT_FOUND_MSG in str(error):
             raise
         told = " ".join(str(error).split())[:200] or type(error).__name__
-        raise StorageDamagedError(
-            f"The database holds a value that Optuna does not store there: {told}"
-        ) from error
+        raise StorageDamagedError(told, place.study, place.trial) from error

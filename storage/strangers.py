@@ -1,8 +1,10 @@
 """What a file or a server is that was taken for a database, and what copies its study to one."""
 
 import json
+import os
 import shlex
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
 _FROM_PICKLE = (
@@ -23,25 +25,56 @@ _PICKLE = (
     *(b"\xfd7zXZ", b"\x5d\x00\x00", b"\x04\x22\x4d\x18"),
 )
 _OTHERS: Mapping[bytes, str] = {
-    b"REDIS": "is a dump of Redis. Start the server with it; `emoji-study list --storage "
+    b"redis": "is a dump of Redis. Start the server with it; `emoji-study list --storage "
     "redis://localhost` then says how to copy a study of Optuna from there.",
-    b"PAR1": "is a Parquet table, and no database.",
-    b"<!doctype html>": "is a page; `emoji-study report --from` reads the study of a report.",
+    b"par1": "is a Parquet table, and no database; `emoji-study import-csv {path}` makes a study "
+    "of one that tells trials.",
+    b"<!doctype html>": "is a page; of a report of emoji-study `emoji-study report --from {path}` "
+    "reads the study.",
+    b"sqlite format 3\0": "is an SQLite database; `--storage sqlite:///{path}` reads it.",
 }
-"""What files are, by how they begin."""
+"""What files are, by how they begin, in small letters."""
+_SEPARATORS = (",", ";", "\t")
+_BEGINNING = 1000  # bytes
 
 
 def describe_file(path: Path) -> str | None:
     """Say what a file is, in words that follow its name, and what helps; None if nobody knows."""
     with path.open("rb") as file:
-        beginning = file.read(max(map(len, (*_PICKLE, *_OTHERS))))
+        beginning = file.read(_BEGINNING)
     if beginning.startswith(_PICKLE):
         command = _python(_FROM_PICKLE, path=str(path))
         return (
             "looks like a pickle, such as joblib.dump(study, ...) writes, which is not read, for "
             f"that runs what is in it. If you trust it, `{command}` copies its study into SQLite."
         )
-    return next((what for mark, what in _OTHERS.items() if beginning.startswith(mark)), None)
+    known = (what for mark, what in _OTHERS.items() if beginning.lower().startswith(mark))
+    what = next(known, None) or _describe_text(beginning)
+    return what and what.format(path=shlex.quote(str(path)))
+
+
+def _describe_text(beginning: bytes) -> str | None:
+    text = beginning.decode("utf-8", "ignore")
+    if len(text.encode()) < len(beginning) - 3:
+        return None
+    if any(character < " " and not character.isspace() for character in text):
+        return None
+    head = text.partition("\n")[0]
+    if not head.startswith(("{", "[")) and any(mark in head for mark in _SEPARATORS):
+        return (
+            "is a text, and no database; `emoji-study import-csv {path}` makes a study of a table "
+            "of trials."
+        )
+    return "is a text, and no database."
+
+
+def near(path: Path) -> str:
+    """Name files that are called nearly like one that is not there; begins behind a sentence."""
+    folder = path.parent
+    if not folder.is_dir():
+        return f", nor does the folder {folder}: --storage says where studies lie"
+    found = get_close_matches(path.name, os.listdir(folder))
+    return f"; there is {' and '.join(str(folder / name) for name in found)}" if found else ""
 
 
 def describe_redis(url: str) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from pathlib import Path
 
 from sqlalchemy.engine import URL, make_url
@@ -30,7 +31,7 @@ def parse_url(url: str) -> URL:
         parsed = _as_written(url) or make_url(url)
     except (ArgumentError, ValueError):
         raise StorageUrlError(
-            f"`storage` must be a database URL such as {EXAMPLE}, but got {_shown(url)!r}."
+            f"`storage` must be a database URL{_meant(url)}, but got {_shown(url)!r}."
         ) from None
     if parsed.drivername == SERVER_SCHEME:
         if not parsed.host or parsed.database or parsed.username:
@@ -44,11 +45,12 @@ def parse_url(url: str) -> URL:
     known = (*BACKENDS, SERVER_SCHEME, JOURNAL_SCHEME)
     if parsed.get_backend_name() not in known:
         raise StorageUrlError(
-            f"`storage` must be one of {', '.join(known)}, but got {parsed.get_backend_name()!r}."
+            f"`storage` must be one of {', '.join(known)}, but got {parsed.get_backend_name()!r}"
+            f"{'; write postgresql+psycopg' if parsed.drivername == 'postgres' else ''}."
         )
     if not parsed.database or parsed.database == ":memory:":
         raise StorageUrlError(
-            f"`storage` must name a database, as in {EXAMPLE}, but got {redact(url)!r}."
+            f"`storage` must name a database{_meant(url)}, but got {redact(url)!r}."
         )
     return parsed
 
@@ -120,6 +122,14 @@ def for_others(url: str) -> str:
         here = Path.cwd()
         path = path.relative_to(here) if path.is_relative_to(here) else Path(path.name)
     return f"{parsed.get_backend_name()}:///{path}"
+
+
+def _meant(url: str) -> str:
+    """Return the option that names a file that somebody may mean, or else examples."""
+    path = re.sub("^sqlite:/{0,2}", "", url)
+    named = _HARMLESS.fullmatch(path) and path.strip("/. ")
+    meant = shlex.join(["--storage", f"sqlite:///{path}"])
+    return f", for that file {meant}" if named else f" such as {EXAMPLE}"
 
 
 def _shown(url: str) -> str:

@@ -3,7 +3,6 @@
 Everything slow to import (torch, optuna, plotly) is imported by the command that needs it.
 """
 
-import shlex
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from study import requests
+from study.commands.ask import Unanswered
 from study.commands.options import Code, Commands
 from study.errors import user_message
+from study.formats import counted
+from study.shell import join
 from study.terminal import screen
 from study.terminal.waiting import waiting
 
@@ -40,10 +42,10 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
-    except click.Abort as error:  # what click makes of both of these
-        if not isinstance(error.__cause__, EOFError):
-            sys.exit(130)
-        sys.stderr.write("Aborted!\n")
+    except click.Abort:  # what click makes of it where it asks
+        sys.exit(130)
+    except Unanswered as error:
+        screen.say(str(error), err=True)
         sys.exit(1)
     except Exception as error:
         message = user_message(error)
@@ -162,7 +164,7 @@ def _export(request: requests.ExportRequest) -> None:
     waiting("Reading the study")
     from study.commands.show import export
 
-    _say(f"{export(request)} trials written to {request.out}")
+    _say(f"{counted(export(request), 'trial')} written to {request.out}")
 
 
 @app.add(
@@ -269,8 +271,8 @@ def _build(request: requests.BuildRequest) -> None:
     waiting("Reading the images")
     from study.emoji.describe import build_data
 
-    _say(f"{build_data(request)} images written to {request.out}")
-    _say(f"Next: {shlex.join(['emoji-study', 'data', 'describe', '--data', str(request.out)])}")
+    _say(f"{counted(build_data(request), 'image')} written to {request.out}")
+    _say(f"Next: {join(['emoji-study', 'data', 'describe', '--data', str(request.out)])}")
 
 
 @data_app.add("emoji-study data describe --data twitter.parquet --out twitter.html")

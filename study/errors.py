@@ -1,8 +1,20 @@
 """The error of this package, and every error in words; each message is one line for a person."""
 
+from pathlib import Path
+
 
 class StudyError(Exception):
     """Something that a user asked of a study cannot be done."""
+
+
+def require_ending(out: Path, *endings: str) -> None:
+    """Raise a StudyError unless a file to write is called like one of some format.
+
+    What exists and is no file, such as a pipe, takes the first format.
+    """
+    special = out.exists() and not out.is_file() and not out.is_dir()
+    if out.suffix.lower() not in endings and not special:
+        raise StudyError(f"`out` must end in {' or '.join(endings)}, but got {str(out)!r}.")
 
 
 def user_message(error: Exception) -> str | None:

@@ -1,7 +1,6 @@
 """Numbers and names as people read them."""
 
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,7 +15,7 @@ def format_mse(value: float | None, digits: int = 4) -> str:
     if value is None:
         return MISSING
     if not math.isfinite(value):
-        return str(value)
+        return {"inf": "infinity", "-inf": "minus infinity"}.get(str(value), "not a number")
     value += 0.0  # there is no minus 0
     if value == 0 or 1e-4 <= abs(value) < 10**digits:
         return f"{value:#.{digits}g}".rstrip(".")
@@ -105,23 +104,6 @@ def format_list(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def format_configuration(
-    params: Mapping[str, object], family: str | None = None, fidelity: str | None = None
-) -> str:
-    """Describe parameters in words.
-
-    The value of ``family`` names what the others are of, that of ``fidelity`` counts steps.
-    """
-    others = dict(params)
-    value = None if family is None else others.pop(family, None)
-    steps = others.pop(fidelity, None) if fidelity else None
-    parts = [f"{format_label(name)} {format_value(value)}" for name, value in others.items()]
-    if fidelity and steps is not None:
-        parts.insert(0, f"{format_value(steps)} {plural(fidelity)}")
-    words = [] if family is None or value is None else [f"a {value} {family.replace('_', '')}"]
-    return " ".join([*words, f"with {', '.join(parts)}"] if parts else words)
-
-
 def format_count(value: int | None) -> str:
     """Write a whole number with a thin separator between thousands."""
     return MISSING if value is None else f"{value:,}"
@@ -170,6 +152,11 @@ def plural(name: str) -> str:
     return f"{label[:-1]}ies" if label.endswith("y") else f"{label}s"
 
 
+def in_line(text: str) -> str:
+    """Write a text of somebody else in one line."""
+    return " ".join(text.split())
+
+
 def capitalised(text: str) -> str:
     """Begin with a capital; the rest, acronyms included, stays as it is."""
     return text[:1].upper() + text[1:]
@@ -183,17 +170,3 @@ def counted(n: int, name: str) -> str:
 def format_state(state: "TrialState") -> str:
     """Write the state of a trial as an adjective."""
     return "failed" if state.name == "FAIL" else state.name.lower()
-
-
-def at_storage(command: str, storage: str | None) -> str:
-    """Return a command of this program with its storage, before its other options.
-
-    Args:
-        command: Quoted for a shell.
-        storage: None for the default one, which need not be named.
-    """
-    if storage is None:
-        return command
-    words = shlex.split(command)
-    first = next((i for i, word in enumerate(words) if word.startswith("--")), len(words))
-    return shlex.join([*words[:first], "--storage", storage, *words[first:]])

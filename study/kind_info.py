@@ -3,7 +3,7 @@
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from typing import Any, Self
 
@@ -16,8 +16,10 @@ from optuna.distributions import (
 from search_spaces import Parameter, SearchSpace
 from storage import attrs
 from storage.records import StudySummary
+from study.formats import in_line
 from study.kinds import Described, File, Kind
 from study.metrics import Metric, value_name
+from study.wording import OURS, Wording
 
 GROUP = "emoji_study.kinds"
 """Entry points of this group are kinds that can be named like those of this package."""
@@ -46,10 +48,12 @@ class KindInfo(Described):
         name: Empty for a study that was made by other means.
         space: What was searched, without the way to configurations; None if that is not known.
         source: Where its code was found; None for the kinds of this package.
+        wording: How settings are written.
     """
 
     space: SearchSpace | None = None
     source: KindSource | None = None
+    wording: Wording = field(default=OURS, compare=False)
 
     def choices(self, name: str | None) -> tuple[str, ...]:
         """Return the values of a parameter without an order, as texts; none of any other."""
@@ -124,8 +128,10 @@ def foreign_objectives(directions: Sequence[str], names: Sequence[str] = ()) -> 
     """Describe objectives of which nothing but directions, and maybe names, are known."""
     several = len(directions) > 1
     unnamed = [f"objective {i}" if several else "objective value" for i in range(len(directions))]
-    # A name stands in sentences.
-    told = [" ".join(name.split()) or other for name, other in zip(names, unnamed, strict=False)]
+    # A name stands in sentences; two may have one.
+    pairs = [(in_line(name) or other, other) for name, other in zip(names, unnamed, strict=False)]
+    plain = [name for name, _ in pairs]
+    told = [f"{name} ({other})" if plain.count(name) > 1 else name for name, other in pairs]
     return tuple(
         Metric(
             name=value_name(i),

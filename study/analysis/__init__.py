@@ -20,6 +20,7 @@ from study.analysis.magnitude import common_digits
 from study.formats import format_percent
 from study.kind_info import FOREIGN, KindInfo, foreign_objectives, stored_kind
 from study.metrics import Metric
+from study.wording import Wording
 
 ALL_TRIALS = "all"
 """The family of every trial of a study whose space has only one."""
@@ -31,7 +32,11 @@ that is chance. Where shares of a value mean nothing, it is one of the way to th
 
 def kind_of(record: StudyRecord) -> KindInfo:
     """Return what is known of the study's kind: its metrics, space, and names of parameters."""
-    return stored_kind(record.user_attrs) or replace(FOREIGN, metrics=_objectives(record))
+    stored = stored_kind(record.user_attrs)
+    if stored is not None:
+        return stored
+    wording = Wording(record.trials, named=bool(record.metric_names))
+    return replace(FOREIGN, metrics=_objectives(record), wording=wording)
 
 
 def _objectives(record: StudyRecord) -> tuple[Metric, ...]:

@@ -4,19 +4,27 @@ from collections.abc import Iterator
 
 from study.analysis.effects import CLEAR, EffectsInfo
 from study.analysis.surrogate import SurrogateInfo
-from study.formats import format_label, format_list
+from study.formats import format_list
+from study.wording import OURS, Wording
 
 
-def describe_agreement(forest: SurrogateInfo, effects: EffectsInfo) -> str:
+def describe_agreement(
+    forest: SurrogateInfo, effects: EffectsInfo, wording: Wording = OURS
+) -> str:
     """Say which settings both a forest needs and a test of each by itself finds, and which one."""
     needed = forest.needed
     found = [effect.name for effect in effects.effects if effect.p_adjusted < CLEAR]
     both = [name for name in needed if name in found]
     return " ".join(
         _sentences(
-            both,
-            [name for name in needed if name not in found],
-            [name for name in found if name not in needed],
+            *(
+                list(map(wording.label, names))
+                for names in (
+                    both,
+                    [name for name in needed if name not in found],
+                    [name for name in found if name not in needed],
+                )
+            ),
             independent=effects.independent,
         )
     )
@@ -27,10 +35,10 @@ def _sentences(
 ) -> Iterator[str]:
     test = "The test of each setting by itself"
     if both:
-        yield f"{test} agrees on {_names(both)}."
+        yield f"{test} agrees on {format_list(both)}."
     if needed:
         yield (
-            f"{test} does not find {_names(needed)}: what matters only together with another "
+            f"{test} does not find {format_list(needed)}: what matters only together with another "
             "setting, or is best in the middle of its range, looks like nothing there."
         )
     if found:
@@ -39,10 +47,6 @@ def _sentences(
             if independent
             else "but trials may have followed earlier results, where settings move together"
         )
-        yield f"{test} finds {_names(found)}{'' if both or needed else ' alone'}, {why}."
+        yield f"{test} finds {format_list(found)}{'' if both or needed else ' alone'}, {why}."
     if not (both or needed or found):
         yield f"{test} finds none either."
-
-
-def _names(names: list[str]) -> str:
-    return format_list([format_label(name) for name in names])

@@ -1,7 +1,6 @@
 """What a check is, and what all of them ask of a study."""
 
 import enum
-import shlex
 from dataclasses import dataclass
 
 from scipy import stats
@@ -20,6 +19,7 @@ from study.analysis import (
 )
 from study.analysis.confirmation import ConfirmationInfo
 from study.formats import format_count, plural
+from study.shell import quote
 
 
 class Level(enum.IntEnum):
@@ -103,14 +103,14 @@ class Checked:
         kind = reference_of(self.record)
         if kind is None or self.imported:
             return None
-        return f"emoji-study run {shlex.quote(kind)} --study {self.name} {options}"
+        return f"emoji-study run {quote(kind)} --study {self.name} {options}"
 
     def new_study(self, suffix: str, options: str, *, warm: bool = True) -> str | None:
         """Return a command that begins another study, by default with the best of this one."""
-        kind, new = reference_of(self.record), shlex.quote(f"{self.record.name}-{suffix}")
+        kind, new = reference_of(self.record), quote(f"{self.record.name}-{suffix}")
         if kind is None:
             return None
-        run = f"emoji-study run {shlex.quote(kind)} --study {new}"
+        run = f"emoji-study run {quote(kind)} --study {new}"
         return f"{run} --warm-start {self.name} {options}" if warm else f"{run} {options}"
 
     def wider(self, options: str = "") -> str | None:
@@ -132,4 +132,4 @@ class Checked:
     @property
     def name(self) -> str:
         """The study's name, for a shell."""
-        return shlex.quote(self.record.name)
+        return quote(self.record.name)

@@ -40,6 +40,7 @@ from study.formats import (
 from study.metrics import Metric
 from study.sampling.names import ADAPTIVE_SAMPLERS
 from study.settings import IMPORTED
+from study.wording import Wording
 
 Unit = Literal["trials", "epochs", "seconds"]
 
@@ -280,9 +281,9 @@ def get_comparison(
     they fit into B, and finds the best value among those drawn. Complete trials with a finite
     error that keep the constraint can be the best; pruned, failed and infeasible ones only spend
     what they ran, and a trial that was answered from a stored curve spends what training it
-    would have taken. In trials, each finished one costs 1 and failed ones, which are tried again,
-    nothing. Running and waiting trials are left out, and no budget is larger than what the
-    smallest study spent: nothing is extrapolated.
+    would have taken. In trials, each one costs 1, but failed ones of a study of ours, which are
+    tried again, nothing. Running and waiting trials are left out, and no budget is larger than
+    what the smallest study spent: nothing is extrapolated.
 
     Drawing with replacement, the best of a whole study is missing from about a third of the
     searches as long as the study itself, so medians are somewhat pessimistic near the end
@@ -510,7 +511,8 @@ def _pool(record: StudyRecord, unit: Unit) -> _Pool | None:
 def _costs(record: StudyRecord, unit: Unit) -> Callable[[TrialRecord], float]:
     """Return what tells the cost of a trial, 0 where it is unknown."""
     if unit == "trials":
-        return lambda trial: float(trial.finished)
+        again = is_ours(record)  # is tried what has failed
+        return lambda trial: float(trial.finished or not again)
     spent, fidelity = spent_by(record), kind_of(record).fidelity
 
     def steps(trial: TrialRecord) -> float:
@@ -843,16 +845,17 @@ def _differences(studies: Sequence[Mapping[str, str]]) -> tuple[Difference, ...]
 
 def _ranges(record: StudyRecord) -> dict[str, str]:
     """Write the range of each parameter of a study, as its trials store it."""
+    wording = kind_of(record).wording
     found: dict[str, dict[str, None]] = {}
     for trial in record.trials:
         for name, distribution in trial.distributions.items():
-            found.setdefault(name, {})[_range(distribution)] = None
+            found.setdefault(name, {})[_range(name, distribution, wording)] = None
     return {name: "; ".join(found.get(name, [MISSING])) for name in parameter_names(record)}
 
 
-def _range(distribution: BaseDistribution) -> str:
+def _range(name: str, distribution: BaseDistribution, wording: Wording) -> str:
     if isinstance(distribution, CategoricalDistribution):
-        return ", ".join(map(format_value, distribution.choices))
+        return ", ".join(wording.value(choice, name) for choice in distribution.choices)
     low, high = getattr(distribution, "low", None), getattr(distribution, "high", None)
     if low == high:
         return format_value(low)

@@ -20,8 +20,9 @@ from study.analysis import (
     word_for,
 )
 from study.analysis.surrogate import MIN_TRIALS
-from study.formats import format_label, format_measured, format_value
+from study.formats import format_measured, format_value
 from study.metrics import Metric
+from study.wording import Wording
 
 MIN_GROUP = 5
 """Trials with a value of a setting below which nothing is said of it."""
@@ -124,7 +125,8 @@ def get_effects(
         simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics
         6, 1979.
     """
-    metric = metric or kind_of(record).objective
+    kind = kind_of(record)
+    metric = metric or kind.objective
     members = ranked_once(item for item in ranked(record, metric=metric) if item[1].feasible)
     tested: list[tuple[str, list[tuple[str, list[float]]], float]] = []
     untold = []
@@ -132,7 +134,11 @@ def get_effects(
         having = [(value, trial) for value, trial in members if name in trial.params]
         if len({_key(trial.params[name]) for _, trial in having}) < 2:
             continue
-        sides = [(w, values) for w, values in _sides(name, having) if len(values) >= MIN_GROUP]
+        sides = [
+            (w, values)
+            for w, values in _sides(name, having, kind.wording)
+            if len(values) >= MIN_GROUP
+        ]
         if len(sides) < 2:
             untold.append(name)
             continue
@@ -161,15 +167,15 @@ def get_effects(
     )
 
 
-def describe_effect(effect: Effect, metric: Metric, *, named: bool = True) -> str:
-    """Say in a line how much a setting made out, without its name where that stands before."""
+def describe_effect(effect: Effect, metric: Metric, wording: Wording | None = None) -> str:
+    """Say in a line how much a setting made out, with its name if it is told how to write it."""
     best, worst = effect.best, effect.worst
     medians = (
         f"medians {format_measured(best.median, metric)} and "
         f"{format_measured(worst.median, metric)} of {best.n_trials} and {worst.n_trials} trials"
     )
     change = "" if effect.size is None else f" {word_for(metric)} × {effect.size:.2g},"
-    name = f"{format_label(effect.name)} " if named else ""
+    name = "" if wording is None else f"{wording.label(effect.name)} "
     return f"{name}{best.words} instead of {worst.words}:{change} {medians}"
 
 
@@ -180,13 +186,13 @@ def describe_effects(info: EffectsInfo) -> dict[str, str]:
         doubt += ", or other settings that changed along with it"
     words = dict.fromkeys(info.untold, "too few trials of some values to tell")
     for effect in info.effects:
-        text = describe_effect(effect, info.metric, named=False)
+        text = describe_effect(effect, info.metric)
         words[effect.name] = text if effect.clear else f"{text}; {doubt}"
     return words
 
 
 def _sides(
-    name: str, having: Sequence[tuple[float, TrialRecord]]
+    name: str, having: Sequence[tuple[float, TrialRecord]], wording: Wording
 ) -> list[tuple[str, list[float]]]:
     """Return the values of the metric by value of a setting, or by quarter or half of all."""
     groups: dict[tuple[str, str], tuple[Scalar, list[float]]] = {}
@@ -198,7 +204,7 @@ def _sides(
         for _, trial in having
     )
     if len(groups) <= MAX_GROUPS or not numeric:
-        return [(format_value(own), values) for own, values in groups.values()]
+        return [(wording.value(own, name), values) for own, values in groups.values()]
     numbers = np.asarray([float(str(trial.params[name])) for _, trial in having])
     values = np.asarray([value for value, _ in having])
     parts = 4 if len(having) >= IN_QUARTERS else 2

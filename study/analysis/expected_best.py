@@ -54,7 +54,8 @@ class ExpectedBestInfo:
             fixed design those that its design chose.
         best: The best value seen.
         n_reliable: Up to this n, from 2 on, there are intervals.
-        n_close: The smallest number of trials whose expected best is close to the best seen.
+        close: The worst value that counts as close to the best seen.
+        n_close: The smallest number of trials whose expected best is at least that good.
         seconds_per_trial: The study's training time, that of trials which were pruned, failed or
             answered from another's training too, for each of these; None where none was stored.
     """
@@ -65,6 +66,7 @@ class ExpectedBestInfo:
     best: float | None
     tolerance: ClassVar[float] = TOLERANCE
     n_reliable: int
+    close: float | None
     n_close: int | None
     seconds_per_trial: float | None
     n_resamples: int
@@ -107,8 +109,10 @@ def get_expected_best(
     all_seconds = get_spent(record).training_seconds
     seconds = all_seconds / len(used) if all_seconds and used else None
     points: tuple[ExpectedBest, ...] = ()
-    refusal = _refusal(metric, len(used))
+    refusal, close = _refusal(metric, len(used)), None
     if refusal is None:
+        ascending = errors.tolist()
+        close = ascending[0] + margin(metric, ascending, TOLERANCE)
         numbers = np.unique(np.geomspace(1, len(used), n_points).round().astype(int))
         sure = [int(n) for n in numbers if 2 <= n <= len(used) // RELIABLE_PART]
         ends = sign * _band(errors, sure, n_resamples=n_resamples, seed=seed)
@@ -129,7 +133,8 @@ def get_expected_best(
         n_trials=len(used),
         best=used[0][0] if refusal is None else None,
         n_reliable=len(used) // RELIABLE_PART,
-        n_close=_n_close(errors, metric) if refusal is None else None,
+        close=None if close is None else sign * close,
+        n_close=None if close is None else _n_close(errors, close),
         seconds_per_trial=seconds,
         n_resamples=n_resamples,
         sampler=sampler,
@@ -207,10 +212,8 @@ def _band(
     return np.asarray(np.quantile(np.concatenate(found), [tail, 1 - tail], axis=0))
 
 
-def _n_close(errors: np.ndarray, metric: Metric) -> int:
-    """Return the smallest n whose expected minimum, which falls with n, is close to the lowest."""
-    ascending = np.sort(errors).tolist()
-    bound = ascending[0] + margin(metric, ascending, TOLERANCE)
+def _n_close(errors: np.ndarray, bound: float) -> int:
+    """Return the smallest n whose expected minimum, which falls with n, is within a bound."""
     numbers = range(1, len(errors))
     return 1 + bisect_left(numbers, True, key=lambda n: expected_minimum(errors, n) <= bound)
 

@@ -45,7 +45,8 @@ def describe_failures(info: FailuresInfo) -> str:
     """Say how many trials failed, without a full stop: 5 of 485 trials failed, all made up for."""
     n, n_again = len(info.trials), len(info.trials) - len(info.lost)
     if not n:
-        return f"None of {counted(info.n_ended, 'trial')} failed"
+        ended = f"None of {counted(info.n_ended, 'trial')} failed"
+        return ended if info.n_ended else "No trial has ended yet"
     text = f"{format_count(n)} of {counted(info.n_ended, 'trial')} failed"
     if n_again == n:
         return f"{text} and {'was' if n == 1 else 'were'} made up for"

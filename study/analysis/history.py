@@ -27,7 +27,8 @@ class HistoryPoint:
 
     Args:
         infeasible: Whether it is complete and breaks the study's constraint.
-        value: Objective value, or the last finite intermediate value of a trial without one.
+        value: Objective value, which may be infinite, or the last finite intermediate value of a
+            trial without one.
         best: Best value of the feasible complete trials up to and including this one.
     """
 
@@ -52,6 +53,11 @@ class HistoryInfo:
         return tuple(point for point in self.points if point.value is not None)
 
     @property
+    def drawable(self) -> tuple[HistoryPoint, ...]:
+        """The points whose value has a place on an axis."""
+        return tuple(point for point in self.valued if math.isfinite(point.value or 0.0))
+
+    @property
     def incumbents(self) -> tuple[HistoryPoint, ...]:
         """The points that were the best so far."""
         before = [None, *(point.best for point in self.points)]
@@ -59,9 +65,9 @@ class HistoryInfo:
 
     @property
     def shown(self) -> tuple[HistoryPoint, ...]:
-        """As many points with a value as a chart can show, every incumbent among them."""
+        """As many points as a chart can show, every incumbent that has a place among them."""
         best = {point.number for point in self.incumbents}
-        return thin(self.valued, MAX_MARKS, keep=lambda point: point.number in best)
+        return thin(self.drawable, MAX_MARKS, keep=lambda point: point.number in best)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +161,7 @@ def get_history(record: StudyRecord, *, metric: Metric | None = None) -> History
                 state=trial.state,
                 family=family_of(trial, kind.family),
                 infeasible=breaks_constraint(trial),
-                value=_last_finite(trial, metric),
+                value=_value_or_last(trial, metric),
                 best=best,
             )
         )
@@ -225,9 +231,9 @@ def _seconds_per_step(trial: TrialRecord) -> float | None:
     return seconds / n_steps
 
 
-def _last_finite(trial: TrialRecord, metric: Metric) -> float | None:
+def _value_or_last(trial: TrialRecord, metric: Metric) -> float | None:
     """Return the value of a trial, or its last report that is a number."""
     if trial.values or not metric.objective:
-        return metric.of(trial)
+        return metric.any_of(trial)
     reports = reversed(list(trial.intermediate_values.values()))
     return next((value for value in reports if math.isfinite(value)), None)

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import each_training_once, metrics_of, objectives_of, parameter_names
+from study.analysis import each_training_once, kind_of, metrics_of, objectives_of, parameter_names
 from study.analysis.correlation import (
     MIN_INTERVAL_TRIALS,
     MIN_TRIALS,
@@ -201,6 +201,7 @@ def _behind(
     record: StudyRecord, trials: Sequence[TrialRecord], x: np.ndarray, y: np.ndarray
 ) -> tuple[str | None, Sequence[str], np.ndarray, tuple[float, float]]:
     """Return the setting that explains most of both, its levels and the level of each trial."""
+    wording = kind_of(record).wording
     best: tuple[str | None, Sequence[str], np.ndarray, tuple[float, float]] = (
         *(None, (), np.zeros(len(trials), dtype=int)),
         (0.0, 0.0),
@@ -211,7 +212,7 @@ def _behind(
     for name in parameter_names(record):
         if not all(name in trial.params for trial in trials):
             continue
-        words, found = bins(name, list(trials))
+        words, found = bins(name, list(trials), wording)
         places = np.asarray(found)
         if len(words) < 2 or len(words) > len(trials) // 2:
             continue

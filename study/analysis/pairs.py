@@ -1,7 +1,9 @@
 """Two settings together: the middle value of the metric for each pair of their values."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 import numpy as np
@@ -11,6 +13,7 @@ from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis import kind_of, ranked, ranked_once
 from study.formats import format_value
 from study.metrics import Metric
+from study.wording import Wording
 
 MAX_VALUES = 6
 """Values of a setting that have a row or column each; a range with more is cut into quarters."""
@@ -46,15 +49,20 @@ class PairInfo:
 def get_pair(
     record: StudyRecord, first: str, second: str, *, metric: Metric | None = None
 ) -> PairInfo | None:
-    """Lay the complete trials that have both settings on a map; None with fewer than two cells."""
-    metric = metric or kind_of(record).objective
+    """Lay the complete trials that keep the constraint and have both settings on a map.
+
+    Returns:
+        None with fewer than two cells.
+    """
+    kind = kind_of(record)
+    metric = metric or kind.objective
     members = [
         (value, trial)
         for value, trial in ranked_once(ranked(record, metric=metric))
-        if first in trial.params and second in trial.params
+        if trial.feasible and first in trial.params and second in trial.params
     ]
     (columns, places), (rows, levels) = (
-        bins(name, [trial for _, trial in members]) for name in (first, second)
+        bins(name, [trial for _, trial in members], kind.wording) for name in (first, second)
     )
     groups: dict[tuple[int, int], list[float]] = defaultdict(list)
     for (value, _), column, row in zip(members, places, levels, strict=True):
@@ -75,27 +83,40 @@ def get_pair(
     )
 
 
-def bins(name: str, trials: list[TrialRecord]) -> tuple[list[str], list[int]]:
+def bins(name: str, trials: list[TrialRecord], wording: Wording) -> tuple[list[str], list[int]]:
     """Return values of a setting, or ranges of many, as words, and the place of each trial's."""
     values = [trial.params[name] for trial in trials]
     numeric = all(
         isinstance(trial.distributions.get(name), FloatDistribution | IntDistribution)
         for trial in trials
     )
-    distinct = sorted({(type(v).__name__, v) for v in values}, key=lambda item: _order(item[1]))
+    distinct, places = levels(values)
     if len(distinct) <= MAX_VALUES or not numeric:
-        known = {item: i for i, item in enumerate(distinct)}
-        places = [known[type(v).__name__, v] for v in values]
-        return [format_value(v) for _, v in distinct], places
+        return [wording.value(v, name) for v in distinct], places
     numbers = [float(str(v)) for v in values]
     edges = sorted(set(np.quantile(numbers, (0.25, 0.5, 0.75), method="lower").tolist()))
     texts = [format_value(edge) for edge in edges]
-    inner = [f"to {b}" for b in texts[1:]]
+    inner = [f"{low} to {high}" for low, high in pairwise(texts)]
     words = [f"up to {texts[0]}", *inner, f"above {texts[-1]}"]
     return words, [int(np.searchsorted(edges, number)) for number in numbers]
 
 
+def levels(values: Iterable[Scalar]) -> tuple[list[Scalar], list[int]]:
+    """Return the different values, numbers by size before others by name, and each one's place.
+
+    True equals 1, and is another value; 1.0 is none.
+    """
+    keys = [("number" if _is_number(value) else type(value).__name__, value) for value in values]
+    distinct = sorted(set(keys), key=lambda key: _order(key[1]))
+    places = {key: i for i, key in enumerate(distinct)}
+    return [value for _, value in distinct], [places[key] for key in keys]
+
+
+def _is_number(value: Scalar) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _order(value: Scalar) -> tuple[bool, float, str]:
     """Sort numbers by size, before texts by name."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = _is_number(value)
     return not number, float(str(value)) if number else 0.0, str(value)

@@ -1,6 +1,5 @@
 """How a study came about: the command that made it, and what its trials ran on."""
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import is_search, reference_of, settings_of
 from study.settings import IMPORTED
+from study.shell import join
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ def _command(record: StudyRecord) -> str | None:
     n_finished = sum(trial.finished for trial in record.trials)
     words = ["emoji-study", "run", kind, "--study", f"{record.name}-again"]
     words += ["--trials", str(max(1, n_finished)), *_options(settings)]
-    return shlex.join(words)
+    return join(words)
 
 
 def _options(settings: Mapping[str, Any]) -> Iterator[str]:

@@ -427,7 +427,8 @@ def _encode(name: str, trials: Sequence[TrialRecord]) -> _Column:
 
 def _refusal(branch: Branch, metric: Metric) -> str | None:
     if branch.n_trials < MIN_TRIALS:
-        return f"Too few trials: {branch.n_trials} of at least {MIN_TRIALS}."
+        n = branch.n_trials
+        return f"Importances need at least {MIN_TRIALS} complete trials, but there are {n}."
     if not branch.columns:
         return "No parameter varies among these trials."
     if np.ptp(branch.y) == 0:

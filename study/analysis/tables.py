@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean, median
-from typing import Any
 
 import pandas as pd
 from optuna.trial import TrialState
@@ -29,6 +28,7 @@ from study.analysis import (
     ranked_by_constraint,
     third_of,
 )
+from study.analysis.pairs import levels
 from study.analysis.spent import epochs_run, training_seconds
 from study.metrics import Metric
 
@@ -287,8 +287,7 @@ def get_groups(record: StudyRecord, parameter: str, *, metric: Metric | None = N
     Complete trials with a finite value count, whether or not they keep the study's constraint.
 
     Args:
-        parameter: A parameter with few values. Where they are of several kinds they are one, as
-            in ``to_frame``: text, or floats where all are numbers.
+        parameter: A parameter with few values.
         metric: None for the objective.
 
     Source: ``DataFrame.groupby(parameter).agg(["mean", "median", "count"])`` of pandas, which
@@ -305,16 +304,17 @@ def _measured(record: StudyRecord, metric: Metric) -> list[tuple[float, TrialRec
 def _grouped(
     measured: Sequence[tuple[float, TrialRecord]], parameter: str, metric: Metric
 ) -> GroupsInfo:
-    column = _typed([trial.params.get(parameter) for _, trial in measured])
-    values = _column([value for value, _ in measured], "float64")
-    found = values.groupby(column).agg(["count", "mean", "median"])
+    members = [item for item in measured if parameter in item[1].params]
+    distinct, places = levels(trial.params[parameter] for _, trial in members)
+    values = pd.Series([value for value, _ in members], dtype="float64")
+    found = values.groupby(places).agg(["count", "mean", "median"])
     return GroupsInfo(
         parameter=parameter,
         metric=metric,
         groups=tuple(
             Group(value=value, n_trials=int(count), mean=float(mean), median=float(middle))
-            for value, count, mean, middle in zip(
-                found.index.tolist(), *(found[name] for name in found), strict=True
+            for value, (count, mean, middle) in zip(
+                distinct, found.itertuples(index=False), strict=True
             )
         ),
     )
@@ -332,7 +332,7 @@ def get_all_groups(
         name
         for name in names
         if 1
-        < len({t.params[name] for _, t in measured if name in t.params} - {None})
+        < len(levels(t.params[name] for _, t in measured if name in t.params)[0])
         <= max_groups
     ]
     return tuple(_grouped(measured, name, metric) for name in few)
@@ -422,19 +422,3 @@ def get_class_results(record: StudyRecord) -> ClassResultsInfo | None:
 
 def _value(metric: Metric | None, trial: TrialRecord) -> float | None:
     return None if metric is None else metric.of(trial)
-
-
-def _typed(values: Sequence[Scalar]) -> "pd.Series[Any]":
-    """Return a column of the narrowest type that holds all values."""
-    present = [value for value in values if value is not None]
-    if all(isinstance(value, bool) for value in present):
-        return _column(values, "boolean")
-    if any(isinstance(value, bool | str) for value in present):
-        return _column([None if value is None else str(value) for value in values], "string")
-    if all(isinstance(value, int) for value in present):
-        return _column(values, "Int64")
-    return _column(values, "float64")
-
-
-def _column(values: Sequence[Any], dtype: str) -> "pd.Series[Any]":
-    return pd.Series(list(values), dtype=dtype)

@@ -46,12 +46,12 @@ from study.analysis.spent import get_spent, timed
 from study.formats import (
     counted,
     format_change,
-    format_label,
     format_list,
     format_measured,
     format_percent,
     format_value,
 )
+from study.wording import Wording
 
 ENOUGH_TRIALS = 40
 """Complete trials from which on the strongest of several settings that add up is named, as the
@@ -137,6 +137,9 @@ def _enough_trials(study: Checked) -> Check:
     """Count what the sampler was given: pruned trials tell it of settings as well."""
     n, name = sum(trial.finished for trial in study.trials), "number of trials"
     told, command = counted(n, "finished trial"), study.run(f"--trials {ENOUGH_TRIALS - n}")
+    if n and not study.record.complete:
+        said = f"{told}, and none is complete: pruned ones have no value to compare"
+        return check(name, True, "", f"{said}.", command, severe=n < HARDLY_ANY)
     if n >= ENOUGH_TRIALS:
         return passed(name, f"{told}.")
     if n < HARDLY_ANY:
@@ -156,22 +159,23 @@ def _boundary(study: Checked) -> Check | None:
     ends = [end for end in found if space is None or _goes_on(space, best.given, end)]
     beyond = [end for end in ends if end.p is not None and end.p < ENDS_LEVEL / n_ends]
     if beyond:
-        said = f"Towards {_ends_told(beyond)} trials get better"
+        said = f"Towards {_ends_told(beyond, study.kind.wording)} trials get better"
         command = study.wider() if study.in_notebook else None
         return check(name, True, "", f"{said}: still better ones may lie beyond.", command)
     untold = [end for end in ends if end.p is None or end.p < MAYBE_LEVEL]
     if untold:
-        said = f"Whether trials get better towards {_ends_told(untold)} cannot be told"
+        ends_told = _ends_told(untold, study.kind.wording)
+        said = f"Whether trials get better towards {ends_told} cannot be told"
         return unknown(name, f"{said} from these trials.")
     if len(study.leaders) < MIN_ORDERED:
         return unknown(name, "Too few trials to tell whether better ones lie beyond a range.")
     return passed(name, "At no end of a range do trials get better and better.")
 
 
-def _ends_told(ends: Sequence[EndInfo]) -> str:
+def _ends_told(ends: Sequence[EndInfo], wording: Wording) -> str:
     return format_list(
         [
-            f"the {'upper' if end.upper else 'lower'} end of {format_label(end.name)} "
+            f"the {'upper' if end.upper else 'lower'} end of {wording.label(end.name)} "
             f"(the best has {format_value(end.value)})"
             for end in ends
         ]
@@ -203,13 +207,13 @@ def _failures(study: Checked) -> Check:
         "failed trials",
         more_than_accidents(len(failed), len(ended)),
         f"{told}.",
-        f"{told}{why}{_where(failed, ended)}.",
+        f"{told}{why}{_where(failed, ended, study.kind.wording)}.",
         f"emoji-study status --study {study.name}" if study.ours else None,
         severe=len(failed) >= HARDLY_ANY and info.share_lost > MAX_FAILED_BADLY,
     )
 
 
-def _where(failed: Sequence[TrialRecord], ended: Sequence[TrialRecord]) -> str:
+def _where(failed: Sequence[TrialRecord], ended: Sequence[TrialRecord], wording: Wording) -> str:
     """Say which value of a parameter most of the failed trials share and few others have."""
     found: list[tuple[float, str]] = []
     counts = Counter(item for trial in failed for item in trial.params.items())
@@ -218,8 +222,7 @@ def _where(failed: Sequence[TrialRecord], ended: Sequence[TrialRecord]) -> str:
             continue
         n_having = sum(name in t.params and t.params[name] == value for t in ended)
         if n_having < len(ended):
-            words = f"{format_label(name)} {format_value(value)}"
-            found.append((n_failed / n_having, words))
+            found.append((n_failed / n_having, wording.settings({name: value})))
     if not found:
         return ""
     share, words = max(found)
@@ -371,7 +374,7 @@ def _repeated(finished: Sequence[TrialRecord]) -> Check | None:
     tried = {tuple((name, repr(t.params[name])) for name in sorted(t.params)) for t in finished}
     n = len(finished) - len(tried)
     told = f"{of_all(n, len(finished))} trials have the parameters of an earlier one"
-    if tried == {()}:
+    if tried == {()} or len(finished) < 2:
         return None
     return check(
         "repeated trials",
@@ -410,8 +413,8 @@ def _zombies(study: Checked, now: datetime) -> Check | None:
         "zombie trials",
         n > 0,
         "No trial runs suspiciously long.",
-        f"{n} trials have been running for more than ten times the longest one: their "
-        f"{'workers' if study.ours else 'processes'} are probably dead.",
+        f"{counted(n, 'trial')} {'has' if n == 1 else 'have'} been running for more than ten "
+        f"times the longest one: what ran {'it' if n == 1 else 'them'} is probably dead.",
         study.run("--trials 1"),
     )
 

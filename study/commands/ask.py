@@ -4,13 +4,23 @@ import sys
 
 import click
 
-from study.errors import StudyError
+
+class Unanswered(Exception):
+    """A question was not answered; the message is one line that says how it can be."""
 
 
 def confirmed(question: str, *, yes: bool) -> bool:
-    """Ask a question, unless ``yes`` answers it; a StudyError where nobody can be asked."""
+    """Ask a question, unless ``yes`` answers it.
+
+    Raises:
+        Unanswered: If there is no terminal to answer on, or it ends.
+    """
     if yes:
         return True
-    if not sys.stdin.isatty():
-        raise StudyError(f"{question} There is no terminal to answer on; --yes does.")
-    return click.confirm(question)
+    try:
+        if sys.stdin.isatty():
+            return click.confirm(question)
+    except click.Abort as error:
+        if not isinstance(error.__cause__, EOFError):
+            raise
+    raise Unanswered(f"{question} Nothing was changed: nobody can answer here, so give --yes.")

@@ -26,7 +26,9 @@ from study.dashboard.refresh import refresh
 from study.dashboard.retention import check_keep, clean
 from study.dashboard.server import HOST, listen, serve
 from study.errors import StudyError
+from study.formats import counted, in_line
 from study.requests import CleanRequest, DashboardRequest, Say, WithArtifacts
+from study.shell import quote
 
 
 def dashboard_request(request: DashboardRequest, *, say: Say) -> None:
@@ -57,7 +59,7 @@ def dashboard_request(request: DashboardRequest, *, say: Say) -> None:
         def ready() -> None:
             mode = "pages may change studies" if request.allow_edit else "read only"
             say(
-                f"{n_studies} stud{'y' if n_studies == 1 else 'ies'} of {redact(request.url)} at "
+                f"{counted(n_studies, 'study')} of {redact(request.url)} at "
                 f"{address} ({mode}); Ctrl-C ends it."
             )
             if request.open_browser:
@@ -119,9 +121,9 @@ def clean_request(request: CleanRequest, *, say: Say) -> None:
     storage, record = stored_record(request.url, request.study)
     cleaned = clean(storage, record, _existing(request), keep=keep)
     say(
-        f"Pictures of {cleaned.n_trials} trials of study {record.name} removed, "
-        f"{cleaned.n_bytes / 1e6:.1f} MB; curves stay. "
-        f"`emoji-study train --study {record.name} --trial N` draws new ones."
+        f"Pictures of {counted(cleaned.n_trials, 'trial')} of study {in_line(record.name)} "
+        f"removed, {cleaned.n_bytes / 1e6:.1f} MB; curves stay. "
+        f"`emoji-study train --study {quote(record.name)} --trial N` draws new ones."
     )
 
 

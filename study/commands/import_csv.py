@@ -1,14 +1,17 @@
 """What ``emoji-study import-csv`` does: results in a file become a study."""
 
+from itertools import chain
+
 from storage import attrs
 from storage.importing import insert_study
+from storage.limits import require_room
 from storage.rdb import open_storage
 from storage.records import StudyRecord
 from study.analysis import parameter_names, settings_of
 from study.commands.next_step import next_step
 from study.exchange.read_results import read_results
-from study.formats import counted, format_list
-from study.metrics import value_name
+from study.formats import counted, format_list, in_line
+from study.kind_info import foreign_objectives
 from study.requests import ImportRequest, Say
 
 _SHOWN = 5
@@ -24,22 +27,30 @@ def import_csv(request: ImportRequest, *, say: Say) -> None:
     """
     path = request.file
     record = read_results(path, name=request.study or path.stem, directions=request.directions)
+    of_trials = ((*trial.user_attrs, *trial.other_attrs) for trial in record.trials)
+    require_room(
+        request.url,
+        study=record.name,
+        attributes=chain(record.user_attrs, record.other_attrs, *of_trials),
+        parameters=parameter_names(record),
+    )
     insert_study(open_storage(request.url, create=True, write=True), record)
-    what, kind = f"imported as study {record.name}", settings_of(record).get("kind")
+    what, kind = f"imported as study {in_line(record.name)}", settings_of(record).get("kind")
     if kind is None:
         say(f"{counted(len(record.trials), 'trial')} {what}: {_told(record)}.")
     else:
         splits = sorted({str(trial.user_attrs[attrs.MEASURED_ON]) for trial in record.trials})
         say(
-            f"{len(record.trials)} trials of kind {kind} {what}; their metrics were measured on "
-            f"the {' and the '.join(splits)} split."
+            f"{counted(len(record.trials), 'trial')} of kind {kind} {what}; their metrics were "
+            f"measured on the {' and the '.join(splits)} split."
         )
     say(next_step("report", "--study", record.name, url=request.url))
 
 
 def _told(record: StudyRecord) -> str:
     """Say what was read as objectives and as parameters."""
-    names = record.metric_names or [value_name(i) for i in range(len(record.directions))]
+    metrics = foreign_objectives(record.directions, record.metric_names)
+    names = [m.label if record.metric_names else m.name for m in metrics]
     ways = [f"{way} {name}" for name, way in zip(names, record.directions, strict=True)]
     params = parameter_names(record)
     if not params:

@@ -1,6 +1,7 @@
 """What ``emoji-study copy``, ``rename`` and ``delete`` do."""
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import optuna
@@ -10,6 +11,7 @@ from storage import attrs
 from storage.annotations import NOTE_DIGEST, noted_trials, write_trial_notes
 from storage.artifacts import ArtifactFolder, artifact_folder
 from storage.internals import key_of, storage_of
+from storage.limits import require_room, require_study_name
 from storage.moving import (
     Packed,
     copy_studies,
@@ -29,7 +31,6 @@ from study.formats import counted
 from study.requests import CopyRequest, DeleteRequest, RenameRequest, Say
 from study.running.housekeeping import housekeeping
 
-_LONGEST_NAME = 512
 _UNCHANGED = "Nothing was changed."
 
 
@@ -37,10 +38,12 @@ def copy(request: CopyRequest, *, say: Say) -> bool:
     """Copy studies to another storage, all or none; return whether that was wanted.
 
     Raises:
-        StudyError: If a name cannot be given, or nobody can be asked.
+        StudyError: If a name cannot be given.
+        Unanswered: If nobody can be asked.
         StorageError: If a study cannot be read, or the other storage cannot take it.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    target = find_storage(request.to)
     storage = open_storage(request.url)
     held = study_names(storage)
     named = list(dict.fromkeys(request.studies))
@@ -49,11 +52,25 @@ def copy(request: CopyRequest, *, say: Say) -> bool:
     if not names:
         raise StudyError("The storage holds no study that could be copied.")
     if request.name is not None and len(names) > 1:
-        raise StudyError("--name belongs to one study; several keep their names.")
-    new_name = None if request.name is None else _checked(request.name)
-    studies = [pack_study(storage, name, new_name=new_name) for name in names]
-    target = find_storage(request.to)
-    _require_free(target, [packed.name for packed in studies], "--name gives the copy another")
+        raise StudyError(
+            f"--name belongs to one study, but these are {len(names)}: leave it out, or name one "
+            "with --study."
+        )
+    studies = [pack_study(storage, name, new_name=request.name) for name in names]
+    for packed in studies:
+        owners = (packed.study, *packed.study["trials"])
+        require_room(
+            request.to,
+            study=packed.name,
+            attributes=chain.from_iterable(
+                {**o["user_attrs"], **o["system_attrs"]} for o in owners
+            ),
+            parameters=(name for trial in packed.study["trials"] for name, *_ in trial["params"]),
+        )
+    remedy = "--name gives the copy another"
+    if len(names) > 1:
+        remedy = "--study NAME --name NEW copies it alone, under another"
+    _require_free(target, [packed.name for packed in studies], remedy)
     source = artifact_folder(request.url, request.artifacts)
     folder = artifact_folder(request.to, request.to_artifacts)
     if not confirmed(_copy_question(names, studies, request.to), yes=request.yes):
@@ -83,13 +100,16 @@ def rename(request: RenameRequest, *, say: Say) -> bool:
     """Give a study another name, and with it those that follow it; return if that was wanted.
 
     Raises:
-        StudyError: If somebody works on it, the name cannot be given, or nobody can be asked.
+        StudyError: If somebody works on it, or the name cannot be given.
+        Unanswered: If nobody can be asked.
         StorageError: If the storage cannot be written, or has no such study.
     """
     storage = open_storage(request.url, write=True)
     _require(storage, [request.study])
     names = with_followups(followups(storage), request.study, request.new_name)
-    _require_free(storage, list(map(_checked, names.values())), "take another")
+    for name in names.values():
+        require_study_name(name)
+    _require_free(storage, list(names.values()), "take another")
     for name in names:
         study_id = storage.get_study_id_from_name(name)
         alive = [s for s in silences(storage, study_id).values() if s < GRACE_PERIOD_S]
@@ -114,7 +134,7 @@ def delete(request: DeleteRequest, *, say: Say) -> bool:
     """Delete studies with all their files; return whether that was wanted.
 
     Raises:
-        StudyError: If nobody can be asked.
+        Unanswered: If nobody can be asked.
         StorageError: If the storage cannot be written, or has no such study.
     """
     storage = open_storage(request.url, write=True)
@@ -172,15 +192,6 @@ def _require_free(storage: BaseStorage | None, names: Sequence[str], remedy: str
     taken = [] if storage is None else sorted(set(names) & set(study_names(storage)))
     if taken:
         raise StudyError(f"There is a study named {taken[0]!r} already; {remedy}.")
-
-
-def _checked(name: str) -> str:
-    """Return a name for a study, if it can be one."""
-    if not name.strip() or len(name) > _LONGEST_NAME:
-        raise StudyError(
-            f"A name must have 1 to {_LONGEST_NAME} characters, but got {name[:80]!r}."
-        )
-    return name
 
 
 def _renew_notes(storage: BaseStorage, name: str, *, url: str, artifacts: Path, say: Say) -> None:

@@ -1,10 +1,8 @@
 """What a command says at its end: the command that comes next."""
 
-import shlex
-
 from storage.urls import redact
-from study.formats import at_storage
 from study.requests import DEFAULT_STORAGE
+from study.shell import at_storage, join
 
 NEXT = "Next: "
 
@@ -12,4 +10,4 @@ NEXT = "Next: "
 def next_step(*command: str, url: str) -> str:
     """Say which command comes next, for the storage that this one used."""
     storage = None if url == DEFAULT_STORAGE else redact(url)
-    return f"{NEXT}{at_storage(shlex.join(['emoji-study', *command]), storage)}"
+    return f"{NEXT}{at_storage(join(['emoji-study', *command]), storage)}"

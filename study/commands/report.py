@@ -12,7 +12,7 @@ from storage.files import write_bytes
 from storage.rdb import open_storage
 from storage.records import StudyRecord, followups, load_study_record, only_study
 from storage.urls import for_others
-from study.errors import StudyError
+from study.errors import StudyError, require_ending
 from study.formats import counted
 from study.report import ReportData, read_report_data, render_data
 from study.report.markdown import to_markdown
@@ -26,10 +26,12 @@ def report_request(request: ReportRequest) -> Path | str:
     """Write the page that was asked for; return its path, or its text if that is asked for.
 
     Raises:
-        StudyError: If a page holds no study, or two studies have one name.
+        StudyError: If a page holds no study, two have one name, or the file has another ending.
         StorageError: If a study cannot be read.
         OSError: If a file cannot be read or written.
     """
+    if request.out is not None and str(request.out) != "-":
+        require_ending(request.out, ".html", ".md")
     found = [read_report_data(page) for page in request.pages]
     if request.studies or not request.pages:
         storage = open_storage(request.url)
@@ -55,7 +57,7 @@ def report_request(request: ReportRequest) -> Path | str:
     page = render(data)
     if str(path) == "-":
         return to_markdown(page, name=None).text
-    if path.suffix == ".md":
+    if path.suffix.lower() == ".md":
         written = to_markdown(page, name=path.stem)
         for file, content in written.pictures.items():
             write_bytes(path.with_name(file), content)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from search_spaces import SearchSpace
 from storage import attrs
 from storage.internals import storage_of
+from storage.limits import require_names
 from storage.rdb import await_server
 from storage.records import StudyRecord, count, load_study_record
 from study.commands.next_step import next_step
@@ -47,6 +48,8 @@ def run(request: RunRequest, *, say: Say) -> RunOutcome:
     before = None if stored is None else stored.settings
     settings = decide_search(given, before, own, study=name, n_trials=request.n_first)
     space = settings.space_in(own)
+    require_names("a parameter", (parameter.name for parameter in space.parameters))
+    require_names("a metric", (metric.name for metric in own.metrics))
     source = None
     if request.warm_start is not None:
         source = _warm_start_source(database, request.warm_start, settings, space, stored)
@@ -68,7 +71,8 @@ def run(request: RunRequest, *, say: Say) -> RunOutcome:
         if value is not None:
             opened.set_user_attr(attr, value)
     if source is not None and stored is None:
-        say(f"The first {len(waiting)} trials repeat the best points of study {source.name}.")
+        first = "trial repeats" if len(waiting) == 1 else f"{len(waiting)} trials repeat"
+        say(f"The first {first} the best points of study {source.name}.")
     ready = Ready(study=opened, settings=settings, kind=own, space=space, data=data)
     return _run(ready, place, request, say=say)
 
@@ -84,7 +88,8 @@ def _run(ready: Ready, place: Place, request: RunRequest, *, say: Say) -> RunOut
         replicate=replicate,
     )
     if count(study.get_trials(deepcopy=False)).finished >= target:
-        say(f"Nothing left to do: the {target} trials that were asked for are finished.")
+        asked = "trial that was asked for is" if target == 1 else f"{target} trials asked for are"
+        say(f"Nothing left to do: the {asked} finished.")
     outcome = launch(ready, place, target=target, say=say)
     say(describe_outcome(load_study_record(storage_of(study), study.study_name), outcome))
     if outcome.done:

@@ -9,6 +9,7 @@ from storage.queue import silences
 from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record, load_summaries, only_study
 from study.commands.next_step import next_step
+from study.errors import require_ending
 from study.requests import ExportRequest, ListRequest, Say, StatusRequest
 from study.terminal.as_json import list_json, print_json, status_json
 from study.terminal.status import status_lines, study_table, watch
@@ -62,7 +63,8 @@ def status(request: StatusRequest, *, show: Show, say: Say) -> None:
 
 def export(request: ExportRequest) -> int:
     """Write the trials of a study as a table; return how many there are."""
-    from study.exchange.write_table import write_table  # with pandas, which others do without
+    from study.exchange.write_table import ENDINGS, write_table  # with pandas, as no other does
 
+    require_ending(request.out, *ENDINGS)
     _, record = stored_record(request.url, request.study, finished_reports=request.curves)
     return write_table(record, request.out, curves=request.curves)

@@ -1,7 +1,6 @@
 """The notes beside a study of ours and its trials, as Markdown in which all texts are escaped."""
 
 import re
-import shlex
 from collections.abc import Iterator
 
 from optuna.trial import TrialState
@@ -22,7 +21,6 @@ from study.analysis import (
 from study.analysis.provenance import describe_code
 from study.formats import (
     capitalised,
-    format_configuration,
     format_count,
     format_data,
     format_duration,
@@ -32,6 +30,7 @@ from study.formats import (
     plural,
 )
 from study.kind_info import KindInfo
+from study.shell import join
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$^:@]|(?<=www)\.)", re.IGNORECASE)
 _GLOSSARY = {
@@ -127,7 +126,7 @@ def trial_note(record: StudyRecord, trial: TrialRecord, *, url: str) -> str:
     kind = kind_of(record)
     lines = [f"**{format_state(trial.state).capitalize()}**: {_result(kind, trial)}"]
     if trial.params:
-        words = format_configuration(
+        words = kind.wording.configuration(
             trial.params, kind.family if is_own(record) else None, kind.fidelity
         )
         lines.append(f"{escape(capitalised(words))}.")
@@ -209,7 +208,7 @@ def _glossary(record: StudyRecord) -> Iterator[tuple[str, str]]:
 
 def _place(record: StudyRecord, url: str) -> str:
     """Return the options that name a study."""
-    return shlex.join(["--storage", redact(url), "--study", record.name])
+    return join(["--storage", redact(url), "--study", record.name])
 
 
 def _result(kind: KindInfo, trial: TrialRecord) -> str:

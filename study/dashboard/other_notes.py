@@ -1,23 +1,22 @@
 """The notes beside a study of another program and its trials: what Optuna stores of them."""
 
-import shlex
 from collections.abc import Iterator
 
 from optuna.trial import TrialState
 
 from storage.records import StudyRecord, TrialRecord
 from storage.urls import redact
-from study.analysis import objectives_of
+from study.analysis import kind_of, objectives_of
 from study.dashboard.notes import code_block, escape
 from study.formats import (
     capitalised,
-    format_configuration,
     format_duration,
     format_list,
     format_measured,
     format_state,
 )
 from study.metrics import Metric
+from study.shell import join
 
 
 def study_note(record: StudyRecord, *, study_id: int, url: str) -> str:
@@ -25,7 +24,7 @@ def study_note(record: StudyRecord, *, study_id: int, url: str) -> str:
 
     ``study_id`` is the database's key; a password in ``url`` is masked.
     """
-    place = shlex.join(["--storage", redact(url), "--study", record.name])
+    place = join(["--storage", redact(url), "--study", record.name])
     lines = [
         f"## {escape(record.name)}",
         "A study that was not made by emoji-study.",
@@ -49,7 +48,9 @@ def trial_note(record: StudyRecord, trial: TrialRecord, *, url: str) -> str:
     objectives = objectives_of(record)
     lines = [f"**{format_state(trial.state).capitalize()}**: {_result(objectives, trial)}"]
     if trial.params:
-        lines.append(f"{escape(capitalised(format_configuration(trial.params)))}.")
+        lines.append(
+            f"{escape(capitalised(kind_of(record).wording.configuration(trial.params)))}."
+        )
     facts = list(_facts(trial))
     return "\n\n".join([*lines, *(["\n".join(f"- {f}" for f in facts)] if facts else [])]) + "\n"
 

@@ -12,6 +12,7 @@ from wsgiref.types import WSGIApplication, WSGIEnvironment
 
 from storage.outages import first_line
 from study.errors import StudyError
+from study.terminal.screen import say_error
 from study.terminal.signals import stop_signals
 
 HOST = "127.0.0.1"
@@ -151,4 +152,4 @@ class _Answering(ServerHandler):
 
 def _say(error: BaseException | None) -> None:
     if error is not None and not isinstance(error, ConnectionError | TimeoutError):
-        sys.stderr.write(f"Error: {type(error).__name__}: {first_line(error)}\n")
+        say_error(f"{type(error).__name__}: {first_line(error)}")

@@ -14,7 +14,7 @@ from emoji_ae.splits import Split, split_dataset
 from storage.files import atomic_path, write_bytes
 from study.emoji.data import StudyData
 from study.emoji.page import render_data_report
-from study.errors import StudyError
+from study.errors import StudyError, require_ending
 from study.requests import BuildRequest, DescribeRequest
 
 
@@ -40,10 +40,7 @@ def describe_data(request: DescribeRequest) -> Path:
         choices = ", ".join(get_args(SplitMethod))
         raise StudyError(f"`split` must be one of {choices}, but got {request.split!r}.")
     method: SplitMethod = request.split  # type: ignore[assignment]  # as was asked
-    if request.out.is_dir():
-        raise StudyError(f"`out` must be a file, but got the folder {str(request.out)!r}.")
-    if request.data is not None and request.data.resolve() == request.out.resolve():
-        raise StudyError(f"`out` must not be the data set itself, but got {str(request.out)!r}.")
+    require_ending(request.out, ".html")
     dataset = load_dataset(request.data)
     splits = draw_splits(dataset, method=method, seed=request.data_seed)
     description = describe_dataset(

@@ -52,7 +52,7 @@ def read_plain(text: str) -> bool | int | float | str:
 
 def encode_name(name: str) -> str:
     """Write a name, which is a text whatever it looks like."""
-    unsafe = name.startswith(('"', *_FORMULA)) or _UNWRITABLE.search(name)
+    unsafe = name.startswith(('"', *_FORMULA)) or "\n" in name or _UNWRITABLE.search(name)
     return _quoted(name) if unsafe else name
 
 

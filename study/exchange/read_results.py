@@ -10,7 +10,10 @@ from study.exchange.layouts import layout_of
 from study.exchange.read_foreign import read_foreign
 from study.exchange.read_own import read_own, read_runs, space_of
 from study.exchange.sheet import Sheet, read_sheet
+from study.formats import format_list, in_line
 from study.kind_sources import FoundKind, find_kind, installed_kinds
+
+_SHOWN, _LONGEST = 10, 40  # columns that are named, and their characters
 
 
 def read_results(path: Path, *, name: str, directions: Sequence[str] = ()) -> StudyRecord:
@@ -58,8 +61,17 @@ def _read(
             return read_runs(sheet, found, name=name)
     if layout is None:
         raise StudyError(
-            f"{sheet.path} is no table of results: it has neither the column "
-            f"{' nor '.join(objectives)}, nor those of `emoji-study export` or of Optuna's "
-            "`trials_dataframe()`."
+            f"{sheet.path} is no table of trials: Optuna's `trials_dataframe()` has `value` or "
+            "`values_0`, `state` and `params_...`, `emoji-study export` begins with `number`, "
+            f"`state` and `value`, and other tables have `{'` or `'.join(objectives)}`; this one "
+            f"has {_listed(sheet.columns)}."
         )
     return read_foreign(sheet, layout, name=name, directions=directions)
+
+
+def _listed(columns: Sequence[str]) -> str:
+    """Name columns, the first ones where there are many."""
+    shown = [f"`{in_line(name)[:_LONGEST]}`" for name in columns[:_SHOWN]]
+    return format_list(
+        [*shown, *([f"{len(columns) - _SHOWN} more"] if len(columns) > _SHOWN else [])]
+    )

@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 from storage.attrs import SETTINGS
 from storage.files import atomic_path
 from storage.records import StudyRecord
-from study.errors import StudyError
+from study.errors import require_ending
 from study.exchange.cells import encode
 from study.exchange.columns import Column, columns_of, to_frame
 
+ENDINGS = (".csv", ".parquet")
 META = b"emoji_study"
 """Key of what a Parquet file says, as JSON, of the study and of each column."""
 
@@ -25,11 +26,10 @@ def write_table(record: StudyRecord, out: Path, *, curves: bool = False) -> int:
     ``curves`` adds what each trial reported, step by step: lists of numbers, in CSV as JSON.
     Raise a StudyError for another ending.
     """
-    if out.suffix not in (".csv", ".parquet"):
-        raise StudyError(f"`out` must end in .csv or .parquet, but got {str(out)!r}.")
+    require_ending(out, *ENDINGS)
     columns = columns_of(record, curves=curves)
     with atomic_path(out) as partial:
-        if out.suffix == ".csv":
+        if out.suffix.lower() != ".parquet":
             texts = {column.name: _texts(column) for column in columns}
             pd.DataFrame(texts).to_csv(partial, index=False)
         else:

@@ -46,6 +46,7 @@ from study.figures.style import (
 from study.formats import format_measured
 from study.kind_info import KindInfo
 from study.metrics import Metric
+from study.wording import OURS, Wording
 
 _BRANCH_SYMBOLS = ("circle", "square", "diamond")  # in the order of the branches of a space
 _NARROW = 100  # costs that differ by no more than so many times have ticks at 1, 2 and 5
@@ -110,12 +111,12 @@ def plot_front(info: FrontInfo, kind: KindInfo) -> go.Figure:
     return figure
 
 
-def plot_metric_pair(info: MetricPair) -> go.Figure:
+def plot_metric_pair(info: MetricPair, wording: Wording = OURS) -> go.Figure:
     """Draw one metric over another; colours and shapes are levels of the setting behind both."""
     figure = new_figure(height=400)
     few = thin(info.points, MAX_MARKS // 2)
     for place, words in enumerate([level.words for level in info.levels] or ["trials"]):
-        label = parameter_label(info.parameter or "")
+        label = parameter_label(info.parameter or "", wording)
         marks = _marks(
             [(point.number, point.first, point.second) for point in few if point.level == place],
             name=escape(f"{label} {words}" if info.parameter else words),

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from storage.records import Scalar, StudyRecord
-from study.analysis import ranked
+from study.analysis import kind_of, ranked
 from study.analysis.correlation import CorrelationsInfo, ParameterCorrelation
 from study.analysis.isolation import IsolatedParameter, IsolatedPoint, IsolatedValue, IsolationInfo
 from study.analysis.pairs import PairInfo
@@ -33,9 +33,10 @@ from study.figures.style import (
     told,
     whiskers,
 )
-from study.formats import counted, format_label, format_measured, format_value
+from study.formats import counted, format_measured, format_value
 from study.kind_info import KindInfo
 from study.metrics import Metric
+from study.wording import OURS, Wording
 
 SIGNIFICANT = 0.05
 """Bars of correlations with a larger adjusted p-value are drawn pale."""
@@ -47,7 +48,7 @@ MAX_LINES = 1000  # trials that parallel coordinates show
 _FEW = 6  # values of a number of which each has a tick of its own
 
 
-def plot_importances(info: SurrogateInfo) -> go.Figure:
+def plot_importances(info: SurrogateInfo, wording: Wording = OURS) -> go.Figure:
     """Draw the importance of each parameter as a bar; what may be none is pale.
 
     Whiskers are the intervals, where they hold.
@@ -56,7 +57,7 @@ def plot_importances(info: SurrogateInfo) -> go.Figure:
     figure = new_figure(height=110 + 38 * len(parameters))
     figure.add_bar(
         orientation="h",
-        y=[parameter_label(p.name) for p in parameters],
+        y=[parameter_label(p.name, wording) for p in parameters],
         x=rounded(p.rise for p in parameters),
         marker={
             "color": [GREEN if p.needed else pale(GREEN) for p in parameters],
@@ -105,13 +106,13 @@ def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
         color = family_color(kind, family.family)
         position = {
             "orientation": "h",
-            "y": [parameter_label(p.name) for p in rows],
+            "y": [parameter_label(p.name, kind.wording) for p in rows],
             "legendgroup": family.family,
             "offsetgroup": family.family,
         }
         figure.add_bar(
             **position,
-            name=f"{escape(family.family)} ({family.n_trials} trials)",
+            name=f"{escape(family.family)} ({counted(family.n_trials, 'trial')})",
             x=rounded(p.spearman.value for p in rows),
             marker={
                 "color": [
@@ -167,7 +168,7 @@ def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
     return figure.update_yaxes(
         type="category",
         categoryorder="array",
-        categoryarray=[parameter_label(name) for name in names],
+        categoryarray=[parameter_label(name, kind.wording) for name in names],
         autorange="reversed",
         showgrid=False,
     )
@@ -188,7 +189,7 @@ def plot_isolation(info: IsolationInfo, kind: KindInfo) -> dict[str, go.Figure]:
         if parameter.scale == "category":
             brush["choices"] = [value.value for value in parameter.values]
         figure = small_multiple(traces, info.metric, values).update_layout(meta={"brush": brush})
-        figures[parameter.name] = figure.update_xaxes(**_isolated_axis(parameter))
+        figures[parameter.name] = figure.update_xaxes(**_isolated_axis(parameter, kind.wording))
     return figures
 
 
@@ -196,7 +197,8 @@ def _isolated_traces(
     parameter: IsolatedParameter, metric: Metric, kind: KindInfo
 ) -> Iterator[go.Scatter]:
     """Yield the trials, the best of each value, and the median of each that has several."""
-    name, label = parameter_label(parameter.name), escape(metric.label)
+    wording = kind.wording
+    name, label = parameter_label(parameter.name, wording), escape(metric.label)
     points = parameter.points
     for family in sorted({point.family for point in points}):
         own = [point for point in points if point.family == family]
@@ -205,7 +207,9 @@ def _isolated_traces(
             meta={"trials": True},
             x=listed([_point_x(parameter, point) for point in own]),
             y=listed(rounded(point.measured for point in own)),
-            customdata=listed([[p.number, escape(format_value(p.value))] for p in own]),
+            customdata=listed(
+                [[p.number, escape(wording.value(p.value, parameter.name))] for p in own]
+            ),
             mode="markers",
             marker={
                 "color": family_color(kind, family),
@@ -221,11 +225,11 @@ def _isolated_traces(
         name="best",
         x=[_value_x(parameter, i) for i, _ in places],
         y=rounded(value.best for _, value in places),
-        customdata=[_value_texts(value) for _, value in places],
+        customdata=[_value_texts(value, parameter.name, wording) for _, value in places],
         mode=joined,
         line={"color": GREEN, "width": 2},
         marker={"color": GREEN, "size": 8},
-        hovertemplate=f"{name} %{{customdata[0]}}<br>best of %{{customdata[1]}} trials: "
+        hovertemplate=f"{name} %{{customdata[0]}}<br>best of %{{customdata[1]}}: "
         f"{label} {told(metric, 'y')}<br>trial %{{customdata[2]}}",
     )
     several = [(i, v) for i, v in places if v.n_trials > 1]
@@ -234,16 +238,16 @@ def _isolated_traces(
             name="median",
             x=[_value_x(parameter, i) for i, _ in several],
             y=rounded(value.median for _, value in several),
-            customdata=[_value_texts(value) for _, value in several],
+            customdata=[_value_texts(value, parameter.name, wording) for _, value in several],
             mode=joined,
             line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
             marker={"color": NEUTRAL, "size": 9, "symbol": "diamond"},
-            hovertemplate=f"{name} %{{customdata[0]}}<br>median of %{{customdata[1]}} trials: "
+            hovertemplate=f"{name} %{{customdata[0]}}<br>median of %{{customdata[1]}}: "
             f"{label} {told(metric, 'y')}",
         )
 
 
-def _isolated_axis(parameter: IsolatedParameter) -> dict[str, Any]:
+def _isolated_axis(parameter: IsolatedParameter, wording: Wording) -> dict[str, Any]:
     """Return the axis of a parameter's values; choices stand at whole numbers."""
     if parameter.scale != "category":
         values = [float(value.value or 0) for value in parameter.values]
@@ -253,7 +257,7 @@ def _isolated_axis(parameter: IsolatedParameter) -> dict[str, Any]:
         if len(values) <= _FEW and all(value.low is None for value in parameter.values):
             axis |= {"tickvals": values}
         return axis
-    choices = [format_value(value.value) for value in parameter.values]
+    choices = [wording.value(value.value, parameter.name) for value in parameter.values]
     longest = _LONGEST_CHOICE
     texts = [escape(c if len(c) <= longest else f"{c[: longest - 1]}…") for c in choices]
     return {
@@ -278,12 +282,12 @@ def _value_x(parameter: IsolatedParameter, place: int) -> float | None:
     return rounded([float(parameter.values[place].value or 0)])[0]
 
 
-def _value_texts(value: IsolatedValue) -> Sequence[str]:
-    """Return a value, its number of trials and its best trial as texts."""
-    name = format_value(value.value)
+def _value_texts(value: IsolatedValue, parameter: str, wording: Wording) -> Sequence[str]:
+    """Return a value, how many trials have it and its best trial as texts."""
+    name = wording.value(value.value, parameter)
     if value.low is not None and value.high is not None:
         name = f"{format_value(value.low)} to {format_value(value.high)}"
-    return escape(name), f"{value.n_trials:,}", str(value.best_number)
+    return escape(name), counted(value.n_trials, "trial"), str(value.best_number)
 
 
 def _whisker_end(parameter: ParameterCorrelation) -> float:
@@ -298,7 +302,7 @@ def _length(low: float | None, high: float | None) -> float:
     return max(0.0, (high or 0.0) - (low or 0.0))
 
 
-def plot_pair(info: PairInfo) -> go.Figure:
+def plot_pair(info: PairInfo, wording: Wording = OURS) -> go.Figure:
     """Draw the median of the metric for each pair of values as a map, with numbers of trials."""
     figure = new_figure(height=130 + 44 * len(info.rows))
     shape = (len(info.rows), len(info.columns))
@@ -324,13 +328,13 @@ def plot_pair(info: PairInfo) -> go.Figure:
         ygap=2,
     )
     figure.update_xaxes(
-        title_text=parameter_label(info.first),
+        title_text=parameter_label(info.first, wording),
         tickvals=list(range(shape[1])),
         ticktext=list(map(escape, info.columns)),
         showgrid=False,
     )
     return figure.update_yaxes(
-        title_text=parameter_label(info.second),
+        title_text=parameter_label(info.second, wording),
         tickvals=list(range(shape[0])),
         ticktext=list(map(escape, info.rows)),
         showgrid=False,
@@ -358,14 +362,16 @@ def plot_parallel(
         MAX_LINES,
         keep=lambda trial: trial.number in strong,
     )
-    axes = [*names, *(metric.label for metric in objectives)]
+    wording = kind_of(record).wording
+    axes = [*map(wording.label, names), *(metric.label for metric in objectives)]
     places = [_places([trial.params.get(name) for trial in members]) for name in names]
     for metric in objectives:
         values = [metric.of(trial) for trial in members]
         log = is_log(metric, [value for value in values if value is not None])
         places.append(_places([math.log(v) if log and v is not None else v for v in values]))
     if front is None:
-        strong = {trial.number for trial in members[: max(1, len(members) // 10)]}
+        feasible = [trial for trial in members if trial.feasible]
+        strong = {trial.number for trial in feasible[: max(1, len(feasible) // 10)]}
     n_best = sum(trial.number in strong for trial in members)
     for best in (False, True):
         x: list[float | None] = []
@@ -388,7 +394,7 @@ def plot_parallel(
         )
     figure.update_xaxes(
         tickvals=list(range(len(axes))),
-        ticktext=["<br>".join(map(escape, wrap(format_label(name), 12))) for name in axes],
+        ticktext=["<br>".join(map(escape, wrap(name, 12))) for name in axes],
         range=[-0.3, len(axes) - 0.7],
     )
     return figure.update_yaxes(

@@ -32,7 +32,7 @@ from study.figures.style import (
     told,
     value_axis,
 )
-from study.formats import MISSING, format_duration
+from study.formats import MISSING, counted, format_duration
 from study.kind_info import KindInfo
 
 _DASHES = {TrialState.PRUNED: "dot", TrialState.FAIL: "dash"}
@@ -59,7 +59,7 @@ def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
         line={"color": GREEN, "width": 2, "shape": "hv"},
         hovertemplate=f"best up to trial %{{x}}<br>{label} {told(metric, 'y')}<extra></extra>",
     )
-    for name, points in _grouped((p for p in info.shown if drawable(p.value)), kind):
+    for name, points in _grouped(info.shown, kind):
         state = points[0].state
         color = _color(kind, points[0])
         complete = state == TrialState.COMPLETE
@@ -187,7 +187,7 @@ def plot_distribution(info: DistributionInfo, kind: KindInfo) -> go.Figure:
     for family, dash in zip(info.families, cycle(_FAMILY_DASHES), strict=False):
         values = rounded(step.value for step in family.steps)
         color = family_color(kind, family.family)
-        name = f"{family.n_trials:,} trials"
+        name = counted(family.n_trials, "trial")
         if kind.family is not None:
             name = f"{escape(family.family)} ({name})"
         add_band(
@@ -220,7 +220,7 @@ def plot_families(info: DistributionInfo, kind: KindInfo) -> go.Figure:
     """Draw the range, the middle half and the median of each family's trials as a box."""
     figure = new_figure(height=140 + 60 * len(info.families))
     for family in info.families:
-        name = f"{escape(family.family)} ({family.n_trials:,} trials)"
+        name = f"{escape(family.family)} ({counted(family.n_trials, 'trial')})"
         figure.add_box(
             name=name,
             y=[name],

@@ -20,6 +20,7 @@ from study.analysis.estimates import Estimate
 from study.analysis.magnitude import common_digits
 from study.kind_info import KindInfo
 from study.metrics import Metric
+from study.wording import OURS, Wording
 
 # The colours of Okabe and Ito, distinguishable with every common colour vision; sky blue and
 # orange are darker, so that all of them have a contrast of 3 to 1 with white and with dark pages.
@@ -310,9 +311,9 @@ def family_symbol(kind: KindInfo, family: str) -> str:
     return FAMILY_SYMBOLS[family_place(kind, family)]
 
 
-def parameter_label(name: str) -> str:
-    """Write a parameter's name as words that are safe in plotly's markup."""
-    return escape(name).replace("_", " ")
+def parameter_label(name: str, wording: Wording = OURS) -> str:
+    """Write a parameter's name so that it is safe in plotly's markup."""
+    return escape(wording.label(name))
 
 
 def drawable(value: float | None) -> bool:

@@ -22,6 +22,7 @@ from storage.served import perform
 from study.analysis.confirmation import get_confirmation
 from study.analysis.experiment import trials_of_arm
 from study.followups.setup import Followup
+from study.formats import counted
 from study.kinds import EXAMPLES
 from study.requests import Place, Say
 from study.running.housekeeping import housekeeping
@@ -109,8 +110,9 @@ def measure_models(
     lost = sum(str(trial.number) not in results for trial in record.complete)
     if lost:
         say(
-            f"Warning: the trained models of {lost} trials are not in {models.folder}; workers on "
-            "other machines must share it (--artifacts) for the test."
+            f"Warning: the trained models of {counted(lost, 'trial')} are not in "
+            f"{models.folder}; workers on other machines must share it (--artifacts) for the "
+            "test."
         )
     return after
 

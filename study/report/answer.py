@@ -32,11 +32,9 @@ from study.formats import (
     capitalised,
     counted,
     format_change,
-    format_configuration,
     format_count,
     format_data,
     format_duration,
-    format_label,
     format_list,
     format_measured,
     format_percent,
@@ -151,7 +149,7 @@ def _headline(found: Findings) -> str:
         mean = format_measured(winner.validation.mean, objective)
         return (
             f"{capitalised(what)}: {objective.label} {mean} in the mean of "
-            f"{winner.validation.n} fresh seeds."
+            f"{counted(winner.validation.n, 'fresh seed')}."
         )
     value, name = format_measured(best.value, objective), _named(found, f"trial {best.number}")
     return f"Best so far: {name}, {objective.label} {value}{_judged(found)}."
@@ -209,9 +207,11 @@ def _single(found: Findings, n: int) -> str:
     best, data = found.kind.objective.best, data_of(found.record)
     if not found.ours:
         if n == 1:
-            return "It is the only complete trial."
+            kept = " that keeps the constraint" if found.summary.n_infeasible else ""
+            return f"It is the only complete trial{kept}."
         luck = "where values scatter, that is partly luck"
-        return f"It is the {best} of {format_count(n)} complete trials; {luck}."
+        kept = " that keep the constraint" if found.summary.n_infeasible else ""
+        return f"It is the {best} of {format_count(n)} complete trials{kept}; {luck}."
     if n == 1:
         return "Not confirmed yet: it is the only complete trial."
     return (
@@ -231,7 +231,7 @@ def _confirmed(found: Findings, winner: Confirmed, info: ConfirmationInfo) -> It
         of = f"’s {format_measured(default.mean, objective)}" if default is not None else ""
         text += f", {format_change(winner.difference.mean)} against the default{of}"
         n_pairs = winner.difference.n_pairs
-        text += f", {objective.better} with {winner.n_wins} of {n_pairs} seeds"
+        text += f", {objective.better} with {winner.n_wins} of {counted(n_pairs, 'seed')}"
     yield f"{text}."
     if winner.test is not None:
         interval = _interval(winner.test, objective)
@@ -304,7 +304,7 @@ def _use(found: Findings) -> Use | None:
     if number is None:
         default = found.confirmed_default or kind.default or {}
         return Use(
-            settings=f"the default: {format_configuration(default, family, kind.fidelity)}",
+            settings=f"the default: {kind.wording.configuration(default, family, kind.fidelity)}",
             expected="nothing that was tried is better",
             command=None,
         )
@@ -320,7 +320,7 @@ def _use(found: Findings) -> Use | None:
     expected = (
         f"in the search: {kind.objective.label} {format_measured(trial.value, kind.objective)}"
     )
-    told = format_configuration(trial.params, family, kind.fidelity)
+    told = kind.wording.configuration(trial.params, family, kind.fidelity)
     return Use(
         settings=f"trial {number}: {told}" if told else f"trial {number}",
         expected=", ".join([expected, *others]),
@@ -331,7 +331,7 @@ def _use(found: Findings) -> Use | None:
 def _sure(found: Findings) -> Iterator[str]:
     """Say which settings made a difference, how large, and of which nothing can be said."""
     info = found.effects
-    front, kind = found.front, found.kind
+    front, kind, wording = found.front, found.kind, found.kind.wording
     if front is not None and front.joined:
         low, high, first, second = (
             *(front.lowest_error, front.most_accurate),
@@ -362,13 +362,14 @@ def _sure(found: Findings) -> Iterator[str]:
     for told in infos:
         lead = f"{told.metric.label}: " if several else ""
         for effect in told.clear[: 1 if len(infos) > 2 else 2 if several else MAX_EFFECTS]:
-            yield f"{capitalised(lead + describe_effect(effect, told.metric))}."
-    more = [format_label(effect.name) for effect in info.clear[MAX_EFFECTS:]]
+            text = describe_effect(effect, told.metric, wording)
+            yield f"{wording.heading(lead) + text if lead else wording.begin(text)}."
+    more = [wording.label(effect.name) for effect in info.clear[MAX_EFFECTS:]]
     if more and len(infos) == 1:
         yield f"Clear as well, and smaller: {format_list(more)}."
     for pair in found.explained.acting[:1]:
         yield (
-            f"{capitalised(format_label(pair.first))} and {format_label(pair.second)} act "
+            f"{wording.begin(wording.label(pair.first))} and {wording.label(pair.second)} act "
             "together: what one of them is worth depends on the other."
         )
     if any(told.clear for told in infos) and not info.independent:
@@ -398,15 +399,15 @@ def _sure(found: Findings) -> Iterator[str]:
     forest = found.explained.forests.get(info.metric)
     needed = [name for name in unclear if forest is not None and name in forest.needed]
     if needed:
-        names = format_list([format_label(name) for name in needed])
+        names = format_list(list(map(wording.label, needed)))
         yield (
-            f"{capitalised(names)} {'matters' if len(needed) == 1 else 'matter'}, too, though by "
-            f"no part of {'its' if len(needed) == 1 else 'their'} range alone: unseen trials "
+            f"{wording.begin(names)} {'matters' if len(needed) == 1 else 'matter'}, too, though "
+            f"by no part of {'its' if len(needed) == 1 else 'their'} range alone: unseen trials "
             "cannot be predicted as well without."
         )
     unclear = [name for name in unclear if name not in needed]
     if unclear:
-        names = format_list([format_label(name) for name in unclear])
+        names = format_list(list(map(wording.label, unclear)))
         yield f"Cannot be told from {counted(info.n_trials, 'trial')}: {names}."
 
 

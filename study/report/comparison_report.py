@@ -1,10 +1,10 @@
 """The comparison of several studies on one page: its verdict, its charts and its tables."""
 
-import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
+from storage.records import StudyRecord
 from study.analysis import data_of, is_ours, is_own, is_search, kind_of, reference_of, word_for
 from study.analysis.comparison import (
     QUANTILES,
@@ -17,25 +17,27 @@ from study.analysis.comparison import (
 from study.analysis.tables import get_families
 from study.figures import plot_best_distribution, plot_comparison
 from study.formats import (
-    at_storage,
     counted,
     format_list,
     format_measured,
     format_percent,
     format_sampler,
+    in_line,
     plural,
     with_article,
 )
 from study.report.embedded import ReportData, bounded, pack
 from study.report.page import Section, flat, render_page
 from study.report.sentences import STATES, Step, Verdict, describe_lacking
+from study.shell import at_storage, quote
+from study.wording import OURS, Wording
 
 
 def render_studies(data: ReportData) -> str:
     """Turn two or more studies of different names into a page that compares them."""
     records = data.studies
     info = get_comparison(records)
-    objective, title = info.objective, format_list(info.names)
+    objective, title = info.objective, format_list(list(map(in_line, info.names)))
     bests = [side.summary.best for side in info.studies]
     parameters = dict.fromkeys(name for best in bests if best is not None for name in best.params)
     sides = {"bests": bests, "best_parameters": list(parameters), "states": STATES}
@@ -74,6 +76,7 @@ def render_studies(data: ReportData) -> str:
             "name": title,
             "info": info,
             "objective": objective,
+            "wording": _wording(records),
             "own": all(map(is_own, records)),
             "ours": any(map(is_ours, records)),
             "images": _common(map(data_of, records), "data"),
@@ -83,6 +86,13 @@ def render_studies(data: ReportData) -> str:
             "format_probability": format_probability,
         },
     )
+
+
+def _wording(records: Sequence[StudyRecord]) -> Wording:
+    """Return how the settings of several studies are written; as ours if one of them is."""
+    if any(map(is_ours, records)):
+        return OURS
+    return Wording([trial for record in records for trial in record.trials])
 
 
 def get_comparison_verdict(data: ReportData, info: ComparisonInfo) -> Verdict:
@@ -207,7 +217,7 @@ def _next(data: ReportData, info: ComparisonInfo) -> Iterator[Step]:
         for side in searches:
             if not side.imported and (kind := kinds[side.name]) is not None:
                 yield Step(
-                    command=f"{_command(data, f'run {shlex.quote(kind)}', side.name)} --trials N",
+                    command=f"{_command(data, f'run {quote(kind)}', side.name)} --trials N",
                     why="adds N trials, which make the comparison surer",
                 )
 
@@ -252,5 +262,5 @@ def _describe_others(info: ComparisonInfo, pair: PairComparison) -> str:
 
 
 def _command(data: ReportData, verb: str, *studies: str) -> str:
-    named = " ".join(f"--study {shlex.quote(study)}" for study in studies)
+    named = " ".join(f"--study {quote(study)}" for study in studies)
     return at_storage(f"emoji-study {verb} {named}", data.storage)

@@ -1,6 +1,5 @@
 """What a study found, as far as several sections of its report tell of it."""
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -38,10 +37,10 @@ from study.analysis.surrogate import (
     get_surrogate,
 )
 from study.analysis.verdict import ENOUGH_TRIALS, get_verdict
-from study.formats import at_storage
 from study.metrics import Metric
 from study.report.embedded import ReportData
 from study.report.processes import OtherProcesses
+from study.shell import at_storage, quote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +171,8 @@ class Findings:
         n = self.summary.by_state.get(TrialState.COMPLETE, 0)
         if n >= ENOUGH_TRIALS:
             return question
-        return f"Counts from about {ENOUGH_TRIALS} complete trials on; these are {n}."
+        so_far = f"so far there {'is' if n == 1 else 'are'} {n}"
+        return f"Counts from about {ENOUGH_TRIALS} complete trials on; {so_far}."
 
     @property
     def baseline(self) -> float | None:
@@ -190,11 +190,11 @@ class Findings:
         """The command that adds trials, None where the study cannot be continued."""
         if self.reference is None:
             return None
-        return self.command(f"run {shlex.quote(self.reference)}", "--trials N")
+        return self.command(f"run {quote(self.reference)}", "--trials N")
 
     def command(self, verb: str, options: str = "") -> str:
         """Return a command for this study, where ``report`` found it."""
-        name = shlex.quote(self.record.name)
+        name = quote(self.record.name)
         return self.placed(f"emoji-study {verb} --study {name} {options}".rstrip())
 
     def placed(self, command: str) -> str:

@@ -10,11 +10,14 @@ from typing import Any
 from bs4 import BeautifulSoup, Tag
 from markdownify import MarkdownConverter
 
+from study.terminal.screen import printable
+
 _LEFT_OUT = (
     "nav, script, style, svg, button, .anchor, .still, .chart, .skip, #trials-app, "
     "#trials-fallback, #filter-bar, #drawer, noscript"
 )
 _DATA = re.compile(r"data:image/png;base64,(.*)")
+_MARKUP = re.compile(r"([\\`\[\]|])")  # beside what the library escapes
 _GAPS = re.compile(r"\n{3,}")
 
 
@@ -31,7 +34,8 @@ class _Converter(MarkdownConverter):
 
     def escape(self, text: str, parent_tags: Any) -> str:
         """Escape what Markdown, or HTML within it, would take for markup."""
-        escaped = super().escape(text, parent_tags)  # type: ignore[misc]  # its types lack it
+        marked = _MARKUP.sub(r"\\\1", text or "")
+        escaped = super().escape(marked, parent_tags)  # type: ignore[misc]  # its types lack it
         return html.escape(str(escaped), quote=False)
 
     def convert_dt(self, _: Tag, text: str, *args: Any, **kwargs: Any) -> str:
@@ -77,4 +81,4 @@ def to_markdown(page: str, *, name: str | None) -> MarkdownPage:
         heading_style="ATX", bullets="-", keep_inline_images_in=["td", "th", "li"]
     )
     text = "\n\n".join(converter.convert_soup(part).strip() for part in parts)
-    return MarkdownPage(text=_GAPS.sub("\n\n", text) + "\n", pictures=pictures)
+    return MarkdownPage(text=printable(_GAPS.sub("\n\n", text)) + "\n", pictures=pictures)

@@ -4,7 +4,6 @@ import base64
 import functools
 import gzip
 import re
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -12,12 +11,15 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 import jinja2
+from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from study import formats
 from study.analysis import word_for
 from study.figures import plotly_js
 from study.metrics import Metric
+from study.shell import quote
+from study.wording import OURS, Wording
 
 MAX_ROWS = 200  # of a table
 
@@ -26,9 +28,10 @@ _DATA = Markup("<report-data>")  # a mark that no text of a study can hold
 _TEMPLATES = Path(__file__).parent / "templates"
 
 _FORMATS = (
-    *("accuracy", "change", "coefficient", "count", "duration", "label", "mse", "p_value"),
-    *("percent", "sampler", "state", "value"),
+    *("accuracy", "change", "coefficient", "count", "duration", "mse", "p_value"),
+    *("percent", "sampler", "state"),
 )
+
 """Filters that are called like the function ``format_...`` of ``study.formats``."""
 
 _NUMBER_WITH_EXPONENT = re.compile(r"\d[\d.]*e-\d+")
@@ -229,11 +232,34 @@ def _environment() -> jinja2.Environment:
         "plural": formats.plural,
         "article": formats.with_article,
         "capitalise": formats.capitalised,
+        "counted": formats.counted,
+        "label": _label,
+        "value": _value,
+        "begin": jinja2.pass_context(lambda context, text: _wording(context).begin(text)),
+        "heading": jinja2.pass_context(lambda context, text: _wording(context).heading(text)),
         "nowrap": _keep_numbers_whole,
         "png": lambda png: f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}",
-        "quote": shlex.quote,
+        "quote": quote,
     }
     return environment
+
+
+def _wording(context: Context) -> Wording:
+    """Return how the page's study writes settings."""
+    found = context.get("wording", OURS)
+    assert isinstance(found, Wording)
+    return found
+
+
+@jinja2.pass_context
+def _label(context: Context, name: str) -> str:
+    return _wording(context).label(name)
+
+
+@jinja2.pass_context
+def _value(context: Context, value: object, name: str | None = None) -> str:
+    """Write a value of the setting of a name, or any other."""
+    return formats.format_value(value) if name is None else _wording(context).value(value, name)
 
 
 def _source(name: str) -> tuple[str, str, Callable[[], bool]] | None:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from study import analysis
-from study.formats import format_label, plural
+from study.formats import format_label, in_line, plural
 from study.report.answer import get_answer
 from study.report.embedded import ReportData, bounded, pack
 from study.report.findings import Findings
@@ -44,11 +44,12 @@ def page_words(found: Findings) -> Mapping[str, Any]:
     """Return what the templates of all sections may show."""
     record, kind = found.record, found.kind
     return {
-        "name": record.name,
+        "name": in_line(record.name),
         "command": found.command,
         "placed": found.placed,
         "settings": analysis.settings_of(record),
         "kind": kind,
+        "wording": kind.wording,
         "objective": kind.objective,
         "second": kind.second,
         "step": format_label(kind.step),

@@ -1,21 +1,29 @@
 """The columns of the table of all trials, which the page fills from its embedded data."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, Literal
 
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from storage import attrs
+from storage.record_json import encode
 from storage.records import Scalar, StudyRecord
 from study.analysis import (
+    is_ours,
     kind_of,
     measured_on_request,
     min_accuracy_of,
     parameter_names,
 )
-from study.formats import format_label, plural
+from study.formats import MISSING, plural
 from study.metrics import Metric
+
+MAX_ATTRIBUTES = 12
+"""Columns of what another program stores of its trials."""
+_NONE = {"$none": True}
+"""What a page calls None where it is a value, and not the lack of one."""
 
 Format = Literal["number", "measured", "share", "count", "duration", "value", "text"]
 
@@ -27,15 +35,19 @@ class Column:
     Args:
         key: Of what ``source`` of a trial holds; charts name their axes by it.
         format: How a cell is written; what is not ``value`` or ``text`` is a number.
-        choices: All values that occur, None for none, if the column is filtered by choice;
-            empty if it is filtered by a range.
+        choices: All values that occur, if the column is filtered by choice, as the page holds
+            them, None for none; empty if it is filtered by a range.
+        texts: How choices are written; empty where ``format`` says it.
+        optional: Whether it is only there for who asks for it, and not filtered.
     """
 
     key: str
     source: Literal["trial", "params", "user_attrs"]
     label: str
     format: Format
-    choices: tuple[Scalar, ...] = ()
+    choices: tuple[Any, ...] = ()
+    texts: tuple[str, ...] = ()
+    optional: bool = False
 
 
 def get_columns(record: StudyRecord) -> list[Column]:
@@ -51,6 +63,7 @@ def get_columns(record: StudyRecord) -> list[Column]:
         label="breaks the constraint",
         format="value",
         choices=(True, None),
+        texts=("yes", "no"),
     )
     constrained = any(trial.constraints for trial in record.trials)
     return [
@@ -75,6 +88,7 @@ def get_columns(record: StudyRecord) -> list[Column]:
             Column(key=cost.name, source="user_attrs", label=cost.label, format="count")
             for cost in get_costs_told(record)
         ),
+        *islice(() if is_ours(record) else _attributes(record), MAX_ATTRIBUTES),
     ]
 
 
@@ -82,6 +96,15 @@ def get_costs_told(record: StudyRecord) -> tuple[Metric, ...]:
     """Return the costs of models that tables have columns for: weights, and what trials store."""
     stored = {attrs.PARAMETER_COUNT, *(name for t in record.trials for name in t.user_attrs)}
     return tuple(cost for cost in kind_of(record).costs if cost.name in stored)
+
+
+def get_hidden(record: StudyRecord) -> list[Column]:
+    """Return the columns of parameters that have one value, which only a single trial shows."""
+    return [
+        _parameter(record, name, values)
+        for name, values in _values(record).items()
+        if len(values) == 1
+    ]
 
 
 def get_constants(record: StudyRecord) -> dict[str, Scalar]:
@@ -114,10 +137,27 @@ def _parameter(record: StudyRecord, name: str, values: Sequence[Scalar]) -> Colu
     distributions = [t.distributions.get(name) for t in record.trials if name in t.params]
     numeric = all(isinstance(d, FloatDistribution | IntDistribution) for d in distributions)
     lacking = len(distributions) < len(record.trials)
-    choices = () if numeric else (*values, *([None] if lacking else []))
-    return Column(
-        key=name, source="params", label=format_label(name), format="value", choices=choices
+    wording = kind_of(record).wording
+    column = Column(key=name, source="params", label=wording.label(name), format="value")
+    if numeric:
+        return column
+    texts = [wording.value(value, name) for value in values] + [MISSING] * lacking
+    return replace(
+        column,
+        choices=(*(_NONE if v is None else encode(v) for v in values), *[None] * lacking),
+        texts=() if is_ours(record) else tuple(texts),
     )
+
+
+def _attributes(record: StudyRecord) -> Iterator[Column]:
+    """Yield what half of the trials of another program store, if it differs and is no list."""
+    stored = [trial.other_attrs for trial in record.trials if trial.state.is_finished()]
+    for name in dict.fromkeys(name for own in stored for name in own):
+        found = [own[name] for own in stored if name in own]
+        plain = all(isinstance(value, str | int | float) for value in found)
+        if plain and 2 * len(found) >= len(stored) and len(set(map(repr, found))) > 1:
+            label = kind_of(record).wording.label(name)
+            yield Column(key=name, source="user_attrs", label=label, format="value", optional=True)
 
 
 def _values(record: StudyRecord) -> dict[str, list[Scalar]]:
@@ -125,7 +165,7 @@ def _values(record: StudyRecord) -> dict[str, list[Scalar]]:
     found: dict[str, set[tuple[type, Scalar]]] = {name: set() for name in parameter_names(record)}
     for trial in record.trials:
         for name, value in trial.params.items():
-            if value is not None:
+            if value is not None or not is_ours(record):
                 found[name].add((type(value), value))  # True equals 1, but is another value
 
     def order(item: tuple[type, Scalar]) -> tuple[str, float, str]:

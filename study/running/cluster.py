@@ -6,7 +6,6 @@ Source: https://joblib.readthedocs.io/en/stable/auto_examples/parallel/distribut
 """
 
 import logging
-import sys
 import threading
 import time
 import uuid
@@ -27,6 +26,7 @@ from study.errors import StudyError
 from study.requests import Place
 from study.running.job import WorkerJob
 from study.running.supervisor import supervise
+from study.terminal.screen import log
 
 if TYPE_CHECKING:
     import distributed
@@ -163,11 +163,7 @@ def _in_this_process(n_workers: int) -> Iterator[Any]:
 def _supervise_there(job: WorkerJob, shared: "distributed.Event") -> None:
     """Supervise one worker on a machine of the cluster; its messages go to the log there."""
     watched = optuna.load_study(study_name=job.study, storage=open_storage(job.url))
-
-    def say(line: str) -> None:
-        sys.stderr.write(f"{line}\n")
-
-    supervise(job, SharedStop(shared), count_finished=partial(finished_trials, watched), say=say)
+    supervise(job, SharedStop(shared), count_finished=partial(finished_trials, watched), say=log)
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from optuna.storages import BaseStorage
 
+from storage.limits import require_study_name
 from storage.rdb import find_storage, open_storage
 from storage.records import experiment_of, unknown_study
 from study.errors import StudyError
@@ -71,9 +72,16 @@ class Database:
         return StoredStudy(name=name, settings=settings, kind=kind, user_attrs=user_attrs)
 
     def find_to_continue(self, name: str) -> StoredStudy | None:
-        """Read a study, see ``find``; raise a StudyError if it cannot be continued."""
+        """Read a study, see ``find``, that is to be continued or made.
+
+        Raises:
+            StudyError: If it was imported.
+            StorageLimitError: If a new one cannot have that name.
+        """
         stored = self.find(name)
-        if stored is not None and stored.settings.sampler == IMPORTED:
+        if stored is None:
+            require_study_name(name)
+        elif stored.settings.sampler == IMPORTED:
             raise StudyError(
                 f"Study {name!r} was imported and cannot be continued; `run --study NEW "
                 f"--warm-start {name}` begins another one with its best points."

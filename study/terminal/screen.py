@@ -37,9 +37,14 @@ def say(text: str, *, err: bool = False) -> None:
     stream.flush()
 
 
+def log(text: str) -> None:
+    """Print a message as one line, cut where it is long, on standard error."""
+    say(shortened(" ".join(text.splitlines())), err=True)
+
+
 def say_error(text: str) -> None:
-    """Print a message, cut where it is long, on standard error."""
-    say(f"Error: {shortened(text)}", err=True)
+    """Print what is wrong, as ``log`` does."""
+    log(f"Error: {text}")
 
 
 def forgive_screens() -> None:

@@ -16,11 +16,12 @@ from storage.outages import outage
 from storage.queue import shown_worker
 from storage.records import StudyRecord, StudySummary, TrialRecord, count
 from study.analysis import (
+    breaks_constraint,
     each_training_once,
     is_ours,
     kind_of,
     objectives_of,
-    ranked_by_constraint,
+    ranked,
     sampler_of,
     settings_of,
 )
@@ -29,11 +30,10 @@ from study.analysis.remaining import grid_trainings
 from study.formats import (
     counted,
     format_duration,
-    format_label,
     format_list,
     format_measured,
     format_settings,
-    format_value,
+    in_line,
     plural,
 )
 from study.kind_info import objective_of, stored_kind
@@ -66,7 +66,7 @@ def study_table(summaries: Sequence[StudySummary]) -> Table:
     for summary, text in zip(summaries, shown, strict=True):
         settings, n = summary.user_attrs.get(attrs.SETTINGS) or {}, summary.progress
         table.add_row(
-            escape(summary.name),
+            escape(in_line(summary.name)),
             *(escape(str(settings.get(name, "—"))) for name in ("kind", "space")),
             *(str(number) for number in (n.finished, n.failed, n.running, n.waiting)),
             _best(summary),
@@ -87,18 +87,18 @@ def status_lines(
     """
     now = now or datetime.now(UTC)
     settings = settings_of(record)
-    yield escape(f"Study {record.name}: {format_settings(settings)}")
+    yield escape(f"Study {in_line(record.name)}: {format_settings(settings)}")
     if settings.get("fixed"):
-        yield escape(f"Fixed: {_words(settings['fixed'])}")
+        yield escape(f"Fixed: {kind_of(record).wording.settings(settings['fixed'])}")
     if attrs.IMPORTED in record.user_attrs:
         origin = record.user_attrs[attrs.IMPORTED]
         yield escape(f"Imported from {origin['file']}; not to be continued.")
     n = count(record.trials)
     ours, target = is_ours(record), record.user_attrs.get(attrs.TARGET, n.finished)
     running = [trial for trial in record.trials if trial.state == TrialState.RUNNING]
+    finished = f"{n.finished} of {target} trials" if ours else counted(n.finished, "trial")
     counts = (
-        f"{n.finished}{f' of {target}' if ours else ''} trials finished: "
-        f"{n.complete} complete, {n.pruned} pruned; "
+        f"{finished} finished: {n.complete} complete, {n.pruned} pruned; "
         f"{n.failed} failed, {n.running} running, {n.waiting} waiting"
     )
     if running and n.finished < target:
@@ -116,7 +116,13 @@ def status_lines(
         best = list(get_unbeaten(record))
         yield f"{counted(len(best), 'trial')} that no other beats in all objectives together"
     else:
-        best = [trial for _, trial in ranked_by_constraint(record)]
+        best = [trial for _, trial in ranked(record, finite=False) if trial.feasible]
+    if n_broken := sum(map(breaks_constraint, record.trials)):
+        none = "" if best else ", so none is the best"
+        yield (
+            f"{counted(n_broken, 'complete trial')} {'breaks' if n_broken == 1 else 'break'} "
+            f"the constraint{none}"
+        )
     if best:
         yield _best_table(record, each_training_once(best)[:_N_BEST])
     failures = [trial for trial in record.trials if trial.state == TrialState.FAIL]
@@ -220,20 +226,18 @@ def _worker_table(
 
 
 def _best_table(record: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
-    """Return one row per trial; other metrics and constraint only where they tell something.
+    """Return one row per trial; other metrics only where they tell something.
 
     What is fixed for all trials is not repeated.
     """
     kind, several = kind_of(record), len(record.directions) > 1
     others = objectives_of(record)[1:] if several else filter(None, [kind.second])
     told = [metric for metric in others if any(_second(metric, trial) for trial in trials)]
-    constrained = not all(trial.feasible for trial in trials)
     fixed = settings_of(record).get("fixed", {})
     first = "trial" if several else "best trial"
     table = Table(first, escape(kind.objective.label), box=None, header_style="bold")
     for name in (
         *(escape(metric.short_label) for metric in told),
-        *(["constraint"] if constrained else []),
         *([f"best {kind.step}"] if is_ours(record) else []),
         "settings",
     ):
@@ -243,16 +247,12 @@ def _best_table(record: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
             str(trial.number),
             format_measured(trial.value, kind.objective),
             *(_second(metric, trial) or "—" for metric in told),
-            *(["kept" if trial.feasible else "broken"] if constrained else []),
             *([str(trial.user_attrs.get(attrs.BEST_EPOCH, "—"))] if is_ours(record) else []),
-            escape(_words({n: v for n, v in trial.params.items() if n not in fixed})),
+            escape(
+                kind.wording.settings({n: v for n, v in trial.params.items() if n not in fixed})
+            ),
         )
     return table
-
-
-def _words(params: Mapping[str, object]) -> str:
-    """Write settings as the report does."""
-    return ", ".join(f"{format_label(n)} {format_value(value)}" for n, value in params.items())
 
 
 def _best(summary: StudySummary) -> str:

@@ -61,7 +61,7 @@ def test_create(tmp_path: Path) -> None:
     """
     path = tmp_path / "50% #1 & more" / "new" / "my study.db"
     url = f"sqlite:///{path}"
-    message = r"my study\.db does not exist; `emoji-study run`"
+    message = r"my study\.db does not exist, nor does the folder"
     for write in (False, True):
         with pytest.raises(StorageAccessError, match=message):
             open_storage(url, write=write)
@@ -102,7 +102,7 @@ def test_no_study_database(tmp_path: Path, url: str) -> None:
     foreign = file_of("CREATE TABLE bookmarks (url TEXT)")
     damaged = file_of("CREATE TABLE studies (name TEXT)")[:100] + random.Random(0).randbytes(8092)
     for content, message in (
-        (b"some words\n" * 100, "study.db cannot be opened: file is not a database"),
+        (b"some words\n" * 100, "study.db is a text, and no database"),
         (foreign, "study.db is a database of another program, not a study database"),
         (damaged, "study.db cannot be opened: "),
         (None, "study.db is a folder"),

@@ -125,7 +125,7 @@ def test_journal(tmp_path: Path) -> None:
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines) + b'{"op_code": 4, "wor')
     assert len(load_study_record(open_storage(url), "kept").trials) == 3
-    for harm, line in ((b"{]\n", 3), (b'{"op_code": 99}\n', 3), (b"SQLite format 3\0\n", 1)):
+    for harm, line in ((b"{]\n", 3), (b'{"op_code": 99}\n', 3), (b'{"op_code": -1}\n', 1)):
         path.write_bytes(b"".join([*lines[: line - 1], harm, *lines[line:]]))
         assert f"or damaged: its line {line} cannot be read." in refused(f"journal:///{path}")
     for other, what in ((tmp_path / "none", "does not exist"), (tmp_path, "is a folder")):
@@ -133,15 +133,22 @@ def test_journal(tmp_path: Path) -> None:
 
 
 def test_strangers(tmp_path: Path, url: str) -> None:
-    """Of a pickle and of Redis a command is told that makes a database of it."""
-    study = optuna.create_study(study_name="pickled")
+    """What a file is, and the command that makes a study of it, where there is one."""
+    study, path = optuna.create_study(study_name="pickled"), tmp_path / "study.db"
     for content, said in (
         (pickle.dumps(study), "looks like a pickle"),
         (b"REDIS0011\xfa", "is a dump of Redis"),
         (b"PAR1\x15", "is a Parquet table"),
+        (b"<!DOCTYPE html>\n<html", "is a page; of a report of emoji-study `emoji-study report"),
+        (b"number,value\n0,1\n", "is a text, and no database; `emoji-study import-csv"),
+        ("é\n".encode(), "is a text, and no database."),
+        (b"\x89PNG\r\n", ("cannot be opened: file is not a", "is no journal of Optuna's.")),
     ):
-        (tmp_path / "study.db").write_bytes(content)
+        path.write_bytes(content)
+        by_sqlite, by_journal = (said, said) if isinstance(said, str) else said
         for options in (READ, CREATE):
-            assert f"study.db {said}" in refused(url, **options)
+            assert f"study.db {by_sqlite}" in refused(url, **options)
+        assert f"study.db {by_journal}" in refused(f"journal:///{path}")
+    assert "would be a journal, which is only read here" in refused("journal:///new", **CREATE)
     said = refused("redis://user:s3cret@host:6379/0")
     assert 'JournalRedisBackend("redis://user:***@host:6379/0")' in said

@@ -33,8 +33,8 @@ def test_supported() -> None:
         assert (sqlite_path(url), server_address(url)) == (path, address)
 
 
-MALFORMED = r"^`storage` must be a database URL such as sqlite:///.*, but got "
-NAMELESS = r"^`storage` must name a database, as in .*\.$"
+MALFORMED = r"^`storage` must be a database URL.* sqlite:///.*, but got "
+NAMELESS = r"^`storage` must name a database such as .*\.$"
 NO_SERVER = r"^`storage` must name host and port of a server, as in grpc://host"
 UNKNOWN = r"must be one of sqlite, postgresql, mysql, grpc, journal, but got 'oracle'\.$"
 

@@ -76,16 +76,27 @@ def check_said(study: optuna.Study, record: StudyRecord) -> None:
             assert found.shares[-1] * box == pytest.approx(drawn.y[-1])
 
 
+def check_tables(text: str) -> None:
+    """Assert that all rows of each table have as many cells, whatever stands in them."""
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1, table
+
+
 def check_commands(cli: Cli, study: optuna.Study, record: StudyRecord) -> None:
     """Run what reads; each ends well, and says nothing that is not so."""
     best, named = best_of(study), ("--storage", URL, "--study", record.name)
-    for command in (("status",), ("export", "--out", "trials.csv"), ("report", "--out", "p.html")):
-        code, _, error = cli(*command[:1], *named, *command[1:])
+    for command in (("export", "--out", "trials.csv"), ("report", "--out", "p.html"), ("status",)):
+        code, out, error = cli(*command[:1], *named, *command[1:])
         assert (code, "Traceback" in error, "Warning" in error) == (0, False, False), error
+    if len(record.directions) == 1:
+        first = re.search(r"^ *best trial .*\n *(\d+) ", out, re.MULTILINE)
+        assert [first and int(first[1])] == ([t.number for t in best] or [None])
+    assert out.splitlines()[-1].startswith("Next: emoji-study report")
     page = Path("p.html").read_text()
     assert render_data(read_report_data(Path("p.html"))) == page
     text = to_markdown(page, name=None).text
     assert "could not be made" not in text
+    check_tables(text)
     assert set(re.findall("emoji-study ([a-z-]+)", text)) <= {"report", "export"}
     headline = next(line for line in text.splitlines() if line.startswith("# "))
     if best and len(record.directions) > 1:

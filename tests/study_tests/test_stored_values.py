@@ -181,6 +181,25 @@ def test_columns(cli: Cli, stored: Path, tmp_path: Path, statement: str) -> None
     ends_well(cli, damaged(stored, tmp_path, (statement, ())), *READERS[1:])
 
 
+@pytest.mark.parametrize(
+    ("statement", "place"),
+    [
+        ("UPDATE trial_params SET param_value = 'abc' WHERE trial_id = 5", "(study 's', trial 4)"),
+        ("UPDATE trial_values SET value = 'abc' WHERE trial_id = 3", "(study 's', trial 2)"),
+        ("DELETE FROM study_directions", "(study 's'): there is no direction"),
+        ("UPDATE trials SET state = 'LATER' WHERE number = 4", "(study 's'): 'LATER' is not"),
+    ],
+)
+def test_place(cli: Cli, stored: Path, tmp_path: Path, statement: str, place: str) -> None:
+    """Where that is, is said as far as it is known."""
+    url = f"sqlite:///{damaged(stored, tmp_path, (statement, ()))}"
+    assert (
+        f"The database holds a value that Optuna does not store there {place}"
+        in (cli("status", "--storage", url)[2])
+    )
+    close_all()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("key", sorted(all_that_is_stored().trials[0].user_attrs))
 def test_each_attribute_on_a_page(cli: Cli, stored: Path, tmp_path: Path, key: str) -> None:

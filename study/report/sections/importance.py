@@ -18,7 +18,7 @@ def section(found: Findings) -> Section | Missing | None:
     explained = found.explained  # last, as other processes may still be at it
     told = [forest for forest in explained.forests.values() if forest.parameters]
     if not told and not any(info.parameters for info in explained.shares.values()):
-        refusal = next((i.refusal for i in explained.shares.values() if i.refusal), None)
+        refusal = next((i.refusal for i in explained.forests.values() if i.refusal), None)
         return Missing(refusal or "no setting varies", found.more_trials)
     methods = [
         (
@@ -28,18 +28,25 @@ def section(found: Findings) -> Section | Missing | None:
         )
         for forest in told[:1]
     ]
+    wording = found.kind.wording
+    refusals = [forest.refusal for forest in explained.forests.values() if forest.refusal]
+    folded = found.counts("Which settings decided most?") if told else refusals[0]
     data = {
         "explained": explained,
+        "said": folded,
         "agreement": {
-            forest.metric: describe_agreement(forest, found.all_effects[forest.metric])
+            forest.metric: describe_agreement(forest, found.all_effects[forest.metric], wording)
             for forest in told
         },
         "directions": {
             metric: describe_effects(info) for metric, info in found.all_effects.items()
         },
     }
-    figures = {chart_key("importance", forest.metric): plot_importances(forest) for forest in told}
-    return Section(data, figures, methods, folded=found.counts("Which settings decided most?"))
+    figures = {
+        chart_key("importance", forest.metric): plot_importances(forest, wording)
+        for forest in told
+    }
+    return Section(data, figures, methods, folded=folded)
 
 
 def graph(found: Findings) -> Graph | None:
@@ -48,7 +55,9 @@ def graph(found: Findings) -> Graph | None:
     if info is None or not info.parameters:
         return None
     beside = "“Hyperparameter Importance” is by another method, which is blind to interactions."
-    figure = plot_importances(replace(info, parameters=info.parameters[:GRAPHED]))
+    figure = plot_importances(
+        replace(info, parameters=info.parameters[:GRAPHED]), found.kind.wording
+    )
     figure.update_yaxes(ticklabelstandoff=8)  # a phone has no room for it, the dashboard has
     title = "What predicting the objective needs (pale: may be nothing)"
     return Graph(title, figure, [beside, *filter(None, [found.counts("")])])

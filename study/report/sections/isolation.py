@@ -24,7 +24,8 @@ def section(found: Findings) -> Section | Missing | None:
         figures |= {key: drawn[name] for name, key in keys.items()}
         told.append((info, keys, describe_effects(effects)))
     if not figures:
-        why = "no two complete trials differ in a setting"
+        kept = " that keep the constraint" if found.summary.n_infeasible else ""
+        why = f"no two complete trials{kept} differ in a setting"
         return Missing(why, found.more_trials)
     return Section({"told": told}, figures)
 

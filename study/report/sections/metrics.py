@@ -2,9 +2,10 @@
 
 from study.analysis.metric_pairs import MetricPair, Tie, get_metric_pairs
 from study.figures import plot_metric_pair
-from study.formats import format_coefficient, format_label, format_list
+from study.formats import format_coefficient, format_list
 from study.report.findings import Findings
 from study.report.page import Section
+from study.wording import OURS, Wording
 
 HEADING = "Metrics against each other"
 DRAWN = 3  # pairs that have a chart; the table has all
@@ -15,9 +16,10 @@ def section(found: Findings) -> Section | None:
     pairs = get_metric_pairs(found.record)
     if not pairs:
         return None
+    wording = found.kind.wording
     drawn = sorted(pairs, key=lambda pair: not (pair.first.always and pair.second.always))[:DRAWN]
-    figures = {f"metrics-{i}": plot_metric_pair(pair) for i, pair in enumerate(drawn)}
-    told = {(pair.first, pair.second): sentence(pair) for pair in pairs}
+    figures = {f"metrics-{i}": plot_metric_pair(pair, wording) for i, pair in enumerate(drawn)}
+    told = {(pair.first, pair.second): sentence(pair, wording) for pair in pairs}
     return Section(
         {"pairs": pairs, "drawn": drawn, "told": told},
         figures,
@@ -25,7 +27,7 @@ def section(found: Findings) -> Section | None:
     )
 
 
-def sentence(pair: MetricPair) -> str:
+def sentence(pair: MetricPair, wording: Wording = OURS) -> str:
     """Say what a pair comes to, the coefficient over all trials first."""
     first, second = pair.first.short_label, pair.second.short_label
     whole = format_coefficient(pair.spearman.value)
@@ -34,7 +36,7 @@ def sentence(pair: MetricPair) -> str:
     begin = f"The rank correlation of {first} and {second} is {whole} over all trials"
     if pair.parameter is None:
         return f"{begin}: {_without(pair)}"
-    label = format_label(pair.parameter)
+    label = wording.label(pair.parameter)
     inside = format_coefficient(pair.within_spearman.value)
     said = f"{begin} and {inside} among trials of equal {label}: {_with(pair, label)}"
     if not pair.uneven:

@@ -2,7 +2,6 @@
 
 from study.analysis.pairs import get_pair
 from study.figures import plot_pair
-from study.formats import format_label
 from study.report.findings import Findings
 from study.report.page import Section
 
@@ -20,9 +19,10 @@ def section(found: Findings) -> Section | None:
     info = get_pair(found.record, *names)
     if info is None:
         return None
-    told = " and ".join(map(format_label, names))
+    wording = found.kind.wording
+    told = " and ".join(map(wording.label, names))
     return Section(
         {"pair": info, "acting": bool(acting)},
-        {"pair": plot_pair(info)},
+        {"pair": plot_pair(info, wording)},
         heading=f"Together: {told}",
     )

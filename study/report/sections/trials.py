@@ -7,7 +7,7 @@ from study.analysis.tables import get_best_trials
 from study.metrics import value_name
 from study.report.findings import Findings
 from study.report.page import Missing, Section, safe_in_script
-from study.report.trials import get_columns, get_constants, get_costs_told
+from study.report.trials import get_columns, get_constants, get_costs_told, get_hidden
 
 HEADING = "Table of trials"
 
@@ -16,8 +16,10 @@ def section(found: Findings) -> Section | Missing:
     """Offer the table that the page fills from its own data, and without JavaScript the best."""
     if not found.summary.n_trials:
         return Missing("there are no trials yet", found.more_trials)
+    columns = get_columns(found.record)
     reading = {
-        "columns": [asdict(column) for column in get_columns(found.record)],
+        "columns": [asdict(column) for column in columns],
+        "hidden": [asdict(column) for column in get_hidden(found.record)],
         "family": found.kind.family,
         "maximise": found.kind.objective.maximise,
         "objectives": [value_name(i) for i in range(len(found.record.directions))],
@@ -31,5 +33,6 @@ def section(found: Findings) -> Section | Missing:
         "best_trials": get_best_trials(found.record),
         "stored": {trial.number: trial for trial in found.record.trials},
         "costs_told": get_costs_told(found.record),
+        "n_optional": sum(column.optional for column in columns),
     }
     return Section(data)

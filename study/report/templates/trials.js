@@ -10,12 +10,17 @@ const table = (async () => {
   const number = (value) => ({ inf: Infinity, "-inf": -Infinity })[plain(value)] ?? plain(value) ?? null;
   const plainly = (values) =>
     Object.fromEntries(Object.entries(values).map(([name, value]) => [name, plain(value)]));
+  // A choice may be None, which is another thing than to have no value.
+  const NONE = { toString: () => "None" };
+  const chosen = (value) => (value === null ? NONE : value);
 
   const [study] = (await unpack("report-data").json()).studies;
-  // Which columns there are, which parameter names families, whether the (first) objective is to
+  // Which columns there are, and which of single trials, which parameter names families, whether the (first) objective is to
   // be high, what the values of all objectives are called, whether attributes are this program's, and how
   // many digits some values are told with.
-  const { columns, family, maximise, objectives, command, ours, digits } = JSON.parse(readingElement.textContent);
+  const { columns, hidden, family, maximise, objectives, command, ours, digits } = JSON.parse(readingElement.textContent);
+  for (const column of [...columns, ...hidden]) column.choices = column.choices.map((value) => (value?.$none ? NONE : plain(value)));
+  const filtered = columns.filter((column) => !column.optional);
   // Whole seconds and fractions apart: browsers cut times to milliseconds.
   const seconds = ({ started, completed }) => {
     if (!started || !completed) return null;
@@ -29,6 +34,7 @@ const table = (async () => {
     const tests = Object.entries((ours && study.user_attrs.test_results?.[trial.number]) || {});
     const tested = Object.fromEntries(tests.map(([name, value]) => [`test_${name}`, value]));
     const params = plainly(trial.params);
+    if (!ours) for (const name of Object.keys(params)) params[name] = chosen(params[name]);
     const user_attrs = plainly({ ...trial.user_attrs, ...tested });
     const infeasible = Boolean(own.infeasible) || Object.values(trial.constraints ?? {}).some((lack) => !(number(lack) <= 0));
     return {
@@ -79,10 +85,13 @@ const table = (async () => {
     },
     text: (value) => (value === "FAIL" ? "failed" : String(value).toLowerCase()),
   };
+  const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
   const write = (value, column) => {
+    if (column.texts.length) return column.texts[column.choices.indexOf(value)];
+    if (column.optional) return cut(typeof value === "boolean" ? String(value) : value === null ? missing : String(value), 40);
     if (value === null) return missing;
     if (typeof value === "string" && column.format !== "text") return value;
-    if (Math.abs(value) === Infinity) return value > 0 ? "inf" : "-inf";
+    if (Math.abs(value) === Infinity) return value > 0 ? "infinity" : "minus infinity";
     return formats[column.format](value, digits[column.key]);
   };
 
@@ -183,6 +192,7 @@ const table = (async () => {
       const value = valueOf(trial, column);
       const cell = element(i ? "td" : "th", { textContent: write(value, column) });
       if (!i) cell.scope = "row";
+      if (column.optional) cell.className = "optional";
       if (numeric(column)) cell.className = "number";
       if (typeof value === "number") cell.title = String(value);
       if (!i) cell.replaceChildren(opener(trial));
@@ -262,7 +272,7 @@ const table = (async () => {
     const query = new URLSearchParams(location.hash.split("?")[1] ?? "");
     for (const key of new Set(query.keys())) {
       const values = query.getAll(key);
-      const column = columns.find((candidate) => candidate.key === key);
+      const column = filtered.find((candidate) => candidate.key === key);
       if (key === "box") filters.set(BOX, { numbers: new Set(values[0].split(" ").map(Number)) });
       else if (column?.choices.length) {
         const kept = new Set(values.map((value) => value.slice(1)));
@@ -315,16 +325,21 @@ const table = (async () => {
     const faces = [...document.querySelectorAll(`.faces tr[data-trial="${trial.number}"] img`)];
     const pictures = element("p", { className: "row" }, ...faces.map((image) => image.cloneNode()));
     const facts = element("dl", { className: "facts" });
-    const known = new Set(columns.map((column) => `${column.source} ${column.key}`));
-    const more = Object.keys(trial.params).filter((name) => !known.has(`params ${name}`))
-      .map((key) => ({ key, source: "params", label: key.replaceAll("_", " "), format: "value" }));
-    for (const column of [...columns.slice(1), ...more]) {
+    const fact = (label, told, differs) => facts.append(element("div", { className: differs ? "differs" : "" },
+      element("dt", { textContent: label }), element("dd", { textContent: told })));
+    for (const column of [...filtered.slice(1), ...hidden]) {
       const value = valueOf(trial, column);
       if (value === null) continue;
-      const differs = other && valueOf(other, column) !== value;
-      facts.append(element("div", { className: differs ? "differs" : "" },
-        element("dt", { textContent: column.label }),
-        element("dd", { textContent: write(value, column) })));
+      fact(column.label, write(value, column), other && valueOf(other, column) !== value);
+    }
+    // What another program stores.
+    const stored = (shown, name) => {
+      const value = plain(shown.user_attrs[name]);
+      return cut(typeof value === "string" ? value : JSON.stringify(value) ?? "", 200);
+    };
+    for (const [name, lack] of Object.entries(trial.constraints ?? {})) fact(`constraint ${name}`, number(lack));
+    for (const name of ours ? [] : Object.keys(trial.user_attrs)) {
+      fact(name, stored(trial, name), other && stored(other, name) !== stored(trial, name));
     }
     const code = element("code", { textContent: command.replace("NUMBER", trial.number) });
     const line = command ? element("div", { className: "command" }, code) : "";
@@ -380,6 +395,7 @@ const table = (async () => {
     const taken = new Set(["number", "state", ...objectives, ...params, "started", "completed", "duration_s"]);
     const text = (value) => {
       if (value === null || value === undefined || value === "nan") return "";
+      if (value === NONE) return "null";
       if (Math.abs(value) === Infinity) return value > 0 ? "inf" : "-inf";
       if (typeof value === "boolean") return value ? "True" : "False";
       const written = String(value);
@@ -407,9 +423,12 @@ const table = (async () => {
     };
     const cell = element("th", { scope: "col" }, button);
     if (numeric(column)) cell.className = "number";
+    if (column.optional) cell.className = "optional";
     return cell;
   }));
-  $("trials-filters").append(...columns.map(field));
+  const attributes = $("trials-attributes");
+  if (attributes) attributes.onchange = () => $("trials-head").closest("table").classList.toggle("whole", attributes.checked);
+  $("trials-filters").append(...filtered.map(field));
   $("trials-filters").onsubmit = (event) => event.preventDefault();
   $("trials-previous").onclick = () => turn(-1);
   $("trials-next").onclick = () => turn(1);
@@ -422,14 +441,14 @@ const table = (async () => {
   $("filter-bar").querySelector("button").onclick = clear;
   document.addEventListener("trials-brushed", ({ detail: { ranges, chosen, numbers } }) => {
     for (const [key, values] of Object.entries(chosen)) {
-      const column = columns.find((candidate) => candidate.key === key && candidate.choices.length);
+      const column = filtered.find((candidate) => candidate.key === key && candidate.choices.length);
       if (!column) continue;
-      inputs.get(column).forEach((input, i) => { input.checked = values.includes(column.choices[i]); });
+      inputs.get(column).forEach((input, i) => { input.checked = values.map(chosen).includes(column.choices[i]); });
       readChoices(column);
     }
     if (numbers) filters.set(BOX, { numbers });
     for (const [key, [low, high]] of Object.entries(ranges)) {
-      const column = columns.find((candidate) => candidate.key === key && !candidate.choices.length);
+      const column = filtered.find((candidate) => candidate.key === key && !candidate.choices.length);
       if (!column) continue;
       const [from, to] = inputs.get(column);
       const whole = ["number", "count"].includes(column.format);

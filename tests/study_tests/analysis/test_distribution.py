@@ -81,4 +81,4 @@ def test_chart_draws_steps_with_colours_and_dashes() -> None:
     evil = "<b>CNN</b>"
     record = study(trial(0, value=0.1, params={"auto_encoder": evil}), settings=SETTINGS)
     line = plot_distribution(get_distribution(record), kind_of(record)).data[-1]
-    assert (line.name, line.meta) == ("&lt;b&gt;CNN&lt;/b&gt; (1 trials)", {"edf": evil})
+    assert (line.name, line.meta) == ("&lt;b&gt;CNN&lt;/b&gt; (1 trial)", {"edf": evil})

@@ -98,7 +98,7 @@ def test_refusals_are_plain() -> None:
     few = replace(RECORD, trials=RECORD.trials[: MIN_TRIALS - 1])
     flat = rebuilt([{"a": i / 40} for i in range(40)], np.ones(40))
     for refused, reason in (
-        (few, "Too few trials: 29 of at least 30."),
+        (few, "Importances need at least 30 complete trials, but there are 29."),
         (rebuilt([{"a": 0.5}] * 40, range(40)), "No parameter varies among these trials."),
         (flat, "All of these trials have the same validation MSE."),
     ):

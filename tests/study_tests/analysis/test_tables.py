@@ -48,9 +48,9 @@ def test_groups_are_exactly_those_of_pandas(
     assert found == list(expected.itertuples(name=None))
     assert (info.parameter, info.metric) == (parameter, metric)
     assert get_groups(record, "unknown").groups == get_groups(study(), parameter).groups == ()
-    # Values keep their type, except where a column mixes several.
-    for values, groups in (([16, 0.5, 16], [0.5, 16.0]), (["b", True, "b"], ["True", "b"])):
-        ranges = {"choice": CategoricalDistribution((values[0], values[1]))}
+    # Values keep their type, and those that look alike are told apart.
+    for values, groups in (([16, 0.5, 16], [0.5, 16]), (["10", None, 10], [10, "10", None])):
+        ranges = {"choice": CategoricalDistribution(values)}
         trials = (
             replace(trial(i, value=1.0), params={"choice": value}, distributions=ranges)
             for i, value in enumerate(values)

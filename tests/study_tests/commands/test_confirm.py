@@ -367,7 +367,7 @@ def test_models_of_others(copy: Path, tmp_path: Path) -> None:
     lost = str(before.complete[0].number)
     assert tested() == {number: result for number, result in expected.items() if number != lost}
     (line,) = said
-    assert line.startswith("Warning: the trained models of 1 trials are not in ")
+    assert line.startswith("Warning: the trained models of 1 trial are not in ")
     assert len(models_of(copy)) == 3  # whoever else's they may be
 
 

@@ -40,10 +40,10 @@ def test_readers_change_nothing(tmp_path: Path, cli: Cli, journal: Path) -> None
 
 
 def test_asked_first(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is created or changed without a yes, which is an error where nobody can say it."""
+    """Nothing is created or changed without a yes; where nobody can say it, a line says how."""
     monkeypatch.setattr("sys.stdin", io.StringIO())
     question = f"Copy study 'kept' with 3 trials and 0 files to {AT[1]}?"
-    said = f"Error: {question} There is no terminal to answer on; --yes does.\n"
+    said = f"{question} Nothing was changed: nobody can answer here, so give --yes.\n"
     assert cli(*COPY)[::2] == (1, said)
     assert not (tmp_path / "new").exists()
     for command, asked in (
@@ -66,7 +66,12 @@ def test_refused(cli: Cli) -> None:
     for command, said in (
         (COPY, "There is a study named 'kept' already; --name gives the copy another."),
         ((*COPY, "--study", "x"), "no study named 'x' in this storage; it holds: kept."),
-        ((*COPY, "--name", " "), "A name must have 1 to 512 characters, but got ' '."),
+        (
+            (*COPY[:-1], "journal:///new.log"),
+            "journal, which is only read here: write to a data",
+        ),
+        ((*COPY, "--name", " "), "The name of a study must not be blank, but got ' '."),
+        ((*COPY, "--name", "x" * 513), "at most 512 characters, but got 513, which begin 'xxx"),
         (("delete", "--study", "x", *AT), "it holds: kept."),
         (("rename", "kept", "--study", "kept", *AT), "named 'kept' already; take another."),
     ):

@@ -185,9 +185,9 @@ def test_mistakes_are_one_line(cli: Cli, tmp_path: Path, tiny_data: Path) -> Non
         ("--data not.parquet", "`not.parquet` must be a readable parquet file, but got"),
         ("--data few.parquet", "must have at least 5 images in its largest class to be split"),
         ("--split half", "`split` must be one of group, random, but got 'half'."),
-        ("--out ..", "`out` must be a file, but got the folder '..'."),
+        ("--out ..", "`out` must end in .html, but got '..'."),
         (f"--data {tiny_data} --out not.parquet/data.html", "not.parquet"),
-        ("--data few.parquet --out d/../few.parquet", "`out` must not be the data set itself, b"),
+        ("--data few.parquet --out d/../few.parquet", "`out` must end in .html, but got 'd/../"),
     ):
         code, out, err = cli("data", "describe", *line.split())
         assert (code, out, err.count("\n")) == (1, "", 1), line

@@ -1,12 +1,14 @@
-"""Another program's study that is exported and imported again is that study."""
+"""A study that is exported and imported again is that study, another program's or ours."""
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from math import inf, nan
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -14,14 +16,20 @@ from optuna.distributions import CategoricalDistribution
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState
 
+from search_spaces.designs import design_points
 from storage.importing import insert_study
 from storage.record_json import record_to_json
 from storage.records import StudyRecord, load_study_record
+from study.analysis import kind_of
+from study.emoji import AUTOENCODER, MULTITASK
 from study.exchange.read_results import read_results
 from study.exchange.write_table import write_table
 from tests.servers import opened
+from tests.study_tests import synthetic
 from tests.study_tests.foreign import make_study
-from tests.study_tests.synthetic import trial
+from tests.study_tests.synthetic import SETTINGS, trial
+
+_ENDS = (TrialState.COMPLETE, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 NAMES = st.text(max_size=5) | st.sampled_from(
     [
@@ -74,6 +82,52 @@ def test_inverse(place: tuple[BaseStorage, Path], seed: int) -> None:
     first = load_study_record(study._storage, study.study_name)
     assume(first.trials)
     check(place, first)
+
+
+def our_study(seed: int) -> StudyRecord:
+    """Return a study of ours, of any kind and space."""
+    rng = np.random.default_rng(seed)
+    kind = (AUTOENCODER, MULTITASK)[int(rng.integers(2))]
+    space = list(kind.spaces.values())[int(rng.integers(len(kind.spaces)))]
+    ranges = {parameter.name: parameter.distribution for parameter in space.parameters}
+    pareto = kind is MULTITASK and bool(rng.integers(2))
+    trials = []
+    for number, point in enumerate(islice(design_points("random", space, {}, seed=seed), 12)):
+        state = _ENDS[int(rng.integers(len(_ENDS)))]
+        complete, curve = state is TrialState.COMPLETE, rng.lognormal(size=rng.integers(9))
+        own = {
+            "measured_on": "validation",
+            "training_seconds": float(rng.lognormal()),
+            "epochs_run": len(curve),
+            "seed": int(rng.integers(2**62)),
+            "worker": "höst/a,b-1:2",
+            **({"failure": 'died: "x", 1e5'} if state is TrialState.FAIL else {}),
+            **{m.name: float(rng.random()) for m in kind.metrics[1:] if complete and m.always},
+        }
+        made = replace(
+            trial(number, curve=tuple(curve.tolist()), attrs=own),
+            state=state,
+            values=tuple(rng.lognormal(size=1 + pareto).tolist()) if complete else (),
+            params=point,
+            distributions={name: ranges[name] for name in point},
+        )
+        trials.append(made)
+    settings = {**SETTINGS, "kind": kind.name, "space": space.name, "pareto": pareto}
+    directions = ("minimize", "maximize") if pareto else ("minimize",)
+    return replace(synthetic.study(*trials, settings=settings), directions=directions)
+
+
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=50, deadline=None)
+def test_ours(place: tuple[BaseStorage, Path], seed: int) -> None:
+    """Random studies of ours come back trial by trial, by both formats; only ranges are new."""
+    first, (_, folder) = our_study(seed), place
+    for ending in ("csv", "parquet"):
+        write_table(first, folder / f"ours.{ending}", curves=True)
+        again = read_results(folder / f"ours.{ending}", name=first.name)
+        assert (again.directions, kind_of(again).name) == (first.directions, kind_of(first).name)
+        for got, wanted in zip(again.trials, first.trials, strict=True):
+            assert got == replace(wanted, trial_id=got.trial_id, distributions=got.distributions)
 
 
 @given(

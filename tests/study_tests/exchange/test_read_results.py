@@ -132,7 +132,8 @@ def test_wrong_row(tmp_path: Path, column: str, text: str, message: str) -> None
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n", "is no table of results"),
+        ("a,b\n1,2\n", "is no table of trials: Optuna's `trials_dataframe()` has `value` or `val"),
+        (",".join(map(str, range(30))) + "\n" + "1," * 29 + "1\n", "`8`, `9` and 20 more."),
         ("", "is no CSV file"),
         ("epoch,error_rate\n", "has no rows"),
         (

@@ -23,4 +23,4 @@ def test_words_tables_commands_and_pictures() -> None:
     for absent in ("<", "](#", "data:image", "plotly", "Copy"):
         assert absent not in written.text
     alone = to_markdown(page, name=None)
-    assert (alone.pictures, "[nerd face, original]" in alone.text) == ({}, True)
+    assert (alone.pictures, r"\[nerd face, original\]" in alone.text) == ({}, True)

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
+from study.dashboard import server
 from study.terminal.console import Screen
-from study.terminal.screen import MAX_LINE, forgive_screens, printable, say, say_error
+from study.terminal.screen import MAX_LINE, forgive_screens, log, printable, say, say_error
 
 HOSTILE = {
     "colour": ("\x1b[31mred\x1b[0m", "�[31mred�[0m"),
@@ -53,7 +54,19 @@ def test_printed(capsys: pytest.CaptureFixture[str], name: str) -> None:
 def test_long_messages_are_cut(capsys: pytest.CaptureFixture[str]) -> None:
     """A stored text of a million characters is no error of a million."""
     say_error("x" * 1_000_000)
-    assert len(capsys.readouterr().err) == len(f"Error: \n{'x' * MAX_LINE}")
+    assert len(capsys.readouterr().err) == MAX_LINE + 1
+
+
+def test_log_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """What workers, the server and commands say of a stored text is one line, obeyed by none."""
+    log("worker \x1b[31mred\nError: feigned")
+    server._say(ValueError("\x1b]0;title\x07"))
+    say_error("study 'a\u2028b'")
+    assert capsys.readouterr().err.splitlines() == [
+        "worker �[31mred Error: feigned",
+        "Error: ValueError: �]0;title�",
+        "Error: study 'a b'",
+    ]
 
 
 def test_screens_without_unicode(monkeypatch: pytest.MonkeyPatch) -> None:
