@@ -7,7 +7,7 @@ from typing import Self, get_args
 
 import numpy as np
 
-from emoji_ae.config import SplitMethod
+from emoji_ae.choices import SplitMethod
 from emoji_ae.dataset import EmojiDataset
 from emoji_ae.errors import ConfigError, DataError
 

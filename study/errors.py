@@ -1,8 +1,24 @@
 """The error of this package, and every error in words; each message is one line for a person."""
 
+from collections.abc import Iterable
+
 
 class StudyError(Exception):
     """Something that a user asked of a study cannot be done."""
+
+
+class ChoiceError(StudyError):
+    """A name was given that is none of those that there are."""
+
+
+def wrong_choice(name: str, got: str, choices: Iterable[str], *, more: str = "") -> ChoiceError:
+    """Return the error that names the choices, what ``more`` there may be, and the nearest one."""
+    from difflib import get_close_matches
+
+    known = list(choices)
+    nearest = get_close_matches(got, known, n=1)
+    meant = f"; did you mean {nearest[0]}?" if nearest else "."
+    return ChoiceError(f"`{name}` must be one of {', '.join(known)}{more}, but got {got!r}{meant}")
 
 
 def user_message(error: Exception) -> str | None:

@@ -70,6 +70,7 @@ ONLY_IN: dict[str, set[str]] = {
     },
     "sqlalchemy": {
         *("storage.internals", "storage.operations", "storage.outages", "storage.rdb"),
+        "storage.names",
         *("storage.reading", "storage.urls", "storage.bulk", "storage.schema", "storage.sources"),
     },
     "joblib": {

@@ -23,7 +23,7 @@ from study.commands.report import render, study_data
 from study.commands.show import stored_record
 from study.dashboard.app import make_app
 from study.dashboard.refresh import refresh
-from study.dashboard.retention import check_keep, clean
+from study.dashboard.retention import clean
 from study.dashboard.server import HOST, listen, serve
 from study.errors import StudyError
 from study.requests import CleanRequest, DashboardRequest, Say, WithArtifacts
@@ -112,12 +112,11 @@ def clean_request(request: CleanRequest, *, say: Say) -> None:
     """Remove the pictures of a study's trials, but for those that stay.
 
     Raises:
-        StudyError: If the choice or the folder does not exist.
+        StudyError: If the folder does not exist.
         StorageError: If the study cannot be read.
     """
-    keep = check_keep(request.pictures)
     storage, record = stored_record(request.url, request.study)
-    cleaned = clean(storage, record, _existing(request), keep=keep)
+    cleaned = clean(storage, record, _existing(request), keep=request.pictures)
     say(
         f"Pictures of {cleaned.n_trials} trials of study {record.name} removed, "
         f"{cleaned.n_bytes / 1e6:.1f} MB; curves stay. "

@@ -15,8 +15,8 @@ from emoji_ae.rows import read_rows
 from study.emoji.describe import describe_data, draw_splits
 from study.emoji.figures import plot_classes, plot_neighbours, plot_words
 from study.emoji.page import get_data_cautions, get_data_sentences, render_data_report
+from study.emoji.requests import DescribeRequest
 from study.formats import format_mse
-from study.requests import DescribeRequest
 from tests.conftest import Cli
 from tests.emoji_ae_tests.reference import write_data
 from tests.study_tests.report.test_report import Page
