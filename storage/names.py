@@ -18,13 +18,16 @@ def stored_names(url: str) -> list[str]:
     from storage.urls import canonical
 
     timeout = {"connect_timeout": _TIMEOUT_S}
-    with sqlalchemy.create_engine(canonical(url), connect_args=timeout).connect() as connection:
+    engine = sqlalchemy.create_engine(
+        canonical(url), connect_args=timeout, poolclass=sqlalchemy.NullPool
+    )
+    with engine.connect() as connection:
         return [str(name) for (name,) in connection.execute(sqlalchemy.text(_QUERY))]
 
 
 def _in_file(path: Path) -> list[str]:
     """Read a file; one without a write-ahead log as unchanging, for else SQLite would make one."""
     logged = all(path.with_name(path.name + end).exists() for end in ("-wal", "-shm"))
-    uri = f"{path.as_uri()}?{'mode=ro' if logged else 'immutable=1'}"
+    uri = f"{path.as_uri()}?mode=ro{'' if logged else '&immutable=1'}"
     with closing(sqlite3.connect(uri, uri=True, timeout=_TIMEOUT_S)) as connection:
         return [str(name) for (name,) in connection.execute(_QUERY)]

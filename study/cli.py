@@ -3,6 +3,7 @@
 Everything slow to import (torch, optuna, plotly) is imported by the command that needs it.
 """
 
+import os
 import shlex
 import sys
 from functools import partial
@@ -40,6 +41,10 @@ def main() -> None:
     debug = "--debug" in sys.argv
     screen.forgive_screens()
     argv = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    if "_EMOJI_STUDY_COMPLETE" in os.environ:
+        from study.commands.completion import prepare
+
+        prepare()
     try:
         sys.exit(app.main(argv, "emoji-study", standalone_mode=False) or 0)
     except click.exceptions.NoArgsIsHelpError as error:

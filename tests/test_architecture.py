@@ -61,7 +61,10 @@ ONLY_IN: dict[str, set[str]] = {
         *("study.figures.search", "study.figures.style"),
     },
     "jinja2": {"study.report.page"},
-    "click": {"study.cli", "study.commands.ask", "study.commands.options"},
+    "click": {
+        *("study.cli", "study.commands.ask", "study.commands.completion"),
+        "study.commands.options",
+    },
     "optuna_dashboard": {"storage.internals", "study.dashboard.app"},
     "bottle": {"study.dashboard.app"},
     "sklearn": {"emoji_ae.splits", "study.analysis.surrogate"},

@@ -3,7 +3,6 @@
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import Field, dataclass, fields
 from functools import partial
 from itertools import chain
@@ -213,7 +212,7 @@ class _Option(click.Option):
             show_envvar=True,
             metavar=said.metavar,
             help=said.help,
-            shell_complete=_stored_names if said.of_storage else None,
+            shell_complete=_stored_studies if said.of_storage else None,
             **known,
         )
 
@@ -288,14 +287,10 @@ def _type(asked: _Asked) -> Any:
     return click.Path(path_type=Path) if hint is Path else hint
 
 
-def _stored_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the names of stored studies that begin as one does; none if anything is wrong."""
-    from storage.names import stored_names
+def _stored_studies(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from study.commands.completion import stored_studies  # only when a shell completes
 
-    with suppress(Exception):  # a shell that completes has no place for errors
-        names = stored_names(str(ctx.params["storage"]))
-        return [name for name in names if name.startswith(incomplete)]
-    return []
+    return stored_studies(ctx, incomplete)
 
 
 def _refuse(unused: Mapping[str, str]) -> None:

@@ -103,22 +103,20 @@ def _check_objectives(given: Given, settings: StudySettings, kind: Kind) -> None
 def _demanded(given: Given, kind: Kind) -> float | None:
     """Return what is demanded of the second metric; a StudyError if it cannot be demanded."""
     second = kind.second
-    for option, demand, sign in (
-        ("--at-least", given.at_least, -1),
-        ("--at-most", given.at_most, 1),
-    ):
-        if demand is None:
-            continue
-        if second is None:
-            raise _needs_second(option, kind)
-        name, value = demand
-        if name != second.name:
-            raise wrong_choice(option, name, [second.name])
-        if sign != second.sign:
-            other = "--at-most" if option == "--at-least" else "--at-least"
-            raise StudyError(f"{name} is {second.direction}d: give {other} in place of {option}.")
-        return value
-    return given.min_accuracy
+    demand = given.at_least or given.at_most
+    if demand is None:
+        return given.min_accuracy
+    option, other = "--at-least", "--at-most"
+    if given.at_least is None:
+        option, other = other, option
+    if second is None:
+        raise _needs_second(option, kind)
+    name, value = demand
+    if name != second.name:
+        raise wrong_choice(option, name, [second.name])
+    if second.maximise != (option == "--at-least"):
+        raise StudyError(f"{name} is {second.direction}d: give {other} in place of {option}.")
+    return value
 
 
 def _needs_second(option: str, kind: Kind) -> StudyError:

@@ -184,7 +184,6 @@ def test_mistakes_are_one_line(cli: Cli, tmp_path: Path, tiny_data: Path) -> Non
     for line, message in (
         ("--data not.parquet", "`not.parquet` must be a readable parquet file, but got"),
         ("--data few.parquet", "must have at least 5 images in its largest class to be split"),
-        ("--split half", "`split` must be one of group, random, but got 'half'."),
         ("--out ..", "`out` must be a file, but got the folder '..'."),
         (f"--data {tiny_data} --out not.parquet/data.html", "not.parquet"),
         ("--data few.parquet --out d/../few.parquet", "`out` must not be the data set itself, b"),
