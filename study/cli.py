@@ -236,7 +236,7 @@ def _dashboard(request: requests.DashboardRequest) -> None:
 @app.add("emoji-study clean --study autoencoder-notebook --pictures best")
 def _clean(request: requests.CleanRequest) -> None:
     waiting("Reading the study")
-    from study.commands.dashboard import clean_request
+    from study.commands.clean import clean_request
 
     clean_request(request, say=_say)
 

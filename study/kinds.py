@@ -394,7 +394,7 @@ class Kind(Described):
         name: Letters, digits, ``-`` and ``_``; studies are named after it.
         spaces: Search spaces by name; the first is the default.
         metrics: The first is the objective. A second one that every trial has may become a second
-            objective (``--pareto``) or a constraint (``--min-accuracy``).
+            objective (``--pareto``) or a constraint (``--at-least``, ``--at-most``).
         trainer: Makes the trainer; imports torch, or whatever it needs.
         default: Values of parameters: the configuration that is to be beaten.
         fidelity: The parameter that counts steps, if there is one: ``epoch``.

@@ -28,7 +28,7 @@ OF_A_STUDY = dict.fromkeys(("--storage", "--trial"), "belongs to --study: name t
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class Said:
+class OptionSpec:
     """What a field says of itself as an option.
 
     Args:
@@ -63,8 +63,8 @@ class Said:
 
 
 def option(help: str = "", default: object = None, **more: Any) -> Any:
-    """Return a field, as ``dataclasses.field`` does, with what it says of itself (``Said``)."""
-    metadata = {"said": Said(help=help, default=default, **more)}
+    """Return a field, as ``dataclasses.field`` does, with its ``OptionSpec``."""
+    metadata = {"spec": OptionSpec(help=help, default=default, **more)}
     if default is REQUIRED:
         return field(metadata=metadata)
     return field(default_factory=lambda: default, metadata=metadata)

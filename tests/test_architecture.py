@@ -202,6 +202,26 @@ def test_what_is_light_needs_nothing_slow(modules: str, slow: tuple[str, ...]) -
     assert said(f"import sys, {modules}; print([m for m in {slow} if m in sys.modules])") == "[]"
 
 
+@pytest.mark.parametrize(
+    ("line", "slow"),
+    [
+        ("run autoencoder --device foo", ("torch", "optuna", "pandas", "sqlalchemy")),
+        ("run autoencoder --space foo", ("torch", "sklearn", "plotly")),
+        ("run foo", ("torch", "sklearn", "plotly")),
+    ],
+)
+def test_wrong_names_are_refused_before_anything_slow(line: str, slow: tuple[str, ...]) -> None:
+    """They end with code 2 before what trains is imported, and mostly before all else."""
+    script = (
+        "import contextlib, io, sys; from study.cli import main\n"
+        f"sys.argv = ['emoji-study', *{line.split()}]\n"
+        "try:\n"
+        "    with contextlib.redirect_stderr(io.StringIO()): main()\n"
+        f"except SystemExit as ended: print(ended.code, [m for m in {slow} if m in sys.modules])"
+    )
+    assert said(script) == "2 []"
+
+
 @pytest.mark.whole
 def test_import_changes_nothing() -> None:
     """Importing the packages touches neither the random state nor the number of threads."""

@@ -15,7 +15,7 @@ from click.core import ParameterSource
 from click.types import OptionHelpExtra
 
 from study.errors import wrong_choice
-from study.requests import GROUPS, OWN, REQUIRED, Request, Said
+from study.requests import GROUPS, OWN, REQUIRED, OptionSpec, Request
 
 R = TypeVar("R", bound=Request)
 Code = int | None
@@ -55,7 +55,7 @@ class Commands(click.Group):
 
 
 class Command(click.Command):
-    """A command that makes its options when they are needed."""
+    """A command that makes its options when they are needed; the examples stand in its help."""
 
     def __init__(
         self,
@@ -94,13 +94,11 @@ class Command(click.Command):
 
     def groups(self, ctx: click.Context) -> dict[str, list[click.Option]]:
         """Return the options under their headings, in the order of both."""
-        known = {group: i for i, group in enumerate(GROUPS)}
-        found: dict[str, list[click.Option]] = {}
+        found: dict[str, list[click.Option]] = {group: [] for group in (*GROUPS, HELP)}
         for param in self.get_params(ctx):
             if isinstance(param, click.Option):
-                group = param.asked.group if isinstance(param, _Option) else HELP
-                found.setdefault(group, []).append(param)
-        return {group: found[group] for group in sorted(found, key=lambda g: known.get(g, 99))}
+                found[param.asked.group if isinstance(param, _Option) else HELP].append(param)
+        return {group: options for group, options in found.items() if options}
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options under their headings."""
@@ -110,26 +108,34 @@ class Command(click.Command):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class _Asked:
+class _RequestField:
     """A field that is asked for: its type without None, and the heading under which it stands."""
 
     field: Field[Any]
-    said: Said
+    spec: OptionSpec
     hint: Any
     group: str
 
     @property
     def option(self) -> str:
-        return self.said.name or f"--{self.field.name.replace('_', '-')}"
+        return self.spec.name or f"--{self.field.name.replace('_', '-')}"
 
     @property
     def dest(self) -> str:
+        """What click calls its value."""
         return _dest(self.option)
 
     @property
     def many(self) -> bool:
         """Whether all texts that were given are read, and not the last one alone."""
-        return self.said.read is not None or get_origin(self.hint) is tuple
+        return self.spec.read is not None or get_origin(self.hint) is tuple
+
+    @property
+    def item(self) -> Any:
+        """The type of what one text gives."""
+        if self.spec.read is not None:
+            return str
+        return get_args(self.hint)[0] if self.many else self.hint
 
 
 def _dest(option: str) -> str:
@@ -138,7 +144,7 @@ def _dest(option: str) -> str:
 
 def _asked(
     kind: type[Request], without: tuple[str, ...] = ()
-) -> Iterator[tuple[_Asked, type[Request] | None]]:
+) -> Iterator[tuple[_RequestField, type[Request] | None]]:
     """Yield the fields of a request, and the request that one of them is."""
     for field in fields(kind):
         if field.name in without:
@@ -147,9 +153,9 @@ def _asked(
         if get_origin(hint) in (Union, UnionType):
             hint = get_args(hint)[0]
         owner = next(c for c in kind.__mro__ if field.name in inspect.get_annotations(c))
-        said: Said = field.metadata["said"]
-        group = said.group or vars(owner).get("group", OWN)
-        asked = _Asked(field=field, said=said, hint=hint, group=group)
+        spec: OptionSpec = field.metadata["spec"]
+        group = spec.group or vars(owner).get("group", OWN)
+        asked = _RequestField(field=field, spec=spec, hint=hint, group=group)
         yield asked, hint if isinstance(hint, type) and issubclass(hint, Request) else None
 
 
@@ -157,12 +163,12 @@ def _params(
     kind: type[Request], of_kinds: Sequence[type[Request]], without: tuple[str, ...] = ()
 ) -> Iterator[click.Parameter]:
     for asked, part in _asked(kind, without):
-        if asked.said.of_kinds:
-            yield from chain.from_iterable(_params(own, ()) for own in of_kinds)
+        if asked.spec.of_kinds:
+            yield from chain.from_iterable(_params(kind, ()) for kind in of_kinds)
         elif part is not None:
-            yield from _params(part, of_kinds, asked.said.without)
-        elif asked.said.positional:
-            known = {"type": _type(asked), "help": asked.said.help, "required": not asked.many}
+            yield from _params(part, of_kinds, asked.spec.without)
+        elif asked.spec.positional:
+            known = {"type": _type(asked), "help": asked.spec.help, "required": not asked.many}
             yield click.Argument([asked.dest], nargs=-1 if asked.many else 1, **known)
         else:
             yield _Option(asked)
@@ -177,15 +183,15 @@ def _make(
     """Make a request of the values of its options."""
     given: dict[str, object] = {}
     for asked, part in _asked(kind, without):
-        name, said = asked.field.name, asked.said
-        if said.of_kinds:
-            own = chain.from_iterable(vars(_make(one, values, ())).items() for one in of_kinds)
-            given[name] = {key: value for key, value in own if value}
+        name, spec = asked.field.name, asked.spec
+        if spec.of_kinds:
+            of_them = [vars(_make(one, values, ())) for one in of_kinds]
+            given[name] = {key: x for one in of_them for key, x in one.items() if x}
         elif part is not None:
-            given[name] = _make(part, values, of_kinds, said.without)
-        elif said.read is not None:
+            given[name] = _make(part, values, of_kinds, spec.without)
+        elif spec.read is not None:
             try:
-                given[name] = said.read(values[asked.dest])
+                given[name] = spec.read(values[asked.dest])
             except ValueError as error:
                 raise click.UsageError(f"`{asked.option}` {error}") from error
         else:
@@ -196,11 +202,11 @@ def _make(
 class _Option(click.Option):
     """The option of a field."""
 
-    def __init__(self, asked: _Asked) -> None:
-        said = asked.said
+    def __init__(self, asked: _RequestField) -> None:
+        spec = asked.spec
         self.asked = asked
-        required = said.default is REQUIRED
-        known: dict[str, Any] = {} if required or asked.many else {"default": said.default}
+        required = spec.default is REQUIRED
+        known: dict[str, Any] = {} if required or asked.many else {"default": spec.default}
         super().__init__(
             [asked.option, asked.dest],
             type=_type(asked),
@@ -208,26 +214,24 @@ class _Option(click.Option):
             multiple=asked.many,
             required=required,
             show_default=asked.hint is not bool,
-            envvar=said.env,
+            envvar=spec.env,
             show_envvar=True,
-            metavar=said.metavar,
-            help=said.help,
-            shell_complete=_stored_studies if said.of_storage else None,
+            metavar=spec.metavar,
+            help=spec.help,
+            shell_complete=_stored_studies if spec.of_storage else None,
             **known,
         )
 
     def make_metavar(self, ctx: click.Context) -> str:
         """Return what stands for the value: choices, or a word."""
-        if self.metavar is not None or isinstance(self.type, _Choice):
-            return super().make_metavar(ctx)
-        hint = get_args(self.asked.hint)[0] if self.asked.many else self.asked.hint
-        return _METAVARS.get(hint, super().make_metavar(ctx))
+        usual = super().make_metavar(ctx)
+        return usual if self.metavar else _METAVARS.get(self.asked.item, usual)
 
     def get_help_extra(self, ctx: click.Context) -> OptionHelpExtra:
         """Return range, environment and default, also one that None stands for."""
         extra = super().get_help_extra(ctx)
-        if self.asked.said.shown is not None:
-            extra["default"] = str(self.asked.said.shown)
+        if self.asked.spec.shown is not None:
+            extra["default"] = str(self.asked.spec.shown)
         return extra
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
@@ -272,19 +276,14 @@ class _Range(click.FloatRange):
         return number
 
 
-def _type(asked: _Asked) -> Any:
+def _type(asked: _RequestField) -> Any:
     """Return what reads a text."""
-    said, hint = asked.said, asked.hint
-    if said.read is not None:
-        return str
-    if asked.many:
-        hint = get_args(hint)[0]
-    if get_origin(hint) is Literal:
-        return _Choice(get_args(hint), several=asked.many)
-    if said.low is not None:
-        limits: Any = click.IntRange if hint is int else _Range
-        return limits(said.low, said.high)
-    return click.Path(path_type=Path) if hint is Path else hint
+    if get_origin(asked.item) is Literal:
+        return _Choice(get_args(asked.item), several=asked.many)
+    if asked.spec.low is not None:
+        limits: Any = click.IntRange if asked.item is int else _Range
+        return limits(asked.spec.low, asked.spec.high)
+    return click.Path(path_type=Path) if asked.item is Path else asked.item
 
 
 def _stored_studies(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
+from emoji_ae.choices import SplitMethod
 from emoji_ae.config import AutoencoderConfig, multitask_config
 from search_spaces import SPACES, SearchSpace, autoencoder, multitask
 from storage import attrs
@@ -75,7 +77,7 @@ AUTOENCODER = Kind(
         Metric(name=attrs.MULTIPLY_ADDS, label="multiply-adds of an image"),
         Metric(name="latent_size", label="numbers in the latent"),
     ),
-    splits=("group", "random"),
+    splits=get_args(SplitMethod),
     options=("vendors",),
     check=check_source,
     narrow=narrow,

@@ -1,5 +1,6 @@
 """The command line as users meet it: real processes, exit codes, and what they print."""
 
+import importlib.metadata
 import io
 import json
 import os
@@ -21,6 +22,7 @@ from PIL import Image
 
 from emoji_ae.dataset import load_dataset
 from emoji_ae.splits import Split
+from storage.queue import DEFAULT_RETRIES
 from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.analysis import metrics_of
@@ -84,6 +86,10 @@ def test_main_help(cli: Cli) -> None:
     for command in COMMANDS:
         assert re.search(rf"^  {command.split()[0]} ", out, re.MULTILINE)
     assert "Start with: emoji-study demo" in out
+    version = importlib.metadata.version("emoji-study")
+    assert cli("--version") == (0, f"emoji-study {version}\n", "")
+    retries = f"with an error.  [default: {DEFAULT_RETRIES}; x>=0]"
+    assert retries in " ".join(cli("run", "--help")[1].split()).replace(". [", ".  [")
 
 
 @pytest.mark.parametrize(
