@@ -121,6 +121,7 @@ class Request:
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         dataclass(frozen=True, kw_only=True, repr=False, eq=False)(cls)
 
     def unused(self) -> Mapping[str, str]:

@@ -67,7 +67,10 @@ def decide_search(
     settings = decide(given, stored, kind, study=study)
     _check_objectives(given, settings, kind)
     if settings.sampler not in SAMPLERS:
-        raise StudyError(f"Study {study!r} is no search; `emoji-study experiment` continues it.")
+        raise StudyError(
+            f"Study {study!r} has the sampler {settings.sampler!r} and is no search; "
+            "`emoji-study experiment` continues it."
+        )
     if stored is not None:
         return settings
     space, fixed = settings.space_in(kind), settings.fixed

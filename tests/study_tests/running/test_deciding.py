@@ -30,5 +30,5 @@ def test_a_demand_is_of_the_second_metric_in_its_direction() -> None:
 def test_an_experiment_is_no_search() -> None:
     """Its study is not continued as one."""
     stored = replace(default_settings(AUTOENCODER), sampler=PAIRED)
-    with pytest.raises(StudyError, match=r"^Study 's' is no search; `emoji-study experiment` con"):
+    with pytest.raises(StudyError, match=r"^Study 's' has the sampler 'paired' and is no search;"):
         decide_search(Given(), stored, AUTOENCODER, study="s", n_trials=1)
