@@ -205,27 +205,22 @@ class _Option(click.Option):
     def __init__(self, asked: _RequestField) -> None:
         spec = asked.spec
         self.asked = asked
-        required = spec.default is REQUIRED
-        known: dict[str, Any] = {} if required or asked.many else {"default": spec.default}
+        known: dict[str, Any] = {"required": True}
+        if spec.default is not REQUIRED:
+            known = {} if asked.many else {"default": spec.default}
         super().__init__(
             [asked.option, asked.dest],
             type=_type(asked),
             is_flag=True if asked.hint is bool else None,
             multiple=asked.many,
-            required=required,
             show_default=asked.hint is not bool,
             envvar=spec.env,
             show_envvar=True,
-            metavar=spec.metavar,
+            metavar=spec.metavar or _METAVARS.get(asked.item),
             help=spec.help,
             shell_complete=_stored_studies if spec.of_storage else None,
             **known,
         )
-
-    def make_metavar(self, ctx: click.Context) -> str:
-        """Return what stands for the value: choices, or a word."""
-        usual = super().make_metavar(ctx)
-        return usual if self.metavar else _METAVARS.get(self.asked.item, usual)
 
     def get_help_extra(self, ctx: click.Context) -> OptionHelpExtra:
         """Return range, environment and default, also one that None stands for."""

@@ -88,8 +88,7 @@ def test_main_help(cli: Cli) -> None:
     assert "Start with: emoji-study demo" in out
     version = importlib.metadata.version("emoji-study")
     assert cli("--version") == (0, f"emoji-study {version}\n", "")
-    retries = f"with an error.  [default: {DEFAULT_RETRIES}; x>=0]"
-    assert retries in " ".join(cli("run", "--help")[1].split()).replace(". [", ".  [")
+    assert f"error.  [default: {DEFAULT_RETRIES}; x>=0]" in cli("run", "--help")[1]
 
 
 @pytest.mark.parametrize(
@@ -99,14 +98,8 @@ def test_main_help(cli: Cli) -> None:
         ("data buil", "Did you mean 'build'? See emoji-study data --help."),
         ("run", "Missing argument 'KIND'. See emoji-study run --help."),
         ("run autoencoder --devic cpu", "No such option '--devic'. Did you mean '--device'?"),
-        (
-            "run autoencoder --sampler tp",
-            "one of grid, random, qmc, tpe, gp, but got 'tp'; did yo",
-        ),
-        (
-            "run autoencoder --pruner asha",
-            "`--pruner` must be one of median, halving, hyperband, ",
-        ),
+        ("run autoencoder --sampler tp", "one of grid, random, qmc, tpe, gp, but got 'tp'; did"),
+        ("run autoencoder --pruner asha", "`--pruner` must be one of median, halving, hyperb"),
         ("run autoencoder --device foo", "one of auto, cpu, cuda, mps, but got 'foo'. See emoji-"),
         ("run autoencoder --backend cloud", "`--backend` must be one of local, dask, but got 'cl"),
         ("run autoencoder --scheduler tcp://host:1", "--scheduler belongs to --backend dask."),
@@ -122,10 +115,7 @@ def test_main_help(cli: Cli) -> None:
         ("serve-storage --port 0", "'--port'"),
         ("experiment auxiliary-task --lambda x", "'--lambda'"),
         ("run autoencoder --set epoch", "`--set` must be PARAM=VALUE, but got 'epoch'."),
-        (
-            "train --set width=8 --set width=16",
-            "`--set` must give a parameter one value, but got ",
-        ),
+        ("train --set width=8 --set width=16", "`--set` must give a parameter one value, but"),
         ("export", "'--out'"),
     ],
 )
