@@ -19,7 +19,7 @@ endif
 install = flags="$(PIP_FLAGS)"; $(choose) $(BIN)/python -m pip install --quiet $$flags -e
 
 .DEFAULT_GOAL := help
-.PHONY: demo test fast test-slow test-times check format same map bench mutants clean help
+.PHONY: demo test fast test-slow test-times check format docs same map bench mutants clean help
 
 demo: $(VENV)/.train ## run a small study end to end: runs/demo/{study.db,report.html,best/} (2 minutes)
 	$(BIN)/emoji-study demo
@@ -49,6 +49,9 @@ check: $(VENV)/.dev ## check format, style, the directions of imports, and types
 format: $(VENV)/.dev ## format the code and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.train ## write docs/commands.md anew, of what the commands declare
+	$(BIN)/python -m benchmarks.commands
 
 same: $(VENV)/.test ## compare trainings, pages and tables with those of commit REF, bit for bit
 	$(BIN)/python -m benchmarks.same $(REF)

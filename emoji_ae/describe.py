@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from emoji_ae.config import SplitMethod
+from emoji_ae.choices import SplitMethod
 from emoji_ae.dataset import EmojiDataset, Intake
 from emoji_ae.errors import DataError
 from emoji_ae.images import ImageKind, decode_image, encode_png

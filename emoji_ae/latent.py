@@ -4,19 +4,16 @@ import difflib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from emoji_ae.choices import Way
 from emoji_ae.errors import ExpressionError
 from emoji_ae.evaluation import to_float
 from emoji_ae.expression import Atom, Combination
 from emoji_ae.labels import class_index, has_words, plain_text
 from emoji_ae.models import Autoencoder
-
-Way = Literal["slerp", "lerp"]
-"""How to go from one latent to another: along a great circle, or straight."""
 
 PARALLEL = 1e-4
 """Sine of the angle below which two latents have no circle through both."""

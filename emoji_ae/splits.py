@@ -7,7 +7,7 @@ from typing import Self, get_args
 
 import numpy as np
 
-from emoji_ae.config import SplitMethod
+from emoji_ae.choices import SplitMethod
 from emoji_ae.dataset import EmojiDataset
 from emoji_ae.errors import ConfigError, DataError
 
@@ -130,6 +130,7 @@ def _folds(
 
 def _check(method: str, seed: int) -> None:
     if method not in get_args(SplitMethod):
-        raise ConfigError(f"`method` must be one of group, random, but got {method!r}.")
+        known = ", ".join(get_args(SplitMethod))
+        raise ConfigError(f"`method` must be one of {known}, but got {method!r}.")
     if not 0 <= seed < 2**32:
         raise ConfigError(f"`seed` must be at least 0 and below 2**32, but got {seed!r}.")

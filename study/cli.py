@@ -3,6 +3,7 @@
 Everything slow to import (torch, optuna, plotly) is imported by the command that needs it.
 """
 
+import os
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ import click
 from study import requests
 from study.commands.ask import Unanswered
 from study.commands.options import Code, Commands
-from study.errors import user_message
+from study.emoji import requests as emoji
+from study.errors import ChoiceError, user_message
 from study.formats import counted
 from study.shell import join
 from study.terminal import screen
@@ -22,11 +24,17 @@ if TYPE_CHECKING:
     from study.running.coordinator import RunOutcome
 
 app = Commands(
+    "emoji-study",
     help="Hyperparameter studies of small autoencoders on face emoji.",
-    epilog="Start with: emoji-study demo. With --debug, errors show where they come from.",
+    epilog="Start with: emoji-study demo. With --debug, errors show where they come from. Your "
+    "shell completes names of commands, options and studies after "
+    "'eval \"$(_EMOJI_STUDY_COMPLETE=bash_source emoji-study)\"' in ~/.bashrc; zsh and fish: "
+    "docs/commands.md.",
     no_args_is_help=True,
+    of_kinds=[emoji.EmojiOptions],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+click.version_option(package_name="emoji-study", message="%(prog)s %(version)s")(app)
 data_app = Commands("data", help="Build or describe a data set.", no_args_is_help=True)
 
 
@@ -35,10 +43,18 @@ def main() -> None:
     debug = "--debug" in sys.argv
     screen.forgive_screens()
     argv = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    if "_EMOJI_STUDY_COMPLETE" in os.environ:
+        from study.commands.completion import prepare
+
+        prepare()
     try:
         sys.exit(app.main(argv, "emoji-study", standalone_mode=False) or 0)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "emoji-study"
+        screen.say_error(f"{error.format_message()} See {command} --help.")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -52,7 +68,7 @@ def main() -> None:
         if debug or message is None:
             raise
         screen.say_error(message)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, ChoiceError) else 1)
 
 
 @app.add(
@@ -185,7 +201,7 @@ def _train(request: requests.TrainRequest) -> Code:
     "emoji-study compose 'nerd face' 'sleepy face' --checkpoint best/checkpoint.pt --out path.gif",
     "emoji-study compose --gallery --checkpoint best/checkpoint.pt --out gallery.png",
 )
-def _compose(request: requests.ComposeRequest) -> None:
+def _compose(request: emoji.ComposeRequest) -> None:
     waiting("Loading the model")
     from study.emoji.compose import compose_request
 
@@ -222,7 +238,7 @@ def _dashboard(request: requests.DashboardRequest) -> None:
 @app.add("emoji-study clean --study autoencoder-notebook --pictures best")
 def _clean(request: requests.CleanRequest) -> None:
     waiting("Reading the study")
-    from study.commands.dashboard import clean_request
+    from study.commands.clean import clean_request
 
     clean_request(request, say=_say)
 
@@ -267,7 +283,7 @@ app.add_command(data_app)
 
 
 @data_app.add("emoji-study data build --out runs/twitter.parquet --vendor twitter")
-def _build(request: requests.BuildRequest) -> None:
+def _build(request: emoji.BuildRequest) -> None:
     waiting("Reading the images")
     from study.emoji.describe import build_data
 
@@ -276,7 +292,7 @@ def _build(request: requests.BuildRequest) -> None:
 
 
 @data_app.add("emoji-study data describe --data twitter.parquet --out twitter.html")
-def _describe(request: requests.DescribeRequest) -> None:
+def _describe(request: emoji.DescribeRequest) -> None:
     waiting("Reading the data")
     from study.emoji.describe import describe_data
 

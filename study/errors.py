@@ -1,5 +1,6 @@
 """The error of this package, and every error in words; each message is one line for a person."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -15,6 +16,20 @@ def require_ending(out: Path, *endings: str) -> None:
     special = out.exists() and not out.is_file() and not out.is_dir()
     if out.suffix.lower() not in endings and not special:
         raise StudyError(f"`out` must end in {' or '.join(endings)}, but got {str(out)!r}.")
+
+
+class ChoiceError(StudyError):
+    """A name was given that is none of those that there are."""
+
+
+def wrong_choice(name: str, got: str, choices: Iterable[str], *, more: str = "") -> ChoiceError:
+    """Return the error that names the choices, what ``more`` there may be, and the nearest one."""
+    from difflib import get_close_matches
+
+    known = list(choices)
+    nearest = get_close_matches(got, known, n=1)
+    meant = f"; did you mean {nearest[0]}?" if nearest else "."
+    return ChoiceError(f"`{name}` must be one of {', '.join(known)}{more}, but got {got!r}{meant}")
 
 
 def user_message(error: Exception) -> str | None:

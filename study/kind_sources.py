@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import SearchSpace
-from study.errors import StudyError, user_message
+from study.errors import StudyError, user_message, wrong_choice
 from study.kind_info import GROUP, KindInfo, KindSource, own_kind
 from study.kinds import Kind, Trainer
 from study.metrics import Metric
@@ -212,10 +212,8 @@ def _target(reference: str) -> tuple[str, str]:
         raise StudyError(f"Name the kind in {reference} as well: {reference}:NAME.")
     for entry in importlib.metadata.entry_points(group=GROUP, name=reference):
         return entry.module, entry.attr
-    raise StudyError(
-        f"`kind` must be one of {', '.join(installed_kinds())}, or name your own as "
-        f"path/to/file.py:NAME or package.module:NAME, but got {reference!r}."
-    )
+    more = ", or name your own as path/to/file.py:NAME or package.module:NAME"
+    raise wrong_choice("kind", reference, installed_kinds(), more=more)
 
 
 def _module_path(module: str, reference: str) -> Path:

@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from search_spaces.base import Scalar, SearchSpace
-from search_spaces.errors import SearchSpaceError
-from study.errors import StudyError
+from study.errors import StudyError, wrong_choice
 from study.experiment import Design
 from study.metrics import Metric
 
@@ -395,7 +394,7 @@ class Kind(Described):
         name: Letters, digits, ``-`` and ``_``; studies are named after it.
         spaces: Search spaces by name; the first is the default.
         metrics: The first is the objective. A second one that every trial has may become a second
-            objective (``--pareto``) or a constraint (``--min-accuracy``).
+            objective (``--pareto``) or a constraint (``--at-least``, ``--at-most``).
         trainer: Makes the trainer; imports torch, or whatever it needs.
         default: Values of parameters: the configuration that is to be beaten.
         fidelity: The parameter that counts steps, if there is one: ``epoch``.
@@ -435,11 +434,9 @@ class Kind(Described):
         object.__setattr__(self, "metrics", (replace(first, place=0), *others))
 
     def space(self, name: str, source: Source) -> SearchSpace:
-        """Return a space for certain data; raise a SearchSpaceError if there is none."""
+        """Return a space for certain data; raise a ChoiceError if there is none."""
         if name not in self.spaces:
-            raise SearchSpaceError(
-                f"`space` must be one of {', '.join(self.spaces)}, but got {name!r}."
-            )
+            raise wrong_choice("space", name, self.spaces)
         return self.narrow(self.spaces[name], source)
 
     def require_tested(self, measured: Mapping[str, Any]) -> None:

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-Direction = Literal["minimize", "maximize"]
+from study.choices import Direction
 
 
 class Measured(Protocol):

@@ -1,67 +1,77 @@
 """What can be asked: a class per command, whose docstring is the help, and a field per option.
 
-``study.commands.options`` makes the options, and reads them into these values.
+``study.commands.options`` makes the options, and reads them into these values. A field's type says
+what may be given: a ``Literal`` is a set of choices, a tuple may be given several times.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, dataclass_transform
 
-from study.errors import StudyError
+from study.choices import Backend, Device, Direction, Pictures, Pruner, Sampler
 
 Say = Callable[[str], None]
 REQUIRED = object()
-DEFAULT_KIND, DEFAULT_TRIALS = "autoencoder", 40
+DEFAULT_KIND, DEFAULT_TRIALS, DEFAULT_STORAGE = "autoencoder", 40, "sqlite:///runs/study.db"
+DEFAULT_SAMPLER: Sampler = "tpe"
+DEFAULT_SEED, DEFAULT_DATA_SEED = 0, 42
 CONFIRM_SEEDS = 6
 """The fewest seeds of a confirmation that tell what is seed, what is split and what is choice."""
+
+OWN, STUDY, DATA, TRIALS = "Options", "Study", "Data", "Trials"
+PLACE, STORAGE, EMOJI = "Where it runs", "Where it is stored", "Of the emoji's kinds only"
+GROUPS = (OWN, STUDY, DATA, TRIALS, PLACE, STORAGE, EMOJI)
+"""Headings of options in the help, in their order."""
 
 OF_A_STUDY = dict.fromkeys(("--storage", "--trial"), "belongs to --study: name the study.")
 
 
-def option(
-    help: str = "",
-    default: object = None,
-    *,
-    name: str | None = None,
-    positional: bool = False,
-    low: float | None = None,
-    high: float | None = None,
-    metavar: str | None = None,
-    env: str | None = None,
-    read: Callable[[Any], object] | None = None,
-    many: bool = False,
-    without: tuple[str, ...] = (),
-) -> Any:
-    """Return a field, as ``dataclasses.field`` does, that the command line asks for.
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class OptionSpec:
+    """What a field says of itself as an option.
 
     Args:
         default: ``REQUIRED`` for none.
+        shown: What the help says in place of the default None.
         name: Of the option, if it is not the field's.
+        group: Heading in the help, if it is not that of its class.
         positional: Whether it is asked for without a name.
         low, high: Range of a number.
         metavar: What stands for the value in the help.
         env: Environment variable of the default.
-        read: Makes the value of the text that was given or None; of all texts, if it is ``many``.
-        many: Whether it may be repeated, as every tuple may.
+        read: Makes the value of all texts that were given; a ValueError says what they must be.
+        of_storage: Whether it is the name of a stored study, which a shell can complete.
+        of_kinds: Whether it holds the options that only some kinds have, by name.
         without: Of a request in a request: fields that are not asked for.
     """
-    said = {
-        "help": help,
-        "default": default,
-        "name": name,
-        "positional": positional,
-        "low": low,
-        "high": high,
-        "metavar": metavar,
-        "env": env,
-        "read": read,
-        "many": many,
-        "without": without,
-    }
+
+    help: str
+    default: object
+    shown: object = None
+    name: str | None = None
+    group: str | None = None
+    positional: bool = False
+    low: float | None = None
+    high: float | None = None
+    metavar: str | None = None
+    env: str | None = None
+    read: Callable[[Sequence[str]], object] | None = None
+    of_storage: bool = False
+    of_kinds: bool = False
+    without: tuple[str, ...] = ()
+
+
+def option(help: str = "", default: object = None, **more: Any) -> Any:
+    """Return a field, as ``dataclasses.field`` does, with its ``OptionSpec``."""
+    metadata = {"spec": OptionSpec(help=help, default=default, **more)}
     if default is REQUIRED:
-        return field(metadata=said)
-    return field(default_factory=lambda: default, metadata=said)
+        return field(metadata=metadata)
+    return field(default_factory=lambda: default, metadata=metadata)
+
+
+def _study(help: str, default: object = None, **more: Any) -> Any:
+    return option(help, default, of_storage=True, **more)
 
 
 def _accept_change() -> Any:
@@ -69,6 +79,7 @@ def _accept_change() -> Any:
         "Go on though the code of the study's own kind has changed; trials from then on are "
         "marked.",
         False,
+        group=TRIALS,
     )
 
 
@@ -78,58 +89,73 @@ def _assignments(texts: Sequence[str]) -> Mapping[str, str]:
         name, separator, value = text.partition("=")
         name = name.strip()
         if not separator:
-            raise ValueError(f"{text!r} is not of the form PARAM=VALUE.")
+            raise ValueError(f"must be PARAM=VALUE, but got {text!r}.")
         if name in assignments:
-            raise ValueError(f"--set {name} comes twice; give one value.")
+            raise ValueError(f"must give a parameter one value, but got {name} twice.")
         assignments[name] = value.strip()
     return assignments
 
 
-def _directions(texts: Sequence[str]) -> tuple[str, ...]:
-    found = tuple(part.strip() for text in texts for part in text.split(","))
-    for part in found:
-        if part not in ("minimize", "maximize"):
-            raise ValueError(f"must be minimize or maximize, but got {part!r}.")
-    return found
+def _bound(texts: Sequence[str]) -> tuple[str, float] | None:
+    """Read METRIC=NUMBER; the last one counts, as of every option that is no list."""
+    for text in texts[-1:]:
+        name, _, value = text.rpartition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if not name.strip() or not abs(number) < float("inf"):
+            raise ValueError(f"must be METRIC=NUMBER, but got {text!r}.")
+        return name.strip(), number
+    return None
 
 
-def _vendors(text: str | None) -> Mapping[str, Any]:
-    return {} if text is None else {"vendors": tuple(map(str.strip, text.split(",")))}
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass_transform(frozen_default=True, kw_only_default=True)
 class Request:
-    """What is asked, or a part of it."""
+    """What is asked, or a part of it; each subclass is a frozen, keyword-only dataclass.
+
+    They have no ``repr`` and are not compared, for every method takes time before any help.
+    """
+
+    group: ClassVar[str] = OWN
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        dataclass(frozen=True, kw_only=True, repr=False, eq=False)(cls)
 
     def unused(self) -> Mapping[str, str]:
         """Return options that would do nothing beside the others, each with the reason."""
-        return {}
+        parts = (getattr(self, own.name) for own in fields(self))
+        return {
+            name: why
+            for part in parts
+            if isinstance(part, Request)
+            for name, why in part.unused().items()
+        }
 
 
-DEFAULT_STORAGE = "sqlite:///runs/study.db"
-
-
-@dataclass(frozen=True, kw_only=True)
 class Stored(Request):
     """Where studies are stored."""
 
+    group: ClassVar[str] = STORAGE
+
     url: str = option(
-        "Database URL: sqlite:///FILE, postgresql+psycopg://..., mysql+pymysql://..., "
+        "Database: sqlite:///FILE, postgresql+psycopg://..., mysql+pymysql://..., "
         "grpc://HOST:PORT of serve-storage; to be read, journal:///FILE.",
         DEFAULT_STORAGE,
         name="--storage",
+        metavar="URL",
         env="EMOJI_STUDY_STORAGE",
     )
 
 
-@dataclass(frozen=True, kw_only=True)
 class WithStudy(Request):
     """What is about one study."""
 
-    study: str | None = option("Name of the study; may be left out where there is only one.")
+    study: str | None = _study("Name of the study; may be left out where there is only one.")
 
 
-@dataclass(frozen=True, kw_only=True)
 class WithJson(Request):
     """What programs can read."""
 
@@ -138,59 +164,61 @@ class WithJson(Request):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
 class OneStudy(WithStudy, Stored):
     """A study of a storage."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class WithArtifacts(Stored):
     """A storage and its files."""
 
-    artifacts: Path | None = option("Folder of pictures and curves; beside an SQLite file.")
+    group: ClassVar[str] = STORAGE
+
+    artifacts: Path | None = option(
+        "Folder of pictures and curves.", shown="beside an SQLite file"
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
 class WithData(Request):
     """What reads data."""
 
-    data: Path | None = option("Data set file (parquet); the embedded images if not given.")
+    group: ClassVar[str] = DATA
+
+    data: Path | None = option("Data set file (parquet).", shown="the embedded images")
 
 
-@dataclass(frozen=True, kw_only=True)
 class WithDevice(Request):
     """What trains, or loads a model."""
 
-    device: str = option("auto, cpu, cuda or mps (a Mac's GPU).", "auto")
+    group: ClassVar[str] = PLACE
+
+    device: Device = option("What trains; mps is a Mac's GPU.", "auto")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Place(WithDevice, WithData, WithArtifacts):
     """Where the trainings of a study run, and with how many workers; data None for the study's."""
 
+    group: ClassVar[str] = PLACE
+
     n_workers: int = option("Worker processes; they share the cores.", 1, name="--workers", low=1)
-    threads: int | None = option("CPU threads per worker; cores // workers.", low=1)
-    backend: str = option("Where workers run: local, or dask for a Dask cluster.", "local")
+    threads: int | None = option("CPU threads per worker.", shown="cores // workers", low=1)
+    backend: Backend = option("Where workers run: on this machine, or on a Dask cluster.", "local")
     scheduler: str | None = option(
-        "Dask cluster, tls:// or tcp://HOST:8786; this process if not given."
+        "Dask cluster, tls:// or tcp://HOST:8786.", shown="this process", metavar="URL"
     )
     kind: str | None = option(
-        "Where the code of the study's own kind lies here; else where it lay when the study was "
-        "made.",
+        "Where the code of the study's own kind lies here.",
+        shown="where it lay when the study was made",
         metavar="FILE.py:NAME",
     )
 
-    def check(self) -> None:
-        """Raise a StudyError if workers cannot run there."""
-        if self.backend not in ("local", "dask"):
-            raise StudyError(f"`backend` must be local or dask, but got {self.backend!r}.")
-        if self.backend == "local" and self.scheduler is not None:
-            raise StudyError("--scheduler belongs to --backend dask.")
+    def unused(self) -> Mapping[str, str]:
+        return {} if self.backend == "dask" else {"--scheduler": "belongs to --backend dask."}
 
 
-@dataclass(frozen=True, kw_only=True)
 class Configured(WithData):
     """What is trained, on which data; None stands for what is stored, or the default."""
+
+    group: ClassVar[str] = STUDY
 
     assignments: Mapping[str, str] = option(
         "Fix a parameter; may be repeated.",
@@ -198,43 +226,54 @@ class Configured(WithData):
         name="--set",
         metavar="PARAM=VALUE",
         read=_assignments,
-        many=True,
     )
     n_steps: int | None = option(
-        "Epochs, or other steps, per training; --set epoch=E.", name="--epochs", low=1
+        "Epochs, or other steps, per training: --set of the kind's own name for them.",
+        name="--epochs",
+        low=1,
     )
-    options: Mapping[str, Any] = option(
-        "Installed images to use: apple, google (default), joypixels, meta, samsung, twitter or "
-        "windows. Without --data the first one's are split as usual; all others only give extra "
-        "training images, never of an emoji in validation or test.",
-        {},
-        name="--vendors",
-        metavar="NAME,NAME,...",
-        read=_vendors,
-    )
+    options: Mapping[str, Any] = option(default={}, of_kinds=True)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Given(Configured):
     """What a user said of a study; None stands for what is stored, or the default."""
 
-    space: str | None = option("Search space: notebook (default) or extended.")
-    sampler: str | None = option("grid, random, qmc, tpe (default) or gp.")
-    pruner: str | None = option(
-        "median, halving (successive, asynchronous), hyperband or none; by default none for a "
-        "grid, halving in the notebook's space with 100 epochs and more, else hyperband from 100 "
-        "trials, median below."
+    group: ClassVar[str] = STUDY
+
+    space: str | None = option(
+        "Search space of the kind; the emoji's have notebook and extended.", shown="its first"
     )
-    seed: int | None = option("Seed of the study: 0.", low=0)
+    sampler: Sampler | None = option("What chooses the trials.", shown=DEFAULT_SAMPLER)
+    pruner: Pruner | None = option(
+        "What ends poor trials early; halving is successive and asynchronous. By default none for "
+        "a grid, halving in the notebook's space with 100 epochs and more, else hyperband from "
+        "100 trials, median below."
+    )
+    seed: int | None = option("Seed of the study.", shown=DEFAULT_SEED, low=0)
     split: str | None = option(
-        "How data are parted. Emoji: group (default) keeps variants of one on one side; random "
-        "leaks."
+        "How data are parted, of the kind's ways. Emoji: group keeps variants of one on one side; "
+        "random leaks.",
+        shown="its first",
+        group=DATA,
     )
-    data_seed: int | None = option("Seed of the split: 42.", low=0)
+    data_seed: int | None = option(
+        "Seed of the split.", shown=DEFAULT_DATA_SEED, low=0, group=DATA
+    )
     min_accuracy: float | None = option(
-        "A trial whose second metric (of multitask: validation accuracy) is worse is infeasible.",
+        "Short for --at-least of the kind's second metric; of multitask, validation_accuracy.",
         low=0,
         high=1,
+        group=EMOJI,
+    )
+    at_least: tuple[str, float] | None = option(
+        "A trial that has less of the kind's second metric, which is maximised, is infeasible.",
+        metavar="METRIC=A",
+        read=_bound,
+    )
+    at_most: tuple[str, float] | None = option(
+        "The same for a second metric that is minimised: no trial may have more of it.",
+        metavar="METRIC=A",
+        read=_bound,
     )
     pareto: bool = option(
         "Make the second metric (of multitask: accuracy) an objective too; such studies cannot "
@@ -242,8 +281,16 @@ class Given(Configured):
         False,
     )
 
+    def unused(self) -> Mapping[str, str]:
+        demands = {
+            "--min-accuracy": self.min_accuracy,
+            "--at-least": self.at_least,
+            "--at-most": self.at_most,
+        }
+        said = [name for name, value in demands.items() if value is not None]
+        return {name: f"demands the same as {said[0]}; give one of both." for name in said[1:]}
 
-@dataclass(frozen=True, kw_only=True)
+
 class RunRequest(Request):
     """Create or continue a study and run trials of it.
 
@@ -252,17 +299,19 @@ class RunRequest(Request):
     A study that exists keeps its settings, so they need not be repeated.
     """
 
+    group: ClassVar[str] = TRIALS
+
     kind: str = option(
         "Kind of model: autoencoder, multitask; your own: path/to/file.py:NAME, "
         "package.module:NAME.",
         REQUIRED,
         positional=True,
     )
-    study: str | None = option("Name of the study; KIND-SPACE if not given.")
+    study: str | None = _study("Name of the study.", shown="KIND-SPACE", group=STUDY)
     given: Given = option(default=Given())
     n_trials: int | None = option(
-        "Finished trials to add, complete or pruned: 40 unless given, for a grid the whole grid. "
-        "An interrupted run is completed first.",
+        "Finished trials to add, complete or pruned; an interrupted run is completed first.",
+        shown=f"{DEFAULT_TRIALS}, for a grid the whole grid",
         name="--trials",
         low=1,
     )
@@ -277,18 +326,19 @@ class RunRequest(Request):
         "Train with other seeds than the study's other replicates; 0 is the first.", 0, low=0
     )
     max_retries: int | None = option(
-        "Attempts after the first at a trial with an error: 2.", low=0
+        "Attempts after the first at a trial with an error.", shown=2, low=0
     )
-    pictures: str | None = option(
-        "Trials that keep pictures: all (default), best (ten, the median and the worst) or none."
+    pictures: Pictures | None = option(
+        "Trials that keep pictures; best: ten, the median and the worst.", shown="all"
     )
     extra: bool = option(
         "Measure the latents of every trained model too, 0.1 s each; the report says what "
         "mattered for them.",
         False,
         name="--latents",
+        group=EMOJI,
     )
-    warm_start: str | None = option(
+    warm_start: str | None = _study(
         "Begin a new study with the best points of this one, one for thirty trials.",
         metavar="STUDY",
     )
@@ -301,10 +351,9 @@ class RunRequest(Request):
 
     def unused(self) -> Mapping[str, str]:
         both = "adds and --total counts all; give one of them."
-        return {} if self.n_total is None else {"--trials": both}
+        return {**super().unused(), **({} if self.n_total is None else {"--trials": both})}
 
 
-@dataclass(frozen=True, kw_only=True)
 class WorkRequest(Request):
     """Join a study from this machine, until it has the trials that were asked for.
 
@@ -312,24 +361,24 @@ class WorkRequest(Request):
     machines may join at any time, and leave: what they began goes on elsewhere.
     """
 
-    study: str = option("Name of the study.", REQUIRED)
+    study: str = _study("Name of the study.", REQUIRED)
     place: Place = option(default=Place(), without=("backend", "scheduler"))
     accept_change: bool = _accept_change()
 
 
-@dataclass(frozen=True, kw_only=True)
 class ServeRequest(Stored):
     """Serve a storage to hundreds of workers, which share its few connections.
 
     Nothing is encrypted and no password is asked: only for a network that you trust.
     """
 
-    host: str = option("Address to listen on; 0.0.0.0 for all networks.", "127.0.0.1")
+    host: str = option(
+        "Address to listen on; 0.0.0.0 for all networks.", "127.0.0.1", metavar="HOST"
+    )
     port: int = option("Port to listen on.", 13000, low=1, high=65535)
     threads: int = option("Requests answered at the same time.", 10, low=1)
 
 
-@dataclass(frozen=True, kw_only=True)
 class ExperimentRequest(Request):
     """Run a paired experiment, and say what came out and how sure it is.
 
@@ -339,8 +388,9 @@ class ExperimentRequest(Request):
     """
 
     name: str = option(
-        "auxiliary-task (does classifying hurt reconstructing?), leakage (what do variants of one "
-        "emoji on both sides of the split do?) or latent-space (what makes latents better?).",
+        "Of the emoji: auxiliary-task (does classifying hurt reconstructing?), leakage (what do "
+        "variants of one emoji on both sides of the split do?), latent-space (what makes latents "
+        "better?).",
         REQUIRED,
         positional=True,
     )
@@ -348,28 +398,32 @@ class ExperimentRequest(Request):
         "Seeds and splits that all arms are run with.", 10, name="--pairs", low=1
     )
     lambdas: tuple[float, ...] = option(
-        "auxiliary-task: weight of the cross-entropy; may be repeated: 0.1, 0.5, 0.7.",
+        "auxiliary-task: weight of the cross-entropy; may be repeated.",
         (),
+        shown="0.1, 0.5, 0.7",
         name="--lambda",
+        group=EMOJI,
     )
-    study: str | None = option("Name of its study; NAME if not given.")
+    study: str | None = _study("Name of its study.", shown="NAME")
     given: Given = option(
-        default=Given(), without=("space", "sampler", "pruner", "split", "min_accuracy", "pareto")
+        default=Given(),
+        without=(
+            *("space", "sampler", "pruner", "split"),
+            *("min_accuracy", "at_least", "at_most", "pareto"),
+        ),
     )
     place: Place = option(default=Place(), without=("data", "backend", "scheduler"))
 
 
-@dataclass(frozen=True, kw_only=True)
 class FollowupRequest(WithJson, WithStudy):
     """How a search is followed up."""
 
     n_seeds: int = option("Fresh seeds, in all.", CONFIRM_SEEDS, name="--seeds", low=1)
-    name: str | None = option("Name to store it as; the study's and what it is, if not given.")
+    name: str | None = option("Name to store it as.", shown="STUDY-confirmation or -ablation")
     place: Place = option(default=Place())
-    seed: int | None = option("Seed of the study: 0.", low=0)
+    seed: int | None = option("Seed of the study.", shown=DEFAULT_SEED, low=0)
 
 
-@dataclass(frozen=True, kw_only=True)
 class ConfirmRequest(FollowupRequest):
     """Train a study's best trials again, with fresh seeds and splits, and say which stay good.
 
@@ -389,8 +443,9 @@ class ConfirmRequest(FollowupRequest):
         low=0,
     )
     n_own: int | None = option(
-        "How many of --seeds train on the search's own split, and not on fresh ones: half; 0 for "
-        "fresh ones alone.",
+        "How many of --seeds train on the search's own split, and not on fresh ones; 0 for fresh "
+        "ones alone.",
+        shown="half",
         name="--own-split",
         low=0,
     )
@@ -402,12 +457,13 @@ class ConfirmRequest(FollowupRequest):
     def unused(self) -> Mapping[str, str]:
         both = "chooses trials; --trial names them. Give one of both."
         other = "is of the search's own data; --other-data has none. Give one of both."
-        return ({"--top": both} if self.trials else {}) | (
-            {"--own-split": other} if self.other_data is not None else {}
-        )
+        return {
+            **super().unused(),
+            **({"--top": both} if self.trials else {}),
+            **({} if self.other_data is None else {"--own-split": other}),
+        }
 
 
-@dataclass(frozen=True, kw_only=True)
 class AblateRequest(FollowupRequest):
     """Measure what each parameter of a study's winner is worth, with real trainings.
 
@@ -418,15 +474,14 @@ class AblateRequest(FollowupRequest):
     """
 
     trial: str | None = option(
-        "Number of the winner, or best; if not given, the best confirmed one, else best."
+        "The winner.", shown="the best confirmed one, else best", metavar="NUMBER|best"
     )
     params: tuple[str, ...] = option(
-        "Parameter to vary around the winner; may be repeated: all.", (), name="--param"
+        "Parameter to vary around the winner; may be repeated.", (), shown="all", name="--param"
     )
     n_seeds: int = option("Fresh seeds and splits, in all.", 3, name="--seeds", low=1)
 
 
-@dataclass(frozen=True, kw_only=True)
 class ImportRequest(Stored):
     """Turn results in a file into a study, for status, report, export and --warm-start.
 
@@ -435,24 +490,19 @@ class ImportRequest(Stored):
     """
 
     file: Path = option("Table to read: .csv or .parquet.", REQUIRED, positional=True)
-    study: str | None = option("Name of the study; the file's if not given.")
-    directions: tuple[str, ...] = option(
-        "minimize or maximize, for a table that does not tell; of several objectives once for "
-        "each, in the order of their columns.",
+    study: str | None = option("Name of the study.", shown="the file's")
+    directions: tuple[Direction, ...] = option(
+        "For a table that does not tell which way is better; of several objectives once for each, "
+        "in the order of their columns.",
         (),
         name="--direction",
-        metavar="DIRECTION",
-        read=_directions,
-        many=True,
     )
 
 
-@dataclass(frozen=True, kw_only=True)
 class ListRequest(WithJson, Stored):
     """List the studies of a storage."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class StatusRequest(WithJson, OneStudy):
     """Show a study's progress, its workers, failures and best trials."""
 
@@ -465,7 +515,6 @@ class StatusRequest(WithJson, OneStudy):
         return {} if self.watch else {"--every": "belongs to --watch."}
 
 
-@dataclass(frozen=True, kw_only=True)
 class ExportRequest(OneStudy):
     """Write all trials of a study as a table, one row each."""
 
@@ -473,7 +522,6 @@ class ExportRequest(OneStudy):
     curves: bool = option("Add what trials reported, step by step.", False)
 
 
-@dataclass(frozen=True, kw_only=True)
 class TrainRequest(WithDevice, Configured, Stored):
     """Train one model for good, and evaluate it on the test split once.
 
@@ -482,73 +530,33 @@ class TrainRequest(WithDevice, Configured, Stored):
     epoch so far, not evaluated; the same command trains anew.
     """
 
-    study: str | None = option("Train a trial of this study.")
+    study: str | None = _study("Train a trial of this study.")
     kind: str | None = option(
-        "Without --study: autoencoder (default), multitask; your own as FILE.py:NAME; with it, "
-        "where the code of the study's kind lies here."
+        "Without --study: autoencoder, multitask; your own as FILE.py:NAME; with it, where the "
+        "code of the study's kind lies here.",
+        shown=DEFAULT_KIND,
+        metavar="KIND",
     )
-    trial: str = option("Number of the trial, or best.", "best")
-    seed: int | None = option("Seed; a trial's own, so that it is repeated, else 0.", low=0)
-    threads: int | None = option("CPU threads; a trial's own, else all.", low=1)
-    out: Path | None = option("Folder to write; runs/train/... if not given.")
+    trial: str = option("Which trial.", "best", metavar="NUMBER|best")
+    seed: int | None = option(
+        "Seed.", shown=f"a trial's own, so that it is repeated, else {DEFAULT_SEED}", low=0
+    )
+    threads: int | None = option(
+        "CPU threads.", shown="a trial's own, else all", low=1, group=PLACE
+    )
+    out: Path | None = option("Folder to write.", shown="runs/train/...")
 
     def unused(self) -> Mapping[str, str]:
         return OF_A_STUDY if self.study is None else {}
 
 
-@dataclass(frozen=True, kw_only=True)
-class ComposeRequest(WithDevice, WithData, Stored):
-    """Add and subtract emoji in a model's latent space, and draw what comes out.
-
-    The picture shows the emoji over their reconstructions, the composite, and the real emoji
-    that are nearest to it; of several expressions the path from one to the next; of --gallery
-    what each way of adding up makes of the same faces. A trial's model is trained once and kept
-    in runs/models.
-    """
-
-    expressions: tuple[str, ...] = option(
-        "Emoji by their texts with + and -, NUMBER * ..., (...), mean(a, b), attr(words): what "
-        "images with these words share, upper(a) and lower(a): halves, of a convolutional model. "
-        "Quote texts with signs or numbers. Several expressions are the stops of a path.",
-        (),
-        positional=True,
-    )
-    gallery: bool = option("Draw the notebook's sums beside better ones instead.", False)
-    average: str = option(
-        "Average face of the gallery, or: face without mouth.", "slightly smiling face"
-    )
-    study: str | None = option("Take the model of a trial of this study.")
-    trial: str = option("Number of the trial, or best.", "best")
-    checkpoint: Path | None = option("Take this model, as `train` wrote it.")
-    way: str = option("Of a path: slerp (great circles) or lerp (straight).", "slerp")
-    steps: int = option("Pictures from one stop of a path to the next.", 9, low=2)
-    through_mean: bool = option("Lead a path through the mean of all images.", False)
-    out: Path | None = option(
-        "PNG file to write, of a path also a GIF, animated; runs/composition.png or "
-        "runs/gallery.png if not given."
-    )
-
-    def unused(self) -> Mapping[str, str]:
-        unused = {} if self.gallery else {"--average": "belongs to --gallery."}
-        if self.gallery or len(self.expressions) < 2:
-            own = "--gallery has none" if self.gallery else "give several expressions"
-            path = ("--way", "--steps", "--through-mean")
-            unused |= dict.fromkeys(path, f"belongs to a path: {own}.")
-        if self.study is None:
-            unused |= OF_A_STUDY
-        if self.checkpoint is not None:
-            unused["--device"] = "is where --study trains; --checkpoint is trained already."
-        return unused
-
-
-@dataclass(frozen=True, kw_only=True)
 class ReportRequest(WithArtifacts):
     """Write the report of a study as one HTML file that needs no network.
 
     Several studies, from the storage or from older reports, give a comparison.
     """
 
-    studies: tuple[str, ...] = option(
+    studies: tuple[str, ...] = _study(
         "Name of a study; several are compared with each other.", (), name="--study"
     )
     pages: tuple[Path, ...] = option(
@@ -556,7 +564,8 @@ class ReportRequest(WithArtifacts):
     )
     out: Path | None = option(
         "File to write: .html, or .md for Markdown with its pictures beside it, - for Markdown "
-        "on the screen; runs/STUDY.html if not given."
+        "on the screen.",
+        shown="runs/STUDY.html",
     )
     independent: bool = option(
         "Correlations of trials only that no result had a part in choosing.", False
@@ -571,7 +580,6 @@ class ReportRequest(WithArtifacts):
         return {"--artifacts": several} if len(self.studies) > 1 else {}
 
 
-@dataclass(frozen=True, kw_only=True)
 class DashboardRequest(WithArtifacts):
     """Show the studies of a storage live in the browser: optuna-dashboard, on this machine only.
 
@@ -588,7 +596,7 @@ class DashboardRequest(WithArtifacts):
     refresh: bool = option(
         "Write notes and charts of the studies anew, and end; serve nothing.", False
     )
-    study: str | None = option("With --refresh: only this study.")
+    study: str | None = _study("With --refresh: only this study.")
 
     def unused(self) -> Mapping[str, str]:
         if not self.refresh:
@@ -597,26 +605,21 @@ class DashboardRequest(WithArtifacts):
         return dict.fromkeys(serving, "is for serving pages; --refresh serves none.")
 
 
-@dataclass(frozen=True, kw_only=True)
 class CleanRequest(OneStudy, WithArtifacts):
     """Remove the pictures of most trials of a study, which take most of its space.
 
     In the dashboard a small picture stands in for each. Curves stay, and `train` draws anew.
     """
 
-    pictures: str = option(
-        "Whose to keep: best (ten, the median and the worst) or none.", REQUIRED
-    )
+    pictures: Pictures = option("Whose to keep; best: ten, the median and the worst.", REQUIRED)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Asked(WithArtifacts):
     """What asks before it changes something."""
 
     yes: bool = option("Do not ask.", False)
 
 
-@dataclass(frozen=True, kw_only=True)
 class CopyRequest(Asked):
     """Copy studies to another storage, with all their trials and files.
 
@@ -625,21 +628,20 @@ class CopyRequest(Asked):
     has failed in the copy, for its worker stays; `run` trains it again.
     """
 
-    to: str = option("Storage to copy to, as of --storage.", REQUIRED)
-    studies: tuple[str, ...] = option(
+    to: str = option("Storage to copy to, as of --storage.", REQUIRED, metavar="URL")
+    studies: tuple[str, ...] = _study(
         "Name of a study, may be repeated; may be left out where there is only one.",
         (),
         name="--study",
     )
     whole: bool = option("Copy all studies.", False, name="--all")
-    name: str | None = option("Name of the copy; the study's if not given.")
-    to_artifacts: Path | None = option("Folder for the files; beside an SQLite file.")
+    name: str | None = option("Name of the copy.", shown="the study's")
+    to_artifacts: Path | None = option("Folder for the files.", shown="beside an SQLite file")
 
     def unused(self) -> Mapping[str, str]:
         return {"--study": "chooses studies; --all takes all of them."} if self.whole else {}
 
 
-@dataclass(frozen=True, kw_only=True)
 class RenameRequest(Asked):
     """Give a study another name.
 
@@ -647,19 +649,17 @@ class RenameRequest(Asked):
     """
 
     new_name: str = option("Its new name.", REQUIRED, positional=True)
-    study: str = option("Name of the study.", REQUIRED)
+    study: str = _study("Name of the study.", REQUIRED)
 
 
-@dataclass(frozen=True, kw_only=True)
 class DeleteRequest(Asked):
     """Delete studies with all their trials and files, for ever."""
 
-    studies: tuple[str, ...] = option(
+    studies: tuple[str, ...] = _study(
         "Name of a study; may be repeated.", REQUIRED, name="--study"
     )
 
 
-@dataclass(frozen=True, kw_only=True)
 class DemoRequest(WithDevice):
     """Run a small study end to end: database, best model, report.
 
@@ -668,23 +668,3 @@ class DemoRequest(WithDevice):
 
     out: Path = option("Folder to write.", Path("runs/demo"))
     workers: int = option("Worker processes.", 2, low=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BuildRequest(Request):
-    """Write the installed emoji images of one vendor as a data set file."""
-
-    out: Path = option("Parquet file to write.", REQUIRED)
-    vendor: str = option("apple, google, joypixels, meta, samsung, twitter or windows.", "google")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DescribeRequest(WithData):
-    """Describe a data set and its split as one HTML file that needs no network.
-
-    Words, classes, sides of the split, what leaks across it, and near-duplicates.
-    """
-
-    split: str = option("group keeps variants of an emoji on one side; random leaks.", "group")
-    data_seed: int = option("Seed of the split.", 42, low=0)
-    out: Path = option("HTML file to write.", Path("runs/data.html"))

@@ -12,6 +12,7 @@ from search_spaces import Scalar, SearchSpace
 from storage import attrs
 from study.errors import StudyError
 from study.kinds import Kind, Source
+from study.requests import DEFAULT_DATA_SEED, DEFAULT_SAMPLER, DEFAULT_SEED
 
 IMPORTED = "imported"
 """Stands for the sampler in the settings of a study whose results come from a file."""
@@ -149,13 +150,13 @@ def default_settings(kind: Kind) -> StudySettings:
         kind=kind.name,
         space=next(iter(kind.spaces)),
         fixed={},
-        sampler="tpe",
+        sampler=DEFAULT_SAMPLER,
         pruner="none",
-        seed=0,
+        seed=DEFAULT_SEED,
         data=None,
         data_fingerprint="",
         split=kind.splits[0],
-        data_seed=42,
+        data_seed=DEFAULT_DATA_SEED,
         min_accuracy=None,
         pareto=False,
         sides="",

@@ -60,7 +60,10 @@ ONLY_IN: dict[str, set[str]] = {
         *("study.figures.search", "study.figures.style"),
     },
     "jinja2": {"study.report.page"},
-    "click": {"study.cli", "study.commands.ask", "study.commands.options"},
+    "click": {
+        *("study.cli", "study.commands.ask", "study.commands.completion"),
+        "study.commands.options",
+    },
     "optuna_dashboard": {"storage.internals", "study.dashboard.app"},
     "bottle": {"study.dashboard.app"},
     "sklearn": {"emoji_ae.splits", "study.analysis.surrogate"},
@@ -69,6 +72,7 @@ ONLY_IN: dict[str, set[str]] = {
     },
     "sqlalchemy": {
         *("storage.internals", "storage.operations", "storage.outages", "storage.rdb"),
+        "storage.names",
         *("storage.reading", "storage.urls", "storage.bulk", "storage.schema", "storage.sources"),
     },
     "joblib": {
@@ -195,6 +199,26 @@ def said(script: str) -> str:
 def test_what_is_light_needs_nothing_slow(modules: str, slow: tuple[str, ...]) -> None:
     """What trains, draws or computes is not loaded before it is needed."""
     assert said(f"import sys, {modules}; print([m for m in {slow} if m in sys.modules])") == "[]"
+
+
+@pytest.mark.parametrize(
+    ("line", "slow"),
+    [
+        ("run autoencoder --device foo", ("torch", "optuna", "pandas", "sqlalchemy")),
+        ("run autoencoder --space foo", ("torch", "sklearn", "plotly")),
+        ("run foo", ("torch", "sklearn", "plotly")),
+    ],
+)
+def test_wrong_names_are_refused_before_anything_slow(line: str, slow: tuple[str, ...]) -> None:
+    """They end with code 2 before what trains is imported, and mostly before all else."""
+    script = (
+        "import contextlib, io, sys; from study.cli import main\n"
+        f"sys.argv = ['emoji-study', *{line.split()}]\n"
+        "try:\n"
+        "    with contextlib.redirect_stderr(io.StringIO()): main()\n"
+        f"except SystemExit as ended: print(ended.code, [m for m in {slow} if m in sys.modules])"
+    )
+    assert said(script) == "2 []"
 
 
 @pytest.mark.whole

@@ -5,6 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
+from benchmarks.commands import TARGET, reference
 from tests.assets.commands import lines_of, meaning
 
 ROOT = Path(__file__).parent.parent
@@ -25,6 +26,11 @@ def test_commands_can_be_typed() -> None:
     """All commands of the documents exist as shown; those of 0.1.0 are read as they were."""
     assert all([meaning(line)["command"] for line in lines_of(ROOT)])
     assert {line: meaning(line) for line in EARLIER} == EARLIER
+
+
+def test_reference_of_commands_is_that_of_the_code() -> None:
+    """The reference says what the commands declare; `make docs` writes it anew."""
+    assert TARGET.read_text() == reference()
 
 
 def test_readme_lists_the_code_as_it_is() -> None:

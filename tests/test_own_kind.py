@@ -50,7 +50,7 @@ def test_a_kind_is_searched_and_read_without_its_file(cli: Cli, done: Done, toy:
     A constraint and a second objective are of its second metric, and are kept.
     """
     folder, study = toy.parent, "--study toy-line"
-    assert "4 of 4 trials finished" in done(f"{RUN} --trials 4 --min-accuracy 1")
+    assert "4 of 4 trials finished" in done(f"{RUN} --trials 4 --at-least size=1")
     first = stored(folder, "toy-line")
     assert first.user_attrs[attrs.SETTINGS]["pruner"] == "median"
     assert first.best is not None

@@ -7,7 +7,8 @@ from typing import Any
 
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import is_search, reference_of, settings_of
+from study.analysis import is_search, kind_of, reference_of, settings_of
+from study.metrics import Metric
 from study.settings import IMPORTED
 from study.shell import join
 
@@ -60,16 +61,21 @@ def _command(record: StudyRecord) -> str | None:
         return None
     n_finished = sum(trial.finished for trial in record.trials)
     words = ["emoji-study", "run", kind, "--study", f"{record.name}-again"]
-    words += ["--trials", str(max(1, n_finished)), *_options(settings)]
+    words += ["--trials", str(max(1, n_finished)), *_options(settings, kind_of(record).second)]
     return join(words)
 
 
-def _options(settings: Mapping[str, Any]) -> Iterator[str]:
+def _options(settings: Mapping[str, Any], second: Metric | None) -> Iterator[str]:
     """Yield the options that give these settings."""
-    names = ("space", "sampler", "pruner", "seed", "data", "split", "data_seed", "min_accuracy")
-    for name in names:
+    for name in ("space", "sampler", "pruner", "seed", "data", "split", "data_seed"):
         if settings.get(name) is not None:
             yield from (f"--{name.replace('_', '-')}", str(settings[name]))
+    needed = settings.get("min_accuracy")
+    if needed is not None and second is not None and not (second.maximise and 0 <= needed <= 1):
+        option = "--at-least" if second.maximise else "--at-most"
+        yield from (option, f"{second.name}={needed}")
+    elif needed is not None:
+        yield from ("--min-accuracy", str(needed))
     if settings.get("vendors"):
         yield from ("--vendors", ",".join(map(str, settings["vendors"])))
     if settings.get("pareto"):

@@ -1,4 +1,4 @@
-"""What ``emoji-study dashboard`` and ``emoji-study clean`` do."""
+"""What ``emoji-study dashboard`` does: pages are served, or notes and charts written anew."""
 
 import multiprocessing
 import os
@@ -14,21 +14,18 @@ from typing import NoReturn
 import optuna
 from optuna.storages import BaseStorage
 
-from storage.artifacts import ArtifactFolder, artifact_folder
+from storage.artifacts import artifact_folder
 from storage.outages import outage
 from storage.rdb import open_storage
 from storage.records import load_study_record, study_names
 from storage.urls import redact
 from study.commands.report import render, study_data
-from study.commands.show import stored_record
+from study.commands.show import existing_artifacts
 from study.dashboard.app import make_app
 from study.dashboard.refresh import refresh
-from study.dashboard.retention import check_keep, clean
 from study.dashboard.server import HOST, listen, serve
-from study.errors import StudyError
-from study.formats import counted, in_line
-from study.requests import CleanRequest, DashboardRequest, Say, WithArtifacts
-from study.shell import quote
+from study.formats import counted
+from study.requests import DashboardRequest, Say
 
 
 def dashboard_request(request: DashboardRequest, *, say: Say) -> None:
@@ -41,7 +38,7 @@ def dashboard_request(request: DashboardRequest, *, say: Say) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(request.url, write=request.allow_edit)
     n_studies = len(study_names(storage))
-    folder = _existing(request)
+    folder = existing_artifacts(request)
     token = secrets.token_urlsafe(32)
 
     def render_report(study_id: int) -> str:
@@ -108,31 +105,6 @@ def refresh_request(request: DashboardRequest, *, say: Say) -> None:
         ours = refresh(storage, name, url=url, artifacts=artifact_folder(url, request.artifacts))
         kept = "" if ours else " Its own note stays, which somebody else wrote."
         say(f"Notes and charts of study {name} are up to date.{kept}")
-
-
-def clean_request(request: CleanRequest, *, say: Say) -> None:
-    """Remove the pictures of a study's trials, but for those that stay.
-
-    Raises:
-        StudyError: If the choice or the folder does not exist.
-        StorageError: If the study cannot be read.
-    """
-    keep = check_keep(request.pictures)
-    storage, record = stored_record(request.url, request.study)
-    cleaned = clean(storage, record, _existing(request), keep=keep)
-    say(
-        f"Pictures of {counted(cleaned.n_trials, 'trial')} of study {in_line(record.name)} "
-        f"removed, {cleaned.n_bytes / 1e6:.1f} MB; curves stay. "
-        f"`emoji-study train --study {quote(record.name)} --trial N` draws new ones."
-    )
-
-
-def _existing(request: WithArtifacts) -> ArtifactFolder:
-    """Return the folder of the artifacts, which must exist if somebody named it."""
-    named = request.artifacts
-    if named is not None and not named.is_dir():
-        raise StudyError(f"`artifacts` must be a folder, but got {str(named)!r}.")
-    return ArtifactFolder(artifact_folder(request.url, named))
 
 
 def _read_ahead(storage: BaseStorage) -> None:

@@ -8,7 +8,7 @@ from search_spaces import Scalar
 from storage.rdb import await_server
 from study.analysis.experiment import describe_experiment, get_experiment
 from study.commands.next_step import next_step
-from study.errors import StudyError
+from study.errors import StudyError, wrong_choice
 from study.experiment import PAIRED, Design, Experiment
 from study.followups.setup import Prepared, pair_sides, run_experiment
 from study.kind_sources import (
@@ -35,7 +35,6 @@ def experiment(request: ExperimentRequest, *, say: Say) -> RunOutcome:
         SearchSpaceError, DataError, StorageError: If a part of it cannot be used.
     """
     name, place = request.name, request.place
-    place.check()
     found = _find(name, place.kind)
     kind, study = found.kind, request.study or name
     place = replace(place, kind=None if found.source is None else place.kind)
@@ -99,8 +98,9 @@ def _find(name: str, reference: str | None) -> FoundKind:
         if name in one.kind.experiments:
             return one
         names += one.kind.experiments
-    known = f"must be one of {', '.join(names)}" if names else "needs a kind that has some"
-    raise StudyError(f"`experiment` {known}, but got {name!r}.")
+    if names:
+        raise wrong_choice("experiment", name, names)
+    raise StudyError(f"`experiment` needs a kind that has some, but got {name!r}.")
 
 
 def _fixed(

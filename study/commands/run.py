@@ -9,7 +9,6 @@ from storage.limits import require_names
 from storage.rdb import await_server
 from storage.records import StudyRecord, count, load_study_record
 from study.commands.next_step import next_step
-from study.dashboard.retention import check_keep
 from study.errors import StudyError
 from study.kind_sources import find_kind, require_same_code
 from study.requests import DEFAULT_TRIALS, Place, RunRequest, Say
@@ -32,12 +31,9 @@ def run(request: RunRequest, *, say: Say) -> RunOutcome:
         SearchSpaceError, DataError, StorageError: If a part of the request cannot be used.
     """
     given, place = request.given, request.place
-    place.check()
     found = find_kind(request.kind)
     own, place = found.kind, replace(place, kind=None if found.source is None else request.kind)
     name = request.study or f"{own.name}-{given.space or next(iter(own.spaces))}"
-    if request.pictures is not None:
-        check_keep(request.pictures)
     if request.extra and all(metric.always for metric in own.metrics):
         raise StudyError(f"--latents is no option of the kind {own.name}.")
     await_server(place.url, say=say)

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from optuna.storages import BaseStorage
 from rich.console import RenderableType
 
+from storage.artifacts import ArtifactFolder, artifact_folder
 from storage.queue import silences
 from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record, load_summaries, only_study
 from study.commands.next_step import next_step
-from study.errors import require_ending
-from study.requests import ExportRequest, ListRequest, Say, StatusRequest
+from study.errors import StudyError, require_ending
+from study.requests import ExportRequest, ListRequest, Say, StatusRequest, WithArtifacts
 from study.terminal.as_json import list_json, print_json, status_json
 from study.terminal.status import status_lines, study_table, watch
 
@@ -27,6 +28,14 @@ def stored_record(
     storage = open_storage(url)
     name = study or only_study(storage)
     return storage, load_study_record(storage, name, finished_reports=finished_reports)
+
+
+def existing_artifacts(request: WithArtifacts) -> ArtifactFolder:
+    """Return the folder of the artifacts, which must exist if somebody named it."""
+    named = request.artifacts
+    if named is not None and not named.is_dir():
+        raise StudyError(f"`artifacts` must be a folder, but got {str(named)!r}.")
+    return ArtifactFolder(artifact_folder(request.url, named))
 
 
 def list_studies(request: ListRequest, *, show: Show, say: Say) -> None:

@@ -7,7 +7,7 @@ since they answer trials whose training was done before.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import cast, get_args
 
 from optuna.storages import BaseStorage
 
@@ -16,11 +16,10 @@ from storage import attrs
 from storage.artifacts import ArtifactFolder, clear_pictures, study_uid, unfinished_states
 from storage.records import StudyRecord, TrialRecord, load_study_record
 from study.analysis import ranked_by_constraint
-from study.errors import StudyError
+from study.choices import Pictures
+from study.errors import wrong_choice
 from study.seeds import training_name
 
-Keep = Literal["all", "best", "none"]
-"""Whose pictures are kept."""
 N_BEST = 10
 """Trials that count as the best."""
 
@@ -33,20 +32,15 @@ class Cleaned:
     n_bytes: int
 
 
-def check_keep(keep: str) -> Keep:
-    """Return a choice if it is one, else raise a StudyError."""
-    choices = get_args(Keep)
-    if keep not in choices:
-        raise StudyError(f"`pictures` must be one of {', '.join(choices)}, but got {keep!r}.")
-    return cast(Keep, keep)
+def kept_pictures(record: StudyRecord) -> Pictures:
+    """Return whose pictures a study keeps; a ChoiceError if it has stored another word."""
+    keep = str(record.user_attrs.get(attrs.KEPT_PICTURES, "all"))
+    if keep not in get_args(Pictures):
+        raise wrong_choice("pictures", keep, get_args(Pictures))
+    return cast(Pictures, keep)
 
 
-def kept_pictures(record: StudyRecord) -> Keep:
-    """Return whose pictures a study keeps."""
-    return check_keep(str(record.user_attrs.get(attrs.KEPT_PICTURES, "all")))
-
-
-def spared(record: StudyRecord, keep: Keep) -> set[int]:
+def spared(record: StudyRecord, keep: Pictures) -> set[int]:
     """Return the numbers of the trials whose pictures stay.
 
     Of the best these are ten, and the median and the worst, which the report shows beside them.
@@ -60,7 +54,7 @@ def spared(record: StudyRecord, keep: Keep) -> set[int]:
 
 
 def clean(
-    storage: BaseStorage, record: StudyRecord, store: ArtifactFolder, *, keep: Keep
+    storage: BaseStorage, record: StudyRecord, store: ArtifactFolder, *, keep: Pictures
 ) -> Cleaned:
     """Remove the pictures of ended trials, but for those that stay."""
     stay = spared(record, keep)

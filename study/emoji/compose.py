@@ -4,7 +4,6 @@ import hashlib
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import joblib
 from PIL import Image
@@ -17,16 +16,17 @@ from emoji_ae.drawing.gallery import draw_gallery, drawable
 from emoji_ae.errors import CheckpointError
 from emoji_ae.expression import parse
 from emoji_ae.images import picture_png
-from emoji_ae.latent import LatentSpace, Way, encode, path, through
+from emoji_ae.latent import LatentSpace, encode, path, through
 from emoji_ae.recipes import gallery
 from storage.file_names import file_name
 from storage.files import write_bytes
 from storage.rdb import open_storage
 from study.emoji.data import StudyData
+from study.emoji.requests import ComposeRequest
 from study.emoji.trainer import EmojiTrainer
 from study.errors import StudyError
 from study.kinds import Run
-from study.requests import ComposeRequest, Say
+from study.requests import Say
 from study.running.choosing import stored_training
 from study.running.housekeeping import housekeeping
 from study.running.job import own_threads
@@ -46,9 +46,6 @@ def compose_request(request: ComposeRequest, *, say: Say) -> None:
     allowed = (".png", ".gif") if len(combinations) > 1 else (".png",)
     if out.suffix.lower() not in allowed:
         raise StudyError(f"`out` must end in {' or '.join(allowed)}, but got {str(out)!r}.")
-    if request.way not in get_args(Way):
-        raise StudyError(f"`way` must be slerp or lerp, but got {request.way!r}.")
-    way: Way = request.way  # type: ignore[assignment]  # as was asked
     if (request.study is None) == (request.checkpoint is None):
         raise StudyError("Give either --study or --checkpoint: the model that adds up.")
     if request.checkpoint is not None:
@@ -75,8 +72,8 @@ def compose_request(request: ComposeRequest, *, say: Say) -> None:
         stops = [space.compose(combination) for combination in combinations]
         if request.through_mean:
             stops = through(stops, space.latents.mean(dim=0))
-        latents = path(stops, request.steps, way)
-        say(f"A path of {len(latents)} pictures through {len(stops)} stops, {way}.")
+        latents = path(stops, request.steps, request.way)
+        say(f"A path of {len(latents)} pictures through {len(stops)} stops, {request.way}.")
         if out.suffix.lower() == ".gif":
             content = gif(frames_of(space, latents))
         else:

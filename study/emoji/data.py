@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
+from emoji_ae.choices import SplitMethod
 from emoji_ae.classification import count_classes
-from emoji_ae.config import AutoencoderConfig, SplitMethod
+from emoji_ae.config import AutoencoderConfig
 from emoji_ae.dataset import EmojiDataset, Intake, LabelledImages, labelled_images
 from emoji_ae.evaluation import to_float
 from emoji_ae.labels import CLASSES

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from emoji_ae.checkpoint import Checkpoint, load_checkpoint, load_training, save_checkpoint
+from emoji_ae.choices import SplitMethod
 from emoji_ae.classification import balanced_accuracy
-from emoji_ae.config import AutoencoderConfig, SplitMethod
+from emoji_ae.config import AutoencoderConfig
 from emoji_ae.curve import EpochMetrics, MultitaskMetrics, best_metrics, metrics_from_dict
 from emoji_ae.dataset import labelled_images, load_dataset
 from emoji_ae.drawing.gallery import draw_gallery, drawable

@@ -66,7 +66,6 @@ class Followup(Prepared):
 
 def find_search(study: str, place: Place, *, say: Say) -> Search:
     """Read the search that is to be examined; warn of trials of other code."""
-    place.check()
     database = Database(place.url)
     storage, stored = database.require(study)
     if stored.settings.sampler == PAIRED:

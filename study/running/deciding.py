@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from search_spaces.designs import DESIGNS, design_points
-from study.errors import StudyError
+from study.errors import StudyError, wrong_choice
 from study.kinds import Kind
 from study.requests import Given
-from study.sampling.names import check_names, default_pruner
+from study.sampling.names import SAMPLERS, default_pruner
 from study.settings import StudySettings, code_version, default_settings, training_number
 
 
@@ -28,8 +28,11 @@ def decide(
         SearchSpaceError: If a parameter, its value or the space is unknown.
     """
     base = stored or defaults or default_settings(kind)
-    names = ("space", "sampler", "pruner", "seed", "split", "data_seed", "min_accuracy")
+    names = ("space", "sampler", "pruner", "seed", "split", "data_seed")
     said = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
+    demanded = _demanded(given, kind)
+    if demanded is not None:
+        said["min_accuracy"] = demanded
     own = {name: value for name, value in given.options.items() if value is not None}
     for name in own:
         if name not in kind.options:
@@ -45,9 +48,7 @@ def decide(
         training=training_number(kind),
     )
     if settings.split not in kind.splits:
-        raise StudyError(
-            f"`split` must be one of {', '.join(kind.splits)}, but got {settings.split!r}."
-        )
+        raise wrong_choice("split", settings.split, kind.splits)
     settings = replace(settings, options=kind.check(settings.source).options)
     space = settings.space_in(kind)
     assignments = kind.with_steps(given.assignments, given.n_steps)
@@ -65,7 +66,11 @@ def decide_search(
     """Return the settings of a search, see ``decide``; its first trials decide its pruner."""
     settings = decide(given, stored, kind, study=study)
     _check_objectives(given, settings, kind)
-    check_names(settings.sampler, settings.pruner)
+    if settings.sampler not in SAMPLERS:
+        raise StudyError(
+            f"Study {study!r} has the sampler {settings.sampler!r} and is no search; "
+            "`emoji-study experiment` continues it."
+        )
     if stored is not None:
         return settings
     space, fixed = settings.space_in(kind), settings.fixed
@@ -85,11 +90,7 @@ def _check_objectives(given: Given, settings: StudySettings, kind: Kind) -> None
     pareto, min_accuracy = settings.pareto, settings.min_accuracy
     if kind.second is None:
         if pareto or min_accuracy is not None:
-            option = "--pareto" if pareto else "--min-accuracy"
-            raise StudyError(
-                f"{option} needs a kind with a second metric; {kind.name} has only "
-                f"{kind.objective.label}."
-            )
+            raise _needs_second("--pareto" if pareto else "--min-accuracy", kind)
     elif pareto and min_accuracy is not None:
         raise StudyError(
             f"--pareto already optimises {kind.second.label}: leave out --min-accuracy, or "
@@ -100,3 +101,28 @@ def _check_objectives(given: Given, settings: StudySettings, kind: Kind) -> None
             "With --pareto nothing is pruned, for Optuna prunes by one objective alone: "
             "leave out --pruner."
         )
+
+
+def _demanded(given: Given, kind: Kind) -> float | None:
+    """Return what is demanded of the second metric; a StudyError if it cannot be demanded."""
+    second = kind.second
+    demand = given.at_least or given.at_most
+    if demand is None:
+        return given.min_accuracy
+    option, other = "--at-least", "--at-most"
+    if given.at_least is None:
+        option, other = other, option
+    if second is None:
+        raise _needs_second(option, kind)
+    name, value = demand
+    if name != second.name:
+        raise wrong_choice(option, name, [second.name])
+    if second.maximise != (option == "--at-least"):
+        raise StudyError(f"{name} is {second.direction}d: give {other} in place of {option}.")
+    return value
+
+
+def _needs_second(option: str, kind: Kind) -> StudyError:
+    return StudyError(
+        f"{option} needs a kind with a second metric; {kind.name} has only {kind.objective.label}."
+    )

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
+from typing import get_args
 
 import optuna
 from optuna import pruners, samplers
@@ -16,20 +17,20 @@ from search_spaces.designs import DESIGNS
 from storage.errors import to_install
 from storage.internals import live_trial, own_copy
 from storage.writing import TriedError, suggesting
+from study.choices import Pruner, Sampler
 from study.errors import StudyError
 from study.sampling.untried import UntriedSampler, untried_points
 
-ADAPTIVE_SAMPLERS = ("tpe", "gp")
+SAMPLERS = get_args(Sampler)
+ADAPTIVE_SAMPLERS = tuple(name for name in SAMPLERS if name not in DESIGNS)
 """Samplers whose choices follow earlier results, so that their trials are no random sample."""
-SAMPLERS = (*DESIGNS, *ADAPTIVE_SAMPLERS)
-PRUNERS = ("median", "halving", "hyperband", "none")
 HALVING_MIN_EPOCHS = 100
 """The notebook's shorter trainings; the first rung of shorter ones would be an epoch or two."""
 HYPERBAND_MIN_TRIALS = 100
 """Smaller studies cannot fill Hyperband's brackets."""
 
 
-def default_pruner(space: str, sampler: str, *, n_trials: int, max_steps: int | None) -> str:
+def default_pruner(space: str, sampler: str, *, n_trials: int, max_steps: int | None) -> Pruner:
     """Return the pruner's name for a new study.
 
     A grid is there to be complete, so nothing of it is pruned. In the notebook's space, with
@@ -45,14 +46,6 @@ def default_pruner(space: str, sampler: str, *, n_trials: int, max_steps: int | 
     if space == "notebook" and max_steps >= HALVING_MIN_EPOCHS:
         return "halving"
     return "hyperband" if n_trials >= HYPERBAND_MIN_TRIALS else "median"
-
-
-def check_names(sampler: str, pruner: str) -> None:
-    """Raise a StudyError if a name is unknown."""
-    if sampler not in SAMPLERS:
-        raise StudyError(f"`sampler` must be one of {', '.join(SAMPLERS)}, but got {sampler!r}.")
-    if pruner not in PRUNERS:
-        raise StudyError(f"`pruner` must be one of {', '.join(PRUNERS)}, but got {pruner!r}.")
 
 
 def require_library(sampler: str) -> None:
@@ -111,7 +104,7 @@ def suggest_untried(
 
 
 def make_pruner(name: str, *, max_steps: int | None) -> pruners.BasePruner:
-    """Build one of ``PRUNERS``; trainings have ``max_steps`` at most, None if nobody knows."""
+    """Build a ``Pruner``; trainings have ``max_steps`` at most, None if nobody knows."""
     n = max_steps or 1
     first_rung = max(1, n // 27)
     match name:

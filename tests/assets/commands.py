@@ -18,6 +18,8 @@ EARLIER = {
     **{"set": "assignments", "confirm trial": "trials"},
 }
 """What 0.1.0 called the value of an option, where that was not the option's name."""
+LISTS = ("vendors",)
+"""Options that were one text with commas in 0.1.0."""
 
 
 def lines_of(root: Path) -> list[str]:
@@ -45,6 +47,7 @@ def meaning(line: str) -> dict[str, Any]:
         for name, value in context.params.items()
         if context.get_parameter_source(name).name == "COMMANDLINE"
     }
+    given |= {name: ",".join(given[name]) for name in LISTS if name in given}
     return {"command": " ".join(path), **json.loads(json.dumps(given, default=str))}
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from emoji_ae.config import SplitMethod
+from emoji_ae.choices import SplitMethod
 from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.describe import (
     NEAR_DUPLICATE,

@@ -42,8 +42,6 @@ def test_vendors_are_known_and_different() -> None:
         with pytest.raises(DataError, match=message):
             check_vendors(vendors)
     check_vendors(list(VENDORS))
-    with pytest.raises(DataError, match=r"`vendor` must be one of apple, .*, but got 'nokia'"):
-        build_table("nokia")
 
 
 def test_missing_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

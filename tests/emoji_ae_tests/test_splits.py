@@ -9,7 +9,7 @@ import torch
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
-from emoji_ae.config import SplitMethod
+from emoji_ae.choices import SplitMethod
 from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.errors import ConfigError, DataError
 from emoji_ae.labels import CLASSES

@@ -1,5 +1,6 @@
 """The command line as users meet it: real processes, exit codes, and what they print."""
 
+import importlib.metadata
 import io
 import json
 import os
@@ -21,6 +22,7 @@ from PIL import Image
 
 from emoji_ae.dataset import load_dataset
 from emoji_ae.splits import Split
+from storage.queue import DEFAULT_RETRIES
 from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.analysis import metrics_of
@@ -84,14 +86,27 @@ def test_main_help(cli: Cli) -> None:
     for command in COMMANDS:
         assert re.search(rf"^  {command.split()[0]} ", out, re.MULTILINE)
     assert "Start with: emoji-study demo" in out
+    version = importlib.metadata.version("emoji-study")
+    assert cli("--version") == (0, f"emoji-study {version}\n", "")
+    assert f"error.  [default: {DEFAULT_RETRIES}; x>=0]" in cli("run", "--help")[1]
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("unknown", "No such command"),
-        ("run", "Missing argument"),
-        ("run autoencoder --unknown", "No such option"),
+        ("statsu", "No such command 'statsu'. Did you mean 'status'? See emoji-study --help."),
+        ("data buil", "Did you mean 'build'? See emoji-study data --help."),
+        ("run", "Missing argument 'KIND'. See emoji-study run --help."),
+        ("run autoencoder --devic cpu", "No such option '--devic'. Did you mean '--device'?"),
+        ("run autoencoder --sampler tp", "one of grid, random, qmc, tpe, gp, but got 'tp'; did"),
+        ("run autoencoder --pruner asha", "`--pruner` must be one of median, halving, hyperb"),
+        ("run autoencoder --device foo", "one of auto, cpu, cuda, mps, but got 'foo'. See emoji-"),
+        ("run autoencoder --backend cloud", "`--backend` must be one of local, dask, but got 'cl"),
+        ("run autoencoder --scheduler tcp://host:1", "--scheduler belongs to --backend dask."),
+        ("run autoencoder --vendors google,appel", "but got 'appel'; did you mean apple?"),
+        ("run multitask --at-least validation_accuracy", "`--at-least` must be METRIC=NUMBER, bu"),
+        ("data build --out d.parquet --vendor nokia", "`--vendor` must be one of apple, google, "),
+        ("clean", "Missing option '--pictures'. It is one of all, best, none."),
         ("run autoencoder --trials 0", "'--trials'"),
         ("run autoencoder --seed -1", "'--seed'"),
         ("run multitask --min-accuracy 1.5", "'--min-accuracy'"),
@@ -99,25 +114,27 @@ def test_main_help(cli: Cli) -> None:
         ("worker", "Missing option '--study'"),
         ("serve-storage --port 0", "'--port'"),
         ("experiment auxiliary-task --lambda x", "'--lambda'"),
-        ("run autoencoder --set epoch", "'epoch' is not of the form PARAM=VALUE."),
+        ("run autoencoder --set epoch", "`--set` must be PARAM=VALUE, but got 'epoch'."),
+        ("train --set width=8 --set width=16", "`--set` must give a parameter one value, but"),
         ("export", "'--out'"),
     ],
 )
 def test_usage_errors(cli: Cli, tmp_path: Path, line: str, message: str) -> None:
-    """What the command line does not allow ends with code 2 and a hint, and does nothing."""
+    """What the command line does not allow ends with code 2 and one line, and does nothing."""
     code, out, err = cli(*line.split())
-    assert (code, out) == (2, "")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("Error: ")
     assert message in err
-    assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("line", "options"),
     [
-        ("train --set width=8 --set width=16", "--set width"),
         ("run autoencoder --trials 3 --total 6", "--trials --total"),
+        ("run multitask --min-accuracy 0.9 --at-most a=1", "--at-most --min-accuracy"),
         ("confirm --trial 3 --top 5", "--top --trial"),
+        ("confirm --scheduler tcp://host:1", "--scheduler --backend"),
         ("status --every 1", "--every --watch"),
         ("train --trial best", "--trial --study"),
         ("train --storage sqlite:///study.db", "--storage --study"),
@@ -139,9 +156,8 @@ def test_options_without_effect(cli: Cli, tmp_path: Path, line: str, options: st
     """What would do nothing beside the other options is refused in a line that names both."""
     code, out, err = cli(*line.split())
     assert (code, out) == (2, "")
-    said = err.splitlines()[-1]
-    assert said.startswith("Error: Invalid value: --")
-    assert [option for option in options.split() if option not in said] == []
+    assert (err.startswith("Error: --"), err.count("\n")) == (True, 1)
+    assert [option for option in options.split() if option not in err] == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -195,15 +211,19 @@ OTHERS = "Study 's' was made with other data"
         (f"experiment leakage {STUDY} --study s", "Study 's' is of the kind 'autoencoder', not "),
         (f"{RUN} --set epoch=2", "--epochs is --set epoch=E; give one of both."),
         (f"{RUN} --space large", "`space` must be one of notebook, extended, but got 'large'"),
-        (f"{RUN} --sampler paired", "one of grid, random, qmc, tpe, gp, but got 'paired'"),
-        (f"{RUN} --pruner asha", "`pruner` must be one of median, halving, hyperband, none"),
         (f"{RUN} --split half", "`split` must be one of group, random, but got 'half'"),
         (f"{RUN} --set width=8", "The notebook space has no parameter 'width'; it has: epoch"),
         (f"{RUN} --space extended --sampler grid", "The extended space has no grid"),
         (f"{RUN} --data not.parquet", "`not.parquet` must be a readable parquet file, but got"),
-        (f"{RUN} --device gpu", "`device` must be auto, cpu, cuda or mps, but got 'gpu'"),
-        (f"{RUN} --backend cloud", "`backend` must be local or dask, but got 'cloud'.\n"),
-        (f"{RUN} --scheduler tcp://host:1", "--scheduler belongs to --backend dask.\n"),
+        (
+            f"{RUN} --at-least validation_accuracy=1",
+            "--at-least needs a kind with a second metric",
+        ),
+        ("run multitask --at-least acc=1", "`--at-least` must be one of validation_accuracy, but"),
+        (
+            "run multitask --at-most validation_accuracy=1",
+            "maximized: give --at-least in place of",
+        ),
         (f"{RUN} --storage redis://host/0", "Redis is not read"),
         (f"{RUN} {OTHER}", "other.db is a database of another program"),
         (f"{RUN} --storage sqlite:///not.parquet", "not.parquet is a text, and no database.\n"),
@@ -240,22 +260,23 @@ OTHERS = "Study 's' was made with other data"
         (f"train {STUDY} --study s --kind autoencoder", "of emoji-study's kind 'autoencoder'; le"),
         ("train --out file/x --epochs 1", "file"),
         ("train --set size=1", "There is no parameter 'size'; there are: activation,"),
-        (f"{RUN} --vendors nokia", "`vendors` must be different ones of apple, google, meta,"),
         (f"{RUN} --vendors meta,google,meta", "but got 'meta' twice."),
         (f"run autoencoder {STUDY} --study s --vendors apple", "Study 's' has vendors (), but g"),
         (f"train {STUDY} --study s --vendors apple", "Study 's' has vendors (), but got ('apple"),
         ("data build --out file/d.parquet", "`file/d.parquet` must be a file that can be written"),
-        ("data build --out d.parquet --vendor nokia", "`vendor` must be one of apple, google"),
     ],
 )
 def test_user_errors(
     cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch, line: str, message: str
 ) -> None:
-    """Each mistake is answered in one line with code 1, and leaves everything as it was."""
+    """Each mistake is answered in one line with code 1, and leaves everything as it was.
+
+    A name that is none of those that there are has code 2, whenever it is found.
+    """
     monkeypatch.chdir(folder)
     before = snapshot(folder)
     code, out, err = cli(*line.split())
-    assert (code, out) == (1, "")
+    assert (code, out) == (2 if "must be one of" in err else 1, "")
     assert err.startswith("Error: ")
     assert message in err
     assert err.count("\n") == 1

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import optuna
@@ -13,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
 from storage.records import StudyRecord
+from study import choices
 from study.analysis.correlation import (
     default_resamples,
     percentile_interval,
@@ -27,7 +29,7 @@ from study.analysis.fidelity import (
     replay_pruners,
     suggest_pruner,
 )
-from study.sampling.names import PRUNERS, make_pruner
+from study.sampling.names import make_pruner
 from tests.study_tests.synthetic import SETTINGS, study, trial
 
 
@@ -257,7 +259,7 @@ def test_advice_is_judged_on_the_other_half() -> None:
 def test_replayed_options_are_the_pruners_of_a_run() -> None:
     """Built for a training of 54 epochs, each decides by the numbers of ``run --pruner``."""
     offered = {setting.option: setting.make(54) for setting in PRUNER_SETTINGS if setting.option}
-    assert set(offered) == {name for name in PRUNERS if name != "none"}
+    assert set(offered) == {name for name in get_args(choices.Pruner) if name != "none"}
     for name, pruner in offered.items():
         own, real = vars(pruner), vars(make_pruner(name, max_steps=54))
         if name == "median":

@@ -30,6 +30,8 @@ def test_the_command_gives_the_settings() -> None:
     for option in ("--min-accuracy 0.7 ", "--data 'my faces.parquet'", "--vendors twitter,apple"):
         assert option in command
     assert "--pareto" in command
+    high = study(trial(0, value=0.1), settings=MULTITASK_SETTINGS | {"min_accuracy": 7})
+    assert "--at-least validation_accuracy=7" in str(get_provenance(high).command)
     imported = {attrs.SETTINGS: {**SETTINGS, "sampler": "imported"}}
     experiment = {attrs.SETTINGS: SETTINGS, attrs.EXPERIMENT: {"name": "leakage", "arms": []}}
     for user_attrs in ({}, imported, experiment):

@@ -108,7 +108,6 @@ def test_wrong_requests(
         (model[:2], f"Give {what} added up."),
         (["a", "--out", "x.gif"], "`out` must end in .png, but got 'x.gif'."),
         (["a", "b", "--out", "x.jpg"], "`out` must end in .png or .gif, but got 'x.jpg'."),
-        (["a", "b", "--way", "x"], "`way` must be slerp or lerp, but got 'x'."),
         (["xyzzy face with", *model], "There is no emoji 'xyzzy face with' in the data set"),
         (["", *model], "`expression` must have the text of an emoji where it has the end"),
         (["grinning face"], f"Give {which} model that adds up."),

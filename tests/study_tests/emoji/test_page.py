@@ -15,8 +15,8 @@ from emoji_ae.rows import read_rows
 from study.emoji.describe import describe_data, draw_splits
 from study.emoji.figures import plot_classes, plot_neighbours, plot_words
 from study.emoji.page import get_data_cautions, get_data_sentences, render_data_report
+from study.emoji.requests import DescribeRequest
 from study.formats import format_mse
-from study.requests import DescribeRequest
 from tests.conftest import Cli
 from tests.emoji_ae_tests.reference import write_data
 from tests.study_tests.report.test_report import Page
@@ -184,7 +184,6 @@ def test_mistakes_are_one_line(cli: Cli, tmp_path: Path, tiny_data: Path) -> Non
     for line, message in (
         ("--data not.parquet", "`not.parquet` must be a readable parquet file, but got"),
         ("--data few.parquet", "must have at least 5 images in its largest class to be split"),
-        ("--split half", "`split` must be one of group, random, but got 'half'."),
         ("--out ..", "`out` must end in .html, but got '..'."),
         (f"--data {tiny_data} --out not.parquet/data.html", "not.parquet"),
         ("--data few.parquet --out d/../few.parquet", "`out` must end in .html, but got 'd/../"),

@@ -14,9 +14,9 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from storage.records import load_study_record
 from study.emoji.describe import describe_data
+from study.emoji.requests import DescribeRequest
 from study.exchange.write_table import write_table
 from study.formats import format_duration, format_mse, format_value
-from study.requests import DescribeRequest
 from tests.study_tests import synthetic
 from tests.study_tests.browser import visited
 from tests.study_tests.foreign import make_study

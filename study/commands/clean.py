@@ -1,0 +1,23 @@
+"""What ``emoji-study clean`` does: pictures of most trials are removed."""
+
+from study.commands.show import existing_artifacts, stored_record
+from study.dashboard.retention import clean
+from study.formats import counted, in_line
+from study.requests import CleanRequest, Say
+from study.shell import quote
+
+
+def clean_request(request: CleanRequest, *, say: Say) -> None:
+    """Remove the pictures of a study's trials, but for those that stay.
+
+    Raises:
+        StudyError: If the folder does not exist.
+        StorageError: If the study cannot be read.
+    """
+    storage, record = stored_record(request.url, request.study)
+    cleaned = clean(storage, record, existing_artifacts(request), keep=request.pictures)
+    say(
+        f"Pictures of {counted(cleaned.n_trials, 'trial')} of study {in_line(record.name)} "
+        f"removed, {cleaned.n_bytes / 1e6:.1f} MB; curves stay. "
+        f"`emoji-study train --study {quote(record.name)} --trial N` draws new ones."
+    )
