@@ -10,7 +10,8 @@ from storage import attrs
 from storage.records import StudyRecord, to_record
 from study.analysis.estimates import Estimate
 from study.analysis.paired import Difference, Pairs, compare
-from study.emoji import MULTITASK
+from study.emoji import AUTOENCODER, MULTITASK
+from study.settings import default_settings
 
 ERROR, ACCURACY, *_ = MULTITASK.metrics
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
@@ -27,7 +28,7 @@ def to_study_record(study: optuna.Study) -> StudyRecord:
     return StudyRecord(
         name=study.study_name,
         directions=("minimize",),
-        user_attrs={attrs.SETTINGS: {"kind": "autoencoder"}},
+        user_attrs={attrs.SETTINGS: default_settings(AUTOENCODER).to_dict()},
         trials=tuple(map(to_record, study.get_trials(deepcopy=False))),
     )
 

@@ -9,11 +9,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeGuard
 
 from optuna import Trial
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    CategoricalChoiceType,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from search_spaces.errors import SearchSpaceError
 
-Scalar = str | int | float | bool
+Scalar = CategoricalChoiceType
 Distribution = CategoricalDistribution | IntDistribution | FloatDistribution
 
 MAX_NEW_CHOICES = 20

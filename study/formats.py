@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from optuna.trial import TrialState
 
+    from storage.values import Settings
+
 MISSING = "–"
 
 
@@ -84,14 +86,13 @@ def format_data(data: object, vendors: Sequence[object]) -> str:
     return f"{own}, with extra training images of {format_list(extra)}" if extra else own
 
 
-def format_settings(settings: Mapping[str, object]) -> str:
+def format_settings(settings: "Settings | None") -> str:
     """Say what a study searches and how, by its stored settings."""
-    if not settings:
+    if settings is None:
         return "not made by emoji-study"
-    told = {name: str(settings.get(name, MISSING)) for name in ("kind", "space", "pruner")}
-    pruner = "no pruner" if told["pruner"] == "none" else f"{told['pruner']} pruner"
-    sampler = f"{format_sampler(str(settings.get('sampler', MISSING)))} sampler"
-    return f"{told['kind']}, {told['space']} space, {sampler}, {pruner}"
+    pruner = "no pruner" if settings.pruner == "none" else f"{settings.pruner} pruner"
+    sampler = format_sampler(settings.sampler)
+    return f"{settings.kind}, {settings.space} space, {sampler} sampler, {pruner}"
 
 
 def with_article(noun: str) -> str:

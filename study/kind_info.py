@@ -106,18 +106,18 @@ FOREIGN = KindInfo(name="", metrics=())
 
 def stored_kind(user_attrs: Mapping[str, Any]) -> KindInfo | None:
     """Return what is known of a stored study's kind, None if it was made by other means."""
-    settings = user_attrs.get(attrs.SETTINGS)
-    settings = settings if isinstance(settings, Mapping) else {}
-    own = own_kind(str(settings.get("kind")))
-    stored = user_attrs.get(attrs.KIND)
-    if isinstance(stored, Mapping) and stored.get("source") is not None:
-        own = None  # the name is another's
-    elif own is not None:
-        # The space itself, which knows the way from parameters to configurations.
-        return KindInfo.of_kind(own, own.spaces.get(str(settings.get("space"))))
-    with suppress(ValueError, TypeError, KeyError):  # what is not as ``to_dict`` gave it
-        return None if stored is None else KindInfo.from_dict(stored)
-    return None
+    settings, stored = attrs.SETTINGS.among(user_attrs), attrs.KIND.among(user_attrs)
+    if settings is None:
+        return None
+    info = None
+    if stored is not None:
+        with suppress(ValueError, TypeError, KeyError):  # what is not as ``to_dict`` gave it
+            info = KindInfo.from_dict(stored)
+    own = own_kind(settings.kind)
+    if own is None or (info is not None and info.source is not None):  # the name is another's
+        return info
+    # The space itself, which knows the way from parameters to configurations.
+    return KindInfo.of_kind(own, own.spaces.get(settings.space))
 
 
 def foreign_objectives(directions: Sequence[str], names: Sequence[str] = ()) -> tuple[Metric, ...]:

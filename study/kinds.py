@@ -472,7 +472,7 @@ class Kind(Described):
         if own is None:
             return None
         values = [fixed[own.name]] if own.name in fixed else own.values()
-        return max(int(value) for value in values)
+        return max(value for value in values if isinstance(value, int))
 
 
 def digest(*parts: bytes | str) -> str:

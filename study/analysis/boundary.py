@@ -13,8 +13,8 @@ from optuna.distributions import (
 )
 from scipy import stats
 
-from search_spaces import Parameter
-from storage.records import Scalar, TrialRecord
+from search_spaces import Parameter, Scalar
+from storage.records import TrialRecord
 
 N_BEST = 5
 NEAR_END = 0.25

@@ -11,7 +11,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState
 
-from storage.attrs import DATA_FINGERPRINT, MEASURED_ON, REUSED_FROM, WARM_START
+from storage.attrs import DATA_FINGERPRINT, MEASURED_ON, REUSED_FROM, SETTINGS, WARM_START
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     data_of,
@@ -22,7 +22,6 @@ from study.analysis import (
     parameter_names,
     ranked,
     sampler_of,
-    settings_of,
     word_for,
 )
 from study.analysis.correlation import NON_ADAPTIVE_SAMPLERS
@@ -354,11 +353,12 @@ def describe_budget(words: str, amount: float) -> str:
 
 
 def _side(record: StudyRecord) -> StudySide:
-    settings = settings_of(record)
+    kind = space = pruner = None
+    if (settings := SETTINGS.of(record)) is not None:
+        kind, space, pruner = settings.kind, settings.space, settings.pruner
     objective = kind_of(record).objective
     _, errors = _candidates(record)
     quantiles = objective.sign * np.quantile(errors, QUANTILES) if len(errors) else ()
-    kind, space, pruner = (_text(settings.get(name)) for name in ("kind", "space", "pruner"))
     return StudySide(
         name=record.name,
         ours=is_ours(record),
@@ -378,14 +378,11 @@ def _side(record: StudyRecord) -> StudySide:
     )
 
 
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
 def _settings(record: StudyRecord) -> dict[str, str]:
     """Write the settings of a study that are not told otherwise."""
-    settings = settings_of(record).items()
-    return {name: format_value(v) for name, v in settings if name not in _DESCRIBED_ELSEWHERE}
+    settings = SETTINGS.of(record)
+    told = {} if settings is None else settings.to_dict()
+    return {name: format_value(v) for name, v in told.items() if name not in _DESCRIBED_ELSEWHERE}
 
 
 def _candidates(record: StudyRecord) -> tuple[list[TrialRecord], np.ndarray]:
@@ -413,16 +410,16 @@ def _distribution(errors: np.ndarray, objective: Metric) -> tuple[tuple[float, f
 def _measured_on(record: StudyRecord) -> str:
     own = sampler_of(record) not in (None, IMPORTED)
     default = "validation" if own else "unknown"
-    found = sorted({str(t.user_attrs.get(MEASURED_ON, default)) for t in record.complete})
+    found = sorted({MEASURED_ON.of(t) or default for t in record.complete})
     return " and ".join(found) if found else default
 
 
 def _fingerprint(record: StudyRecord) -> str | None:
     """Return the digest that the study stores, or the one that all its trials do."""
-    stored = settings_of(record).get("data_fingerprint")
-    if stored is not None and stored != IMPORTED:
-        return str(stored)
-    found = {_text(trial.user_attrs.get(DATA_FINGERPRINT)) for trial in record.complete}
+    settings = SETTINGS.of(record)
+    if settings is not None and settings.data_fingerprint != IMPORTED:
+        return settings.data_fingerprint
+    found = set(map(DATA_FINGERPRINT.of, record.complete))
     return found.pop() if len(found) == 1 else None
 
 
@@ -523,12 +520,12 @@ def _costs(record: StudyRecord, unit: Unit) -> Callable[[TrialRecord], float]:
 
     if unit == "epochs":
         return steps
-    trained = [trial for trial in record.trials if REUSED_FROM not in trial.user_attrs]
+    trained = [trial for trial in record.trials if REUSED_FROM.of(trial) is None]
     n_steps = sum(map(steps, trained))
     per_step = sum(spent[t.number].seconds for t in trained) / n_steps if n_steps else 0.0
 
     def seconds(trial: TrialRecord) -> float:
-        reused = REUSED_FROM in trial.user_attrs
+        reused = REUSED_FROM.of(trial) is not None
         own = spent[trial.number].seconds or training_seconds(trial)
         return per_step * steps(trial) if reused else own
 
@@ -802,9 +799,9 @@ def _cautions(records: Sequence[StudyRecord], sides: Sequence[StudySide]) -> Ite
             "no result had a part in it."
         )
     for record, side in zip(records, sides, strict=True):
-        warm = [t.user_attrs[WARM_START] for t in record.trials if WARM_START in t.user_attrs]
+        warm = [*filter(None, map(WARM_START.of, record.trials))]
         if warm:
-            origins = sorted({str(origin).rpartition(", trial ")[0] for origin in warm})
+            origins = sorted({origin.rpartition(", trial ")[0] for origin in warm})
             yield (
                 f"{format_count(len(warm))} trial{'s' * (len(warm) != 1)} of “{record.name}” "
                 f"began with the best points of {_names(origins)}, whose search is a part of what "

@@ -4,10 +4,10 @@ import math
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
+from storage.values import Arm
 from study.analysis import data_of, is_own, kind_of, min_accuracy_of, relative_change
 from study.analysis.estimates import MIN_SPLITS, Estimate, by_split, estimate
 from study.analysis.expected_best import overtuning
@@ -193,8 +193,8 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
     }
     best = min(reached, key=lambda name: reached[name], default=None)
     from_best = found.compare({n: best for n in reached if n != best} if best else {})
-    default = next((arm["name"] for arm in found.arms if arm["role"] == DEFAULT), None)
-    others = (arm["name"] for arm in found.arms if arm["name"] != default)
+    default = next((arm.name for arm in found.arms if arm.role == DEFAULT), None)
+    others = (arm.name for arm in found.arms if arm.name != default)
     from_default = found.compare(dict.fromkeys(others, default) if default else {})
     done = [trial for trials in found.trials.values() for trial in trials.values()]
     work = get_work(kind, done)
@@ -205,9 +205,9 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
             found,
             kind,
             work=work,
-            from_default=from_default.get(arm["name"]),
-            from_best=from_best.get(arm["name"]),
-            tied=arm["name"] in reached and not _told(from_best.get(arm["name"])),
+            from_default=from_default.get(arm.name),
+            from_best=from_best.get(arm.name),
+            tied=arm.name in reached and not _told(from_best.get(arm.name)),
         )
         for arm in found.arms
     ]
@@ -215,12 +215,12 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
     tied = sorted(
         (c.name for c in confirmed if c.tied and c.name != best), key=lambda n: reached[n]
     )
-    elsewhere = found.name == attrs.TRANSFER
+    elsewhere, settings = found.name == attrs.TRANSFER, attrs.SETTINGS.of(record)
     n_splits = len(by_split([0.0] * found.n_seeds, found.sides)[0])
     return ConfirmationInfo(
         study=record.name,
         follows=found.follows,
-        other_data=str(record.user_attrs[attrs.SETTINGS]["data"]) if elsewhere else None,
+        other_data=str(settings.data) if settings and elsewhere else None,
         n_seeds=found.n_seeds,
         n_own=sum(pair in found.own for pair in range(found.n_seeds)),
         n_splits=n_splits,
@@ -239,7 +239,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         objective=objective,
         ratios=found.scale == "ratio",
         work_label=None if work is None else work.label,
-        by_choice=any(arm["role"] == TOP for arm in found.arms),
+        by_choice=any(arm.role == TOP for arm in found.arms),
         second=second,
         data=data_of(record),
         demanded=second.short_label if second else "accuracy" if is_own(record) else "",
@@ -254,15 +254,15 @@ def _rise(found: Trained, excluded: Container[str]) -> RiseInfo:
     """Ask why values rose, of the configurations that finished with all seeds."""
     again = [
         Again(
-            name=arm["name"],
-            chosen=arm["role"] == TOP,
-            searched=None if arm["role"] == CHOSEN else arm["expected"],
+            name=arm.name,
+            chosen=arm.role == TOP,
+            searched=None if arm.role == CHOSEN else arm.expected,
             own=[value for pair, value in values.items() if pair in found.own],
             fresh=[value for pair, value in values.items() if pair not in found.own],
         )
         for arm in found.arms
-        if (values := found.values[arm["name"]]).keys() >= set(range(found.n_seeds))
-        and arm["name"] not in excluded
+        if (values := found.values[arm.name]).keys() >= set(range(found.n_seeds))
+        and arm.name not in excluded
     ]
     return get_rise(again, found.objective, ratios=found.scale == "ratio")
 
@@ -284,7 +284,7 @@ def _values(metric: Metric | None, trials: Iterable[TrialRecord]) -> list[float]
 
 def _confirmed(
     record: StudyRecord,
-    arm: Mapping[str, Any],
+    arm: Arm,
     found: Trained,
     kind: KindInfo,
     *,
@@ -293,31 +293,31 @@ def _confirmed(
     work: Work | None,
     tied: bool,
 ) -> Confirmed:
-    values, trials = found.values[arm["name"]], found.trials[arm["name"]]
+    values, trials = found.values[arm.name], found.trials[arm.name]
     own = {pair: value for pair, value in values.items() if pair in found.own}
     fresh = {pair: value for pair, value in values.items() if pair not in found.own}
     validation, change = found.estimate(values), None
-    if validation is not None and arm["expected"] is not None:
-        change = relative_change(validation.mean, arm["expected"])
+    if validation is not None and arm.expected is not None:
+        change = relative_change(validation.mean, arm.expected)
     n_wins, beats_low, beats_high = 0, None, None
     if from_default is not None:
         n_wins = from_default.n_above if kind.objective.maximise else from_default.n_below
         beats_low, beats_high = _wilson(n_wins / from_default.n_pairs, from_default.n)
-    default = next((a["name"] for a in found.arms if a["role"] == DEFAULT), arm["name"])
-    rows, others = (get_unseen(record, found.trials[name]) for name in (arm["name"], default))
+    default = next((a.name for a in found.arms if a.role == DEFAULT), arm.name)
+    rows, others = (get_unseen(record, found.trials[name]) for name in (arm.name, default))
     against = None
-    if rows is not None and others is not None and default != arm["name"]:
+    if rows is not None and others is not None and default != arm.name:
         against = interval_of(rows, found.sides, before=others)
     seconds = [s for s in map(training_seconds, trials.values()) if s > 0]
-    counts = [t.user_attrs.get(attrs.PARAMETER_COUNT) for t in trials.values()]
-    tests = record.user_attrs.get(attrs.TEST_RESULTS) or {}
+    counts = [attrs.PARAMETER_COUNT.of(t) for t in trials.values()]
+    tests = attrs.TEST_RESULTS.of(record) or {}
     tested = {pair: tests[str(t.number)] for pair, t in trials.items() if str(t.number) in tests}
     return Confirmed(
-        name=arm["name"],
-        role=arm["role"],
-        trial=arm["trial"],
-        search_value=arm["expected"],
-        n_failed=found.n_failed[arm["name"]],
+        name=arm.name,
+        role=arm.role,
+        trial=arm.trial,
+        search_value=arm.expected,
+        n_failed=found.n_failed[arm.name],
         validation=validation,
         own=found.estimate(own),
         fresh=found.estimate(fresh),

@@ -9,8 +9,9 @@ from typing import Literal, TypeVar
 import numpy as np
 from scipy import stats
 
+from search_spaces import Scalar
 from storage.attrs import WARM_START
-from storage.records import Scalar, StudyRecord, TrialRecord
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import family_of, is_ours, kind_of, parameter_names, ranked, sampler_of
 from study.analysis.magnitude import tamed
 from study.metrics import Metric
@@ -276,7 +277,7 @@ def independent_trials(record: StudyRecord) -> tuple[TrialRecord, ...]:
         Optuna 5.0, with their default ``n_startup_trials`` of 10.
     """
     sampler = sampler_of(record)
-    drawn = [trial for trial in record.trials if WARM_START not in trial.user_attrs]
+    drawn = [trial for trial in record.trials if WARM_START.of(trial) is None]
     if sampler in NON_ADAPTIVE_SAMPLERS:
         return tuple(drawn)
     if sampler not in ADAPTIVE_SAMPLERS:

@@ -138,8 +138,8 @@ def check_overfitting(study: Checked) -> Check | None:
     best = study.best
     if best is None or study.kind.objective.maximise:
         return None
-    last = best.user_attrs.get(attrs.LAST_VALIDATION_MSE)
-    train = best.user_attrs.get(attrs.LAST_TRAIN_MSE)
+    last = attrs.LAST_VALIDATION_MSE.of(best)
+    train = attrs.LAST_TRAIN_MSE.of(best)
     losses = list(best.intermediate_values.values())
     if not isinstance(last, float) or not isinstance(train, float) or min(losses, default=0) <= 0:
         return None

@@ -10,7 +10,8 @@ import numpy as np
 from optuna.distributions import FloatDistribution, IntDistribution
 from scipy import stats
 
-from storage.records import Scalar, StudyRecord, TrialRecord
+from search_spaces import Scalar
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     is_independent,
     kind_of,

@@ -4,10 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from statistics import fmean
-from typing import Any
 
 from storage import attrs
-from storage.records import StudyRecord, TrialRecord, experiment_of
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of
 from study.analysis.estimates import MIN_SPLITS
 from study.analysis.paired import Difference, compare_all, paired, scale_of
@@ -84,16 +83,16 @@ def get_experiment(record: StudyRecord) -> ExperimentInfo | None:
     Each metric has a table of its own, in which all arms are compared with the first one by the
     rule of ``paired.compare_all``; errors by ratios.
     """
-    experiment = experiment_of(record.user_attrs)
+    experiment = attrs.EXPERIMENT.of(record)
     if experiment is None:
         return None
-    arms = tuple(arm["name"] for arm in experiment["arms"])
+    arms = tuple(arm.name for arm in experiment.arms)
     # What is not a part of the task was never trained.
     classifying = tuple(
-        arm["name"] for arm in experiment["arms"] if arm["params"].get("auxiliary_task", True)
+        arm.name for arm in experiment.arms if arm.params.get("auxiliary_task", True)
     )
-    n_pairs = len(next(iter(experiment["sides"].values())))
-    sides = {arm: sides_of(experiment, arm) for arm in arms}
+    n_pairs = experiment.n_pairs
+    sides = {arm: experiment.sides_of(arm) for arm in arms}
     values: dict[str, dict[str, tuple[float | None, ...]]] = {}
     comparisons: list[Comparison] = []
     metrics = kind_of(record).metrics
@@ -110,8 +109,8 @@ def get_experiment(record: StudyRecord) -> ExperimentInfo | None:
         comparisons += _compare_all(values[metric.label], metric, sides)
     errors = values[metrics[0].label]
     return ExperimentInfo(
-        name=experiment["name"],
-        question=experiment["question"],
+        name=experiment.name,
+        question=experiment.question,
         arms=arms,
         n_pairs=n_pairs,
         n_missing=sum(value is None for arm in arms for value in errors[arm]),
@@ -124,17 +123,10 @@ def get_experiment(record: StudyRecord) -> ExperimentInfo | None:
 def trials_of_arm(record: StudyRecord, arm: str) -> dict[int, TrialRecord]:
     """Return the complete trials of an arm by the number of their pair."""
     return {
-        int(trial.user_attrs[attrs.PAIR]): trial
+        pair: trial
         for trial in record.complete
-        if trial.user_attrs.get(attrs.ARM) == arm
+        if attrs.ARM.of(trial) == arm and (pair := attrs.PAIR.of(trial)) is not None
     }
-
-
-def sides_of(experiment: Mapping[str, Any], arm: str) -> Sequence[str]:
-    """Return the split with which an arm was trained in each pair of a stored experiment."""
-    split = next(found["split"] for found in experiment["arms"] if found["name"] == arm)
-    sides: Sequence[str] = experiment["sides"][split]
-    return sides
 
 
 def _compare_all(

@@ -598,7 +598,7 @@ def _reporting(record: StudyRecord, kind: KindInfo) -> tuple[list[TrialRecord], 
 
     Of trials that share a training, the one that was trained.
     """
-    trained_first = sorted(record.trials, key=lambda t: attrs.REUSED_FROM in t.user_attrs)
+    trained_first = sorted(record.trials, key=lambda t: attrs.REUSED_FROM.of(t) is not None)
     reporting = each_training_once(t for t in trained_first if t.intermediate_values)
     complete = [
         trial

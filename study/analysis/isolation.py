@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from storage.records import Scalar, StudyRecord, TrialRecord
+from search_spaces import Scalar
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     family_of,
     kind_of,

@@ -7,7 +7,8 @@ from statistics import median
 import numpy as np
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from storage.records import Scalar, StudyRecord, TrialRecord
+from search_spaces import Scalar
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of, ranked, ranked_once
 from study.formats import format_value
 from study.metrics import Metric

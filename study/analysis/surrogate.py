@@ -16,7 +16,8 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 from scipy import stats
 
-from storage.records import Scalar, StudyRecord, TrialRecord
+from search_spaces import Scalar
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import family_of, is_independent, kind_of, parameter_names, ranked, ranked_once
 from study.analysis.magnitude import tamed
 from study.metrics import Metric

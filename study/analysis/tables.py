@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from optuna.trial import TrialState
 
+from search_spaces import Scalar
 from storage.attrs import (
     CLASS_COUNTS,
     CONFUSION,
@@ -17,7 +18,7 @@ from storage.attrs import (
     VALIDATION_ACCURACY,
     VALIDATION_BALANCED_ACCURACY,
 )
-from storage.records import Scalar, StudyRecord, TrialRecord
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     breaks_constraint,
     each_training_once,
@@ -226,7 +227,7 @@ def get_best_trials(record: StudyRecord, *, k: int = 10) -> BestTrialsInfo:
             params=trial.params,
             epochs_run=epochs_run(trial),
             training_seconds=training_seconds(trial),
-            parameter_count=trial.user_attrs.get(PARAMETER_COUNT),
+            parameter_count=PARAMETER_COUNT.of(trial),
         )
         for rank, trial in enumerate(trials[:k], start=1)
     ]
@@ -386,13 +387,13 @@ def get_class_results(record: StudyRecord) -> ClassResultsInfo | None:
     Source: balanced accuracy, the mean of the recalls: Brodersen, Ong, Stephan, Buhmann, "The
         balanced accuracy and its posterior distribution", ICPR 2010.
     """
-    counts = record.user_attrs.get(CLASS_COUNTS) or {}
+    counts = CLASS_COUNTS.of(record) or {}
     train, validation = counts.get("train", {}), counts.get("validation", {})
     names = list(dict.fromkeys((*train, *validation)))
     if not names:
         return None
     best = record.best
-    stored = () if best is None else best.user_attrs.get(CONFUSION) or ()
+    stored = () if best is None else CONFUSION.of(best) or ()
     confusion = tuple(tuple(row) for row in stored)
     if [len(row) for row in confusion] != [len(names)] * len(names):  # of other classes
         confusion = ()

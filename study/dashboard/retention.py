@@ -43,7 +43,7 @@ def check_keep(keep: str) -> Keep:
 
 def kept_pictures(record: StudyRecord) -> Keep:
     """Return whose pictures a study keeps."""
-    return check_keep(str(record.user_attrs.get(attrs.KEPT_PICTURES, "all")))
+    return check_keep(str(attrs.KEPT_PICTURES.of(record) or "all"))
 
 
 def spared(record: StudyRecord, keep: Keep) -> set[int]:
@@ -84,13 +84,13 @@ def clean_states(storage: BaseStorage, name: str, space: SearchSpace, folder: Pa
     ended: set[str] = set()
     wanted: set[str] = set()  # a trial will go on with them
     for trial in record.trials:
-        if trial.finished or str(trial.user_attrs.get(attrs.FAILURE)).startswith(attrs.DIVERGED):
+        if trial.finished or attrs.has_diverged(trial):
             ended |= _training(trial, space)
         elif not trial.state.is_finished():
             attempt: TrialRecord | None = trial
             while attempt is not None:  # the latest one may not have come to train at all
                 wanted |= _training(attempt, space)
-                before = attempt.user_attrs.get(attrs.RETRY_OF)
+                before = attrs.RETRY_OF.of(attempt)
                 attempt = None if before is None else record.trials[before]
     for training in (ended - wanted) & states.keys():
         states[training].unlink(missing_ok=True)
@@ -101,5 +101,5 @@ def _training(trial: TrialRecord, space: SearchSpace) -> set[str]:
     seed, data = (trial.user_attrs.get(name) for name in (attrs.SEED, attrs.DATA_FINGERPRINT))
     if seed is None or data is None:
         return set()
-    digest = trial.user_attrs.get(attrs.KIND_DIGEST)
+    digest = attrs.KIND_DIGEST.of(trial)
     return {training_name(space.to_config(trial.given), seed, data, digest)}

@@ -128,8 +128,8 @@ class EmojiTrainer(Trainer):
         run = curve[: config.epoch]
         after = [epoch for epoch in metrics[n_steps:] if isinstance(epoch, MultitaskMetrics)]
         best = best_metrics(run, after)
-        copied = {attrs.PARAMETER_COUNT, attrs.MULTIPLY_ADDS}
-        if facts.get(attrs.BEST_EPOCH) == best.epoch + 1:
+        copied: set[str] = {attrs.PARAMETER_COUNT, attrs.MULTIPLY_ADDS}
+        if attrs.BEST_EPOCH.among(facts) == best.epoch + 1:
             copied.add(attrs.CONFUSION)
         if len(curve) < config.epoch:
             copied.add(attrs.EARLY_STOPPED)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from storage.records import Scalar, StudyRecord
+from search_spaces import Scalar
+from storage.records import StudyRecord
 from study.analysis import ranked
 from study.analysis.correlation import CorrelationsInfo, ParameterCorrelation
 from study.analysis.isolation import IsolatedParameter, IsolatedPoint, IsolatedValue, IsolationInfo

@@ -9,12 +9,12 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from search_spaces import Scalar, SearchSpace
 from search_spaces.base import Parameter
 from storage.records import StudyRecord, TrialRecord
+from storage.values import Arm
 from study.analysis import breaks_constraint, ranked_by_constraint
 from study.analysis.ablation import PATH, SWEEP
 from study.analysis.confirmation import CHOSEN, DEFAULT, MIDDLE, TOP
 from study.analysis.surrogate import get_surrogate, predict
 from study.errors import StudyError
-from study.experiment import Arm
 from study.kinds import Kind
 
 SWEEP_STEPS = (-0.25, -0.1, 0.1, 0.25)
@@ -208,7 +208,8 @@ def _neighbours(parameter: Parameter, value: Scalar) -> list[Scalar]:
     few = isinstance(distribution, IntDistribution) and len(parameter.values()) <= MAX_FEW
     if few or isinstance(distribution, CategoricalDistribution):
         return [other for other in parameter.values() if other != value]
-    position = parameter.quantile(float(value))
+    assert isinstance(value, int | float)
+    position = parameter.quantile(value)
     units = (min(max(position + step, 0.0), 1.0) for step in SWEEP_STEPS)
     # Near an end of the range some may read alike, and are as good as equal.
     found = {_text(other): other for other in map(parameter.at, units)}

@@ -223,11 +223,9 @@ def _chosen(
 
 def _comparable(record: StudyRecord, best: TrialRecord) -> list[TrialRecord]:
     """Return the feasible complete trials with the best one's split, best first."""
-    sides = best.user_attrs.get(attrs.SIDES)
+    sides = attrs.SIDES.of(best)
     return [
-        trial
-        for _, trial in ranked(record)
-        if trial.feasible and trial.user_attrs.get(attrs.SIDES) == sides
+        trial for _, trial in ranked(record) if trial.feasible and attrs.SIDES.of(trial) == sides
     ]
 
 

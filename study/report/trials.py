@@ -6,8 +6,9 @@ from typing import Literal
 
 from optuna.distributions import FloatDistribution, IntDistribution
 
+from search_spaces import Scalar
 from storage import attrs
-from storage.records import Scalar, StudyRecord
+from storage.records import StudyRecord
 from study.analysis import (
     kind_of,
     measured_on_request,
@@ -91,8 +92,8 @@ def get_constants(record: StudyRecord) -> dict[str, Scalar]:
 
 def _places(record: StudyRecord) -> list[Column]:
     """Return what tells the trials of an experiment apart: arm and pair."""
-    arms = {t.user_attrs[attrs.ARM]: None for t in record.trials if attrs.ARM in t.user_attrs}
-    if attrs.EXPERIMENT not in record.user_attrs or not arms:
+    arms = {attrs.ARM.of(t): None for t in record.trials if attrs.ARM.of(t) is not None}
+    if attrs.EXPERIMENT.of(record) is None or not arms:
         return []
     arm = Column(
         key=attrs.ARM, source="user_attrs", label="arm", format="value", choices=tuple(arms)

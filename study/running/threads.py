@@ -47,10 +47,10 @@ def oversubscription(cores: int, threads: int, *, busy: float) -> Iterator[str]:
 def other_threads(trials: Iterable[FrozenTrial], threads: int) -> Iterator[str]:
     """Say whether trials of a study had other threads than each worker, which changes results."""
     before = {
-        int(trial.user_attrs[attrs.THREADS])
+        stored
         for trial in trials
         if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-        and attrs.THREADS in trial.user_attrs
+        and (stored := attrs.THREADS.of(trial)) is not None
     }
     if before - {threads}:
         numbers = " or ".join(map(str, sorted(before)))

@@ -55,7 +55,9 @@ def test_whatever_a_trial_carries_comes_back(
     attrs: dict[str, Any], curve: list[float], values: tuple[float, ...]
 ) -> None:
     """All values, scalars and lists with their types, NaN, infinity, what no double can hold."""
-    named, others = parted(attrs, ours=True)  # a name of ours with what it never holds is another's
+    named, others = parted(
+        attrs, ours=True
+    )  # a name of ours with what it never holds is another's
     made = replace(trial(0, curve=tuple(curve), attrs=named), values=values, other_attrs=others)
     record = replace(study(made, settings=SETTINGS), metric_names=("a", ""))
     assert repr(through_json(record)) == repr(record)

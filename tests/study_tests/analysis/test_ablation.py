@@ -11,6 +11,7 @@ from scipy import stats
 from search_spaces import Scalar
 from storage import attrs
 from storage.records import StudyRecord
+from storage.values import Arm
 from study.analysis.ablation import (
     PATH,
     SWEEP,
@@ -19,7 +20,6 @@ from study.analysis.ablation import (
     describe_ablation,
     get_ablation,
 )
-from study.experiment import Arm
 from study.formats import format_change
 from tests.study_tests.analysis.test_confirmation import BASE
 from tests.study_tests.synthetic import Values, trained

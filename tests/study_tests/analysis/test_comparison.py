@@ -24,7 +24,14 @@ from study.analysis.comparison import (
     get_comparison,
 )
 from study.figures import STUDY_COLORS, plot_best_distribution, plot_comparison
-from tests.study_tests.synthetic import SETTINGS, planted, planted_multitask, study, trial
+from tests.study_tests.synthetic import (
+    EXPERIMENT,
+    SETTINGS,
+    planted,
+    planted_multitask,
+    study,
+    trial,
+)
 
 RANDOM = {**SETTINGS, "sampler": "random"}
 
@@ -261,7 +268,7 @@ def test_adaptive_unknown_and_other_searches_are_cautions() -> None:
     """Samplers, kinds, experiments and warm starts are said to limit what the numbers mean."""
     warm = named("warm", *(done(i, 1.0 + i, warm_start=f"old, trial {i}") for i in range(2)))
     chosen = replace(
-        drawn("arms", 20, seed=0), user_attrs={"experiment": {"arms": []}, "settings": RANDOM}
+        drawn("arms", 20, seed=0), user_attrs={"experiment": EXPERIMENT, "settings": RANDOM}
     )
     records = [planted(40), planted_multitask(40), warm, chosen, study(name="empty")]
     text = " ".join(get_comparison(records, n_bootstrap=10).cautions)

@@ -12,11 +12,11 @@ from scipy import stats
 
 from storage import attrs
 from storage.records import StudyRecord
+from storage.values import Arm
 from study.analysis.confirmation import ConfirmationInfo, get_confirmation
 from study.analysis.confirmation_text import describe_confirmation, same_order
 from study.analysis.estimates import Estimate
 from study.analysis.paired import power
-from study.experiment import Arm
 from study.followups.testing import MAX_BLOCKS, blocks
 from study.formats import format_change, format_mse
 from tests.study_tests.synthetic import MULTITASK_SETTINGS, SETTINGS, START, Values, trained, trial
@@ -358,7 +358,7 @@ def test_other_test_images() -> None:
     hard, kept = hard / np.average(hard, weights=counts), dict(made.user_attrs)
     for t in made.trials:
         rows = zip(counts.tolist(), (t.value * hard).tolist(), strict=True)
-        kept[f"{attrs.TEST_EXAMPLES}{t.number}"] = [list(row) for row in rows]
+        kept[attrs.test_examples(t.number)] = [list(row) for row in rows]
     info = get_confirmation(replace(made, user_attrs=kept))
     a, default = info.get("a"), info.get("default")
     assert a.test_rows[0] < a.test.mean < a.test_rows[1]
@@ -370,7 +370,7 @@ def test_other_test_images() -> None:
         f"it is {format_mse(a.test_rows[0])} to {format_mse(a.test_rows[1])}. On such images"
         in text
     )
-    del kept[f"{attrs.TEST_EXAMPLES}{made.trials[0].number}"]
+    del kept[attrs.test_examples(made.trials[0].number)]
     assert get_confirmation(replace(made, user_attrs=kept)).get("default").test_rows is None
     groups = [(1, float(i)) for i in range(MAX_BLOCKS)] + [(3, 8.0)]
     assert blocks(groups) == [(4, 6.0), *groups[1:-1]]

@@ -13,7 +13,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 from scipy import stats
 
-from storage.records import Scalar, StudyRecord
+from search_spaces import Scalar
+from storage.records import StudyRecord
 from study.analysis.correlation import (
     Coefficient,
     get_correlations,

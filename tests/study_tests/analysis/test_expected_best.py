@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from storage.records import StudyRecord
 from study.analysis.expected_best import expected_minimum, get_expected_best, overtuning
-from tests.study_tests.synthetic import VALIDATION_ACCURACY, study, trial
+from tests.study_tests.synthetic import SETTINGS, VALIDATION_ACCURACY, study, trial
 
 
 def record(
@@ -26,7 +26,9 @@ def record(
         trial(i, value=float(value), attrs={k: c[i] for k, c in attrs.items() if c[i] is not None})
         for i, value in enumerate(values)
     ]
-    return study(*trials, settings=None if sampler is None else {"sampler": sampler})
+    return study(
+        *trials, settings=None if sampler is None else {**SETTINGS, "kind": "", "sampler": sampler}
+    )
 
 
 @given(values=st.lists(st.floats(-100, 100), min_size=1, max_size=8))

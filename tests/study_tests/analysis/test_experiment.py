@@ -15,6 +15,7 @@ from statsmodels.stats.multitest import multipletests
 
 from storage import attrs
 from storage.records import StudyRecord
+from storage.values import Arm
 from study.analysis.ablation import get_ablation
 from study.analysis.confirmation import get_confirmation
 from study.analysis.experiment import (
@@ -23,7 +24,6 @@ from study.analysis.experiment import (
     describe_experiment,
     get_experiment,
 )
-from study.experiment import Arm
 from tests.study_tests.analysis import test_ablation, test_confirmation
 from tests.study_tests.analysis.test_confirmation import BASE, PERCENT
 from tests.study_tests.synthetic import MULTITASK_SETTINGS, Values, study, trained, trial

@@ -7,7 +7,14 @@ from search_spaces import parse_params
 from storage import attrs
 from study.analysis.provenance import get_provenance
 from study.emoji import AUTOENCODER
-from tests.study_tests.synthetic import MULTITASK_SETTINGS, SETTINGS, planted, study, trial
+from tests.study_tests.synthetic import (
+    EXPERIMENT,
+    MULTITASK_SETTINGS,
+    SETTINGS,
+    planted,
+    study,
+    trial,
+)
 
 
 def test_the_command_gives_the_settings() -> None:
@@ -31,7 +38,7 @@ def test_the_command_gives_the_settings() -> None:
         assert option in command
     assert "--pareto" in command
     imported = {attrs.SETTINGS: {**SETTINGS, "sampler": "imported"}}
-    experiment = {attrs.SETTINGS: SETTINGS, attrs.EXPERIMENT: {"name": "leakage", "arms": []}}
+    experiment = {attrs.SETTINGS: SETTINGS, attrs.EXPERIMENT: EXPERIMENT}
     for user_attrs in ({}, imported, experiment):
         assert get_provenance(replace(planted(), user_attrs=user_attrs)).command is None
 

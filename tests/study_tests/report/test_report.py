@@ -18,9 +18,9 @@ import pytest
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from search_spaces import Parameter, SearchSpace
+from search_spaces import Parameter, Scalar, SearchSpace
 from storage.attrs import KIND, REUSED_FROM
-from storage.records import Scalar, StudyRecord
+from storage.records import StudyRecord
 from study.analysis.distribution import get_distribution
 from study.formats import (
     format_accuracy,

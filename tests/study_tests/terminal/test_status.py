@@ -98,7 +98,7 @@ def test_eta() -> None:
     """
     minute = {"started": NOW - timedelta(seconds=60), "completed": NOW}
     ends = [trial(i, value=0.5, attrs={"design_index": i}, **minute) for i in (0, 1)]
-    settings = {"kind": "autoencoder", "space": "notebook", "sampler": "grid", "fixed": {}}
+    settings = {**SETTINGS, "space": "notebook", "sampler": "grid", "fixed": {}}
     record = study(*ends, trial(2, state=TrialState.RUNNING, started=NOW), settings=settings)
     record = replace(record, user_attrs={**record.user_attrs, "target_trials": 480})
     text = shown(record, width=200)
@@ -191,7 +191,11 @@ def test_words_of_another_kind() -> None:
     info = KindInfo(name="own", metrics=(score, share), fidelity="passes")
     running = trial(2, state=TrialState.RUNNING, curve=(0.5, 0.75), started=NOW)
     ended = [trial(i, value=0.25 + i, attrs={"validation_share": 0.5}) for i in (0, 1)]
-    made = study(*ended, replace(running, params={"passes": 20}), settings={"kind": "own"})
+    made = study(
+        *ended,
+        replace(running, params={"passes": 20}),
+        settings={**SETTINGS, "kind": "own", "fixed": {}},
+    )
     own = {**made.user_attrs, attrs.KIND: info.to_dict()}
     record = replace(made, directions=("maximize",), user_attrs=own)
     for line in (
