@@ -239,7 +239,6 @@ def _steps(path: Sequence[Ablated]) -> Iterator[str]:
 def _change(found: Ablated) -> str:
     assert found.difference is not None
     text = format_change(found.difference.mean)
-    if found.difference.low is not None:
-        low, high = map(format_change, (found.difference.low, found.difference.high))
-        text += f", 95 % interval {low} to {high}"
+    if found.difference.interval is not None:
+        text += f", 95 % interval {found.difference.interval.written(format_change)}"
     return text

@@ -25,6 +25,7 @@ from study.analysis import (
     word_for,
 )
 from study.analysis.correlation import NON_ADAPTIVE_SAMPLERS
+from study.analysis.estimates import Interval
 from study.analysis.expected_best import MIN_TRIALS
 from study.analysis.history import SummaryInfo, get_summary
 from study.analysis.spent import spent_by, steps_reported, training_seconds
@@ -165,7 +166,7 @@ class PairComparison:
         budget: In the unit of the comparison.
         probability: That a search with trials of the first finds the better value, ties counted
             half; two searches that find nothing are a tie.
-        low, high: Its interval over resampled trials, of a nominal level.
+        interval: Over resampled trials, of a nominal level.
         better: The study whose searches are better, if the interval leaves one half out that is
             adjusted for the number of pairs of studies.
     """
@@ -174,8 +175,7 @@ class PairComparison:
     second: str
     budget: float
     probability: float
-    low: float
-    high: float
+    interval: Interval
     level: float
     better: str | None
     verdict: str
@@ -638,20 +638,23 @@ def _pairs(
         (probability,) = _is_lower(mine.errors, my_searches[j], theirs.errors, their_searches[j])
         scattered = _is_lower(mine.errors, my_samples[j], theirs.errors, their_samples[j])
         tail = (1 - level) / 2
-        low, high = map(float, np.quantile(scattered, [tail, 1 - tail]))
+        interval = Interval(*map(float, np.quantile(scattered, [tail, 1 - tail])))
         least, most = np.quantile(scattered, [tail / n_pairs, 1 - tail / n_pairs])
         better = mine.study if least > 0.5 else theirs.study if most < 0.5 else None
         verdict = f"“{better}” is better at equal budget"
         if better is None:
             unknown = "it cannot be told which is better"
-            verdict = unknown if high - low > WIDE else "there is no evidence of a difference"
+            verdict = (
+                unknown
+                if interval.high - interval.low > WIDE
+                else "there is no evidence of a difference"
+            )
         yield PairComparison(
             first=mine.study,
             second=theirs.study,
             budget=budget,
             probability=float(probability),
-            low=low,
-            high=high,
+            interval=interval,
             level=level,
             better=better,
             verdict=verdict,

@@ -9,13 +9,19 @@ from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from storage.values import Arm
 from study.analysis import data_of, is_own, kind_of, min_accuracy_of, relative_change
-from study.analysis.estimates import MIN_SPLITS, Estimate, by_split, estimate
+from study.analysis.estimates import (
+    MIN_SPLITS,
+    Estimate,
+    Interval,
+    by_split,
+    estimate,
+)
 from study.analysis.expected_best import overtuning
 from study.analysis.paired import Difference
 from study.analysis.rise import Again, RiseInfo, get_rise
 from study.analysis.spent import training_seconds
 from study.analysis.trained import Trained, get_trained
-from study.analysis.unseen import Interval, get_unseen, interval_of
+from study.analysis.unseen import get_unseen, interval_of
 from study.analysis.work import Work, get_work
 from study.kind_info import KindInfo
 from study.metrics import Metric
@@ -43,7 +49,7 @@ class Confirmed:
             split: of an error, -0.2 is 20 % better. None for the default itself.
         from_best: The same of the best one's; None for that itself, and for what is excluded.
         n_wins: Pairs in which it was better than the default.
-        beats_low, beats_high: 95 % Wilson interval of the probability that it beats the default
+        beats: 95 % Wilson interval of the probability that it beats the default
             with a fresh seed and split, None without a pair.
         tied: Whether it is not told from the best: that itself, and what may be as good.
         seconds: Mean training time, by the clock.
@@ -68,8 +74,7 @@ class Confirmed:
     difference: Difference | None
     from_best: Difference | None
     n_wins: int
-    beats_low: float | None
-    beats_high: float | None
+    beats: Interval | None
     tied: bool
     seconds: float | None
     work: float | None
@@ -299,10 +304,10 @@ def _confirmed(
     validation, change = found.estimate(values), None
     if validation is not None and arm.expected is not None:
         change = relative_change(validation.mean, arm.expected)
-    n_wins, beats_low, beats_high = 0, None, None
+    n_wins, beats = 0, None
     if from_default is not None:
         n_wins = from_default.n_above if kind.objective.maximise else from_default.n_below
-        beats_low, beats_high = _wilson(n_wins / from_default.n_pairs, from_default.n)
+        beats = _wilson(n_wins / from_default.n_pairs, from_default.n)
     default = next((a.name for a in found.arms if a.role == DEFAULT), arm.name)
     rows, others = (get_unseen(record, found.trials[name]) for name in (arm.name, default))
     against = None
@@ -326,8 +331,7 @@ def _confirmed(
         difference=from_default,
         from_best=from_best,
         n_wins=n_wins,
-        beats_low=beats_low,
-        beats_high=beats_high,
+        beats=beats,
         tied=tied,
         seconds=fmean(seconds) if seconds else None,
         work=fmean(work.of[t.number] for t in trials.values()) if work and trials else None,
@@ -362,12 +366,11 @@ def _of_tests(
     return estimate(list(values.values()), metric, sides=sides, overlapping=False)
 
 
-def _wilson(share: float, n: int) -> tuple[float, float]:
+def _wilson(share: float, n: int) -> Interval:
     """Return the interval of a probability after a share of ``n`` independent trials."""
     from statsmodels.stats.proportion import proportion_confint
 
-    low, high = proportion_confint(share * n, n, method="wilson")
-    return float(low), float(high)
+    return Interval(*map(float, proportion_confint(share * n, n, method="wilson")))
 
 
 def _incumbents(confirmed: Sequence[Confirmed], objective: Metric) -> tuple[Incumbent, ...]:

@@ -148,10 +148,9 @@ def same_order(first: ConfirmationInfo, second: ConfirmationInfo) -> tuple[int, 
 def _against_default(best: Confirmed, found: Difference, objective: Metric) -> str:
     assert found.mean is not None
     text = f"The {word_for(objective)} of {best.name} is {_share(found.mean)} the default's"
-    if found.low is not None:
+    if found.interval is not None:
         chance = "" if found.told else ", which may be chance"
-        low, high = format_change(found.low), format_change(found.high)
-        text += f" (95 % interval {low} to {high}{chance})"
+        text += f" (95 % interval {found.interval.written(format_change)}{chance})"
     n = found.n_pairs
     wins = f"all {n}" if best.n_wins == n else f"{best.n_wins} of {n}"
     return f"{text}, {objective.better} with {wins} seeds."
@@ -159,10 +158,10 @@ def _against_default(best: Confirmed, found: Difference, objective: Metric) -> s
 
 def _estimate(found: Estimate, metric: Metric) -> str:
     mean = format_measured(found.mean, metric)
-    if found.low is None or found.high is None:
+    if found.interval is None:
         return mean
-    low, high = format_measured(found.low, metric), format_measured(found.high, metric)
-    return f"{mean} (95 % interval {low} to {high})"
+    ends = found.interval.written(lambda end: format_measured(end, metric))
+    return f"{mean} (95 % interval {ends})"
 
 
 def _share(difference: float) -> str:

@@ -13,6 +13,7 @@ from search_spaces import Scalar
 from storage.attrs import WARM_START
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import family_of, is_ours, kind_of, parameter_names, ranked, sampler_of
+from study.analysis.estimates import Interval
 from study.analysis.magnitude import tamed
 from study.metrics import Metric
 from study.sampling.names import ADAPTIVE_SAMPLERS, SAMPLERS
@@ -66,8 +67,7 @@ class Coefficient:
     """
 
     value: float | None = None
-    low: float | None = None
-    high: float | None = None
+    interval: Interval | None = None
     p: float | None = None
     p_adjusted: float | None = None
 
@@ -164,7 +164,7 @@ class CorrelationsInfo:
     @property
     def sure(self) -> bool:
         """Whether any coefficient has an interval."""
-        return any(p.spearman.low is not None for f in self.families for p in f.parameters)
+        return any(p.spearman.interval is not None for f in self.families for p in f.parameters)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -387,12 +387,12 @@ def _pearson(x: np.ndarray, y: np.ndarray) -> Coefficient:
         warnings.simplefilter("ignore", stats.NearConstantInputWarning)
         found = stats.pearsonr(x, y)
     value = _finite(found.statistic)
-    low, high = linear_interval(value, len(x))
-    return Coefficient(value=value, low=low, high=high, p=_finite(found.pvalue))
+    interval = linear_interval(value, len(x))
+    return Coefficient(value=value, interval=interval, p=_finite(found.pvalue))
 
 
-def linear_interval(value: float | None, n: int) -> tuple[float, float] | tuple[None, None]:
-    """Return the 95 % interval of a linear correlation of ``n`` pairs, Nones of fewer than ten.
+def linear_interval(value: float | None, n: int) -> Interval | None:
+    """Return the 95 % interval of a linear correlation of ``n`` pairs, None of fewer than ten.
 
     It supposes roughly normal values. Of skewed ones it holds the truth in 87 to 97 of 100
     simulated studies of 10 to 100 trials, where resampled trials would in 74 to 97.
@@ -400,11 +400,11 @@ def linear_interval(value: float | None, n: int) -> tuple[float, float] | tuple[
     Source: Fisher, "On the 'probable error' of a coefficient of correlation", Metron 1, 1921.
     """
     if value is None or n < MIN_INTERVAL_TRIALS:
-        return None, None
+        return None
     if abs(value) >= 1:
-        return value, value
+        return Interval(value, value)
     reach = 1.96 / math.sqrt(n - 3)
-    return math.tanh(math.atanh(value) - reach), math.tanh(math.atanh(value) + reach)
+    return Interval(math.tanh(math.atanh(value) - reach), math.tanh(math.atanh(value) + reach))
 
 
 def _spearman(x: np.ndarray, y: np.ndarray, *, seed: int) -> Coefficient:
@@ -426,8 +426,7 @@ def _spearman(x: np.ndarray, y: np.ndarray, *, seed: int) -> Coefficient:
 def _with_interval(found: Coefficient, resampled: np.ndarray | None, place: int) -> Coefficient:
     if resampled is None:
         return found
-    low, high = percentile_interval(resampled[place])
-    return replace(found, low=low, high=high)
+    return replace(found, interval=percentile_interval(resampled[place]))
 
 
 def _partials(
@@ -551,13 +550,12 @@ def default_resamples(n_trials: int) -> int:
     return max(MIN_RESAMPLES, min(N_RESAMPLES, RESAMPLED_TRIALS // max(1, n_trials)))
 
 
-def percentile_interval(resampled: np.ndarray) -> tuple[float, float] | tuple[None, None]:
-    """Return the 95 % percentile interval, Nones where too many resamples have NaN."""
+def percentile_interval(resampled: np.ndarray) -> Interval | None:
+    """Return the 95 % percentile interval, None where too many resamples have NaN."""
     defined = resampled[np.isfinite(resampled)]
     if len(defined) < _MIN_DEFINED * len(resampled):
-        return None, None
-    low, high = np.quantile(defined, [0.025, 0.975])
-    return float(low), float(high)
+        return None
+    return Interval(*map(float, np.quantile(defined, [0.025, 0.975])))
 
 
 def _compare_groups(name: str, members: Sequence[tuple[float, TrialRecord]]) -> CategoricalEffect:

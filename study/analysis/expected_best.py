@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from study.analysis.correlation import (
     independent_trials,
     portions,
 )
+from study.analysis.estimates import Interval
 from study.analysis.spent import get_spent
 from study.metrics import Metric
 from study.sampling.names import ADAPTIVE_SAMPLERS
@@ -39,8 +41,7 @@ class ExpectedBest:
 
     n: int
     value: float
-    low: float | None
-    high: float | None
+    interval: Interval | None
     seconds: float | None
 
 
@@ -112,13 +113,14 @@ def get_expected_best(
         numbers = np.unique(np.geomspace(1, len(used), n_points).round().astype(int))
         sure = [int(n) for n in numbers if 2 <= n <= len(used) // RELIABLE_PART]
         ends = sign * _band(errors, sure, n_resamples=n_resamples, seed=seed)
-        intervals = dict(zip(sure, np.sort(ends, axis=0).T.tolist(), strict=True))
+        intervals = dict(
+            zip(sure, starmap(Interval, np.sort(ends, axis=0).T.tolist()), strict=True)
+        )
         points = tuple(
             ExpectedBest(
                 n=n,
                 value=sign * expected_minimum(errors, n),
-                low=intervals.get(n, (None, None))[0],
-                high=intervals.get(n, (None, None))[1],
+                interval=intervals.get(n),
                 seconds=None if seconds is None else n * seconds,
             )
             for n in map(int, numbers)

@@ -170,7 +170,7 @@ def _verdict(found: Difference, metric: str, baseline: str, *, alone: bool) -> s
     ``alone`` if it is the only one of its metric, so that its p-value is not adjusted.
     """
     n = found.n_pairs
-    if found.p_value is None or found.mean is None:
+    if found.p_value is None or found.mean is None or found.interval is None:
         return (
             f"{counted(n, 'pair')} {'is' if n == 1 else 'are'} too few to tell a difference in "
             f"{metric} from chance; {MIN_SPLITS} are needed"
@@ -178,9 +178,9 @@ def _verdict(found: Difference, metric: str, baseline: str, *, alone: bool) -> s
     if found.n_above == found.n_below == 0:
         return f"the {metric} equals that of {baseline} in all {n} pairs"
     side, agreeing = ("higher", found.n_above) if found.mean > 0 else ("lower", found.n_below)
-    mean, low, high = map(found.written, (found.mean, found.low, found.high))
+    mean, ends = found.written(found.mean), found.interval.written(found.written)
     detail = (
-        f"95 % interval {low} to {high}, {side} in {agreeing} of {n} pairs, "
+        f"95 % interval {ends}, {side} in {agreeing} of {n} pairs, "
         f"{'p' if alone else 'adjusted p'} = {found.p_value:.2g}"
     )
     if found.told:

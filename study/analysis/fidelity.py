@@ -23,6 +23,7 @@ from study.analysis.correlation import (
     percentile_interval,
     resampled_correlations,
 )
+from study.analysis.estimates import Interval
 from study.analysis.optuna_parts import frozen_trial, quiet_optuna
 from study.analysis.spent import EARLIEST
 from study.formats import format_percent, plural
@@ -66,8 +67,7 @@ class FidelityPoint:
     step: int
     n_trials: int
     spearman: float | None
-    low: float | None
-    high: float | None
+    interval: Interval | None
     n_pruned_before: int
     share_pruned_before: float
     pruned_worst: float | None
@@ -164,11 +164,11 @@ class PrunerReplay:
         return self.n_best_pruned / self.n_studies
 
     @property
-    def interval(self) -> tuple[float, float]:
+    def interval(self) -> Interval:
         """The exact 90 % interval of the share of these, over other best trials."""
         found = stats.binomtest(self.n_best_pruned, self.n_studies)
         interval = found.proportion_ci(confidence_level=JUDGED_LEVEL, method="exact")
-        return float(interval.low), float(interval.high)
+        return Interval(float(interval.low), float(interval.high))
 
     @property
     def mean_regret(self) -> float:
@@ -491,15 +491,13 @@ def _points(
     points = []
     for i, epoch in enumerate(map(int, epochs)):
         n_before = sum(curve.steps[-1] < epoch for curve in pruned)
-        low, high = intervals.get(i, (None, None))
         both = np.concatenate([early[i], early_pruned[i]])
         points.append(
             FidelityPoint(
                 step=epoch,
                 n_trials=len(complete),
                 spearman=_spearman(early[i], final),
-                low=low,
-                high=high,
+                interval=intervals.get(i),
                 n_pruned_before=n_before,
                 share_pruned_before=n_before / (len(complete) + len(pruned)),
                 pruned_worst=_spearman(both, _one_after_the_other(final, last)),

@@ -12,6 +12,7 @@ from scipy import optimize, special, stats
 
 from study.analysis.estimates import (
     MIN_SPLITS,
+    Interval,
     by_split,
     corrected,
     is_even,
@@ -66,7 +67,7 @@ class Difference:
     Args:
         n_pairs: Pairs in which both finished.
         n: Independent numbers among them, see ``estimates.by_split``.
-        mean, low, high: The mean with its 95 % t interval, on the scale; None if there is none.
+        mean, interval: The mean with its 95 % t interval, on the scale; None if there is none.
         margin: Up to what difference, on the scale, they are called equal.
         n_above, n_below: Pairs in which the second is above, and below, the first.
         p_value: Adjusted for all comparisons of the table; None with too few pairs.
@@ -81,8 +82,7 @@ class Difference:
     n_pairs: int
     n: int
     mean: float | None
-    low: float | None
-    high: float | None
+    interval: Interval | None
     margin: float
     n_above: int
     n_below: int
@@ -249,27 +249,22 @@ def _difference(
 ) -> Difference:
     """Say by how much two arms differ, but for what depends on the other comparisons."""
     size = abs(fmean(pairs.before)) if scale == "share" else 1.0
-    ends = (fmean(units), *(mean_interval(units, overlap) or (None, None)))
-    margin = _margin(pairs, metric, scale)
-    mean, low, high, told_margin = (_as_told(end, size, scale) for end in (*ends, margin))
+    found = mean_interval(units, overlap)
+
+    def told(number: float) -> float:
+        return math.expm1(number) if scale == "ratio" else number / size
+
     return Difference(
         scale=scale,
         n_pairs=len(pairs),
         n=len(units),
-        mean=mean,
-        low=low,
-        high=high,
-        margin=told_margin or 0.0,
+        mean=told(fmean(units)) if size else None,
+        interval=Interval(*map(told, found)) if size and found else None,
+        margin=told(_margin(pairs, metric, scale)) if size else 0.0,
         n_above=sum(a > b for b, a in zip(pairs.before, pairs.after, strict=True)),
         n_below=sum(a < b for b, a in zip(pairs.before, pairs.after, strict=True)),
         p_value=None,
     )
-
-
-def _as_told(end: float | None, size: float, scale: Scale) -> float | None:
-    if end is None or size == 0:
-        return None
-    return math.expm1(end) if scale == "ratio" else end / size
 
 
 def _margin(pairs: Pairs, metric: Metric, scale: Scale) -> float:

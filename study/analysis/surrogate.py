@@ -19,6 +19,7 @@ from scipy import stats
 from search_spaces import Scalar
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import family_of, is_independent, kind_of, parameter_names, ranked, ranked_once
+from study.analysis.estimates import Interval
 from study.analysis.magnitude import tamed
 from study.metrics import Metric
 
@@ -63,13 +64,12 @@ class ParameterImportance:
 
     name: str
     rise: float
-    low: float
-    high: float
+    interval: Interval
 
     @property
     def needed(self) -> bool:
         """Whether the importance can be told from zero."""
-        return self.low > 0
+        return self.interval.low > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,8 +295,7 @@ def get_surrogate(
                 ParameterImportance(
                     name=branch.columns[i].name,
                     rise=float(rises[i]),
-                    low=float(low[i]),
-                    high=float(high[i]),
+                    interval=Interval(float(low[i]), float(high[i])),
                 )
                 for i in np.argsort(-rises, kind="stable")
             )

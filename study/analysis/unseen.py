@@ -9,12 +9,10 @@ from scipy import stats
 
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis.estimates import MIN_SPLITS, by_split
+from study.analysis.estimates import MIN_SPLITS, Interval, by_split
 
 MIN_GROUPS = 10
 """Groups of test examples below which nothing is said of others."""
-
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +76,7 @@ def interval_of(
         freedom = variance**2 / sum(part**2 / free for part, free in found)
         half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(variance)
     middle, one = float(units.mean()), float(before is not None)
-    return math.exp(middle - half) - one, math.exp(middle + half) - one
+    return Interval(math.exp(middle - half) - one, math.exp(middle + half) - one)
 
 
 def _logs(

@@ -230,7 +230,7 @@ def _default(study: Checked) -> Check | None:
     info = study.confirmation
     winner = None if info is None or info.best is None else info.get(info.best)
     found = None if winner is None else winner.difference
-    if winner is not None and found is not None and found.low is not None:
+    if winner is not None and found is not None and found.interval is not None:
         sentence = (
             f"With {found.n_pairs} fresh seeds, the {word} of {winner.name} is "
             f"{format_change(found.mean)} against {name}"

@@ -221,9 +221,9 @@ def plot_experiment(info: ExperimentInfo, label: str) -> go.Figure:
         hovertemplate=f"%{{y}}<br>difference %{{x{number}}}",
     )
     sure = [
-        (c.arm, found.mean, found.low, found.high)
+        (c.arm, found.mean, *found.interval)
         for c in comparisons
-        if (found := c.found).mean is not None and found.low is not None and found.high is not None
+        if (found := c.found).mean is not None and found.interval is not None
     ]
     figure.add_scatter(
         name="mean, 95 % interval",
@@ -339,8 +339,7 @@ def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:
         add_band(
             figure,
             x=rounded(point.budget for point in sure),
-            low=[point.low for point in sure],
-            high=[point.high for point in sure],
+            ends=[(point.low, point.high) for point in sure],
             color=color,
             legendgroup=name,
         )

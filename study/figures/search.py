@@ -32,7 +32,7 @@ from study.figures.style import (
     told,
     value_axis,
 )
-from study.formats import MISSING, format_duration
+from study.formats import MISSING, format_coefficient, format_duration
 from study.kind_info import KindInfo
 
 _DASHES = {TrialState.PRUNED: "dot", TrialState.FAIL: "dash"}
@@ -193,8 +193,7 @@ def plot_distribution(info: DistributionInfo, kind: KindInfo) -> go.Figure:
         add_band(
             figure,
             x=values,
-            low=[step.low for step in family.steps],
-            high=[step.high for step in family.steps],
+            ends=[step.band for step in family.steps],
             color=color,
             legendgroup=name,
             shape="hv",
@@ -242,12 +241,11 @@ def plot_expected_best(info: ExpectedBestInfo, kind: KindInfo) -> go.Figure:
     """Draw the expected best over the number of trials, with its 95 % interval as a band."""
     figure = new_figure(height=420)
     numbers = [point.n for point in info.points]
-    sure = [point for point in info.points if point.low is not None]
+    sure = [(point.n, point.interval) for point in info.points if point.interval is not None]
     add_band(
         figure,
-        x=[point.n for point in sure],
-        low=[point.low for point in sure],
-        high=[point.high for point in sure],
+        x=[n for n, _ in sure],
+        ends=[ends for _, ends in sure],
         color=BLUE,
     )
     label, digits = escape(info.metric.label), info.metric.digits
@@ -259,8 +257,8 @@ def plot_expected_best(info: ExpectedBestInfo, kind: KindInfo) -> go.Figure:
         customdata=[
             [
                 MISSING
-                if point.low is None
-                else f"{point.low:.{digits}g} to {point.high:.{digits}g}",
+                if point.interval is None
+                else point.interval.written(lambda end: f"{end:.{digits}g}"),
                 format_duration(point.seconds),
             ]
             for point in info.points
@@ -281,7 +279,7 @@ def plot_expected_best(info: ExpectedBestInfo, kind: KindInfo) -> go.Figure:
             hoverinfo="skip",
         )
     figure.update_xaxes(**count_axis("trials", numbers[-1]))
-    values = [v for p in info.points for v in (p.value, p.low, p.high) if v is not None]
+    values = [v for p in info.points for v in (p.value, *(p.interval or ()))]
     return figure.update_yaxes(**value_axis(info.metric, values))
 
 
@@ -291,12 +289,11 @@ def plot_fidelity(info: FidelityInfo, kind: KindInfo) -> go.Figure:
     Where trials were pruned, dotted lines show it had all of them ended worst, and best.
     """
     figure = new_figure(height=420)
-    sure = [point for point in info.points if point.low is not None]
+    sure = [(point.step, point.interval) for point in info.points if point.interval is not None]
     add_band(
         figure,
-        x=[point.step for point in sure],
-        low=[point.low for point in sure],
-        high=[point.high for point in sure],
+        x=[step for step, _ in sure],
+        ends=[ends for _, ends in sure],
         color=BLUE,
     )
     epochs = [point.step for point in info.points]
@@ -306,7 +303,7 @@ def plot_fidelity(info: FidelityInfo, kind: KindInfo) -> go.Figure:
         x=epochs,
         y=rounded(point.spearman for point in info.points),
         customdata=[
-            ["none" if p.low is None else f"{p.low:.2f} to {p.high:.2f}", p.n_pruned_before]
+            [p.interval.written(format_coefficient) if p.interval else "none", p.n_pruned_before]
             for p in info.points
         ],
         mode="lines+markers",

@@ -198,8 +198,7 @@ def add_band(
     figure: go.Figure,
     *,
     x: Sequence[float | None],
-    low: Sequence[float | None],
-    high: Sequence[float | None],
+    ends: Sequence[tuple[float | None, float | None]],
     color: str,
     legendgroup: str | None = None,
     shape: str = "linear",
@@ -217,12 +216,12 @@ def add_band(
         "line": {"width": 0, "shape": shape},
         "hoverinfo": "skip",
     }
-    figure.add_scatter(**edge, y=rounded(low), showlegend=False)
+    figure.add_scatter(**edge, y=rounded(low for low, _ in ends), showlegend=False)
     figure.add_scatter(
         **edge,
         name="95 % interval" if alone else None,
         showlegend=alone,
-        y=rounded(high),
+        y=rounded(high for _, high in ends),
         fill="tonexty",
         fillcolor=pale(color, 0.2 if alone else 0.15),
     )
@@ -242,6 +241,7 @@ def add_estimates(
     present = [(row, e) for row, e in estimates if e is not None and drawable(e.mean)]
     if not present:
         return
+    ends = [e.interval or (e.mean, e.mean) for _, e in present]
     figure.add_scatter(
         name=name,
         x=rounded(found.mean for _, found in present),
@@ -253,14 +253,10 @@ def add_estimates(
         error_x=whiskers(
             # A logarithmic axis has no 0, where an interval may end.
             below=(
-                e.mean
-                - max(
-                    e.mean if e.low is None else e.low,
-                    e.mean / 100 if metric.logarithmic else -math.inf,
-                )
-                for _, e in present
+                e.mean - max(low, e.mean / 100 if metric.logarithmic else -math.inf)
+                for (_, e), (low, _) in zip(present, ends, strict=True)
             ),
-            above=((e.mean if e.high is None else e.high) - e.mean for _, e in present),
+            above=(high - e.mean for (_, e), (_, high) in zip(present, ends, strict=True)),
             color=color,
         ),
         hovertemplate="%{y}<br>%{x:.4g}",

@@ -248,10 +248,10 @@ def _confirmed(found: Findings, winner: Confirmed, info: ConfirmationInfo) -> It
 
 
 def _interval(found: Estimate, metric: Metric) -> str:
-    if found.low is None or found.high is None:
+    if found.interval is None:
         return ""
-    low, high = format_measured(found.low, metric), format_measured(found.high, metric)
-    return f"95\N{NO-BREAK SPACE}% interval {low} to {high}"
+    ends = found.interval.written(lambda end: format_measured(end, metric))
+    return f"95\N{NO-BREAK SPACE}% interval {ends}"
 
 
 def _about(found: Findings) -> str:

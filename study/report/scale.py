@@ -183,7 +183,7 @@ def _spread(found: Findings) -> tuple[float, float] | None:
     if info is None or info.best is None:
         return None
     mean = info.get(info.best).validation
-    return None if mean is None or mean.low is None or mean.high is None else (mean.low, mean.high)
+    return None if mean is None else mean.interval
 
 
 def _ticks(values: Sequence[float], log: bool) -> list[float]:

@@ -91,6 +91,6 @@ def _mean(found: Estimate | None, metric: Metric | None = None) -> str:
 
 def _difference(found: Difference | None) -> tuple[str, str]:
     """Write a difference and its interval."""
-    if found is None or found.low is None:
+    if found is None or found.interval is None:
         return format_change(None if found is None else found.mean), MISSING
-    return format_change(found.mean), f"{format_change(found.low)} to {format_change(found.high)}"
+    return format_change(found.mean), found.interval.written(format_change)

@@ -100,7 +100,7 @@ def test_the_best_of_n_trials_is_that_of_all_tuples() -> None:
         both = (best[round(found.budget) - 1] for best in best_of)
         wins = [(a < b) + (a == b) / 2 for a, b in itertools.product(*both)]
         assert found.probability == pytest.approx(np.mean(wins))
-        assert found.low <= found.probability <= found.high
+        assert found.interval.low <= found.probability <= found.interval.high
 
 
 VALUES = st.lists(st.integers(1, 6), min_size=5, max_size=9)
@@ -120,7 +120,7 @@ def test_laws(first: list[int], second: list[int], cost: int) -> None:
             assert values == sorted(values, reverse=True)
         for one, other in zip(mine.pairs, theirs.pairs, strict=True):
             assert one.probability == pytest.approx(1 - other.probability)
-            assert (one.low, one.high) == pytest.approx((1 - other.high, 1 - other.low))
+            assert one.interval == pytest.approx((1 - other.interval.high, 1 - other.interval.low))
             assert one.better == other.better
     trials, epochs = (info.of_unit(unit).pairs[-1] for unit in ("trials", "epochs"))
     assert epochs.budget == cost * trials.budget

@@ -37,8 +37,8 @@ def test_the_function_is_scipys_and_the_band_massarts() -> None:
         assert quartiles == tuple(np.quantile(errors, [0.25, 0.5, 0.75]))
         assert 2 * math.exp(-2 * family.n_trials * family.band**2) == pytest.approx(0.05)
         for step in family.steps:
-            assert step.low == max(0, step.share - family.band)
-            assert step.high == min(1, step.share + family.band)
+            assert step.band.low == max(0, step.share - family.band)
+            assert step.band.high == min(1, step.share + family.band)
     # Equal and infeasible trials are steps of their own; a study without trials has no family.
     trials = (trial(0, value=0.3), trial(1, value=0.1, attrs={"infeasible": True}))
     (family,) = get_distribution(study(*trials, trial(2, value=0.3))).families

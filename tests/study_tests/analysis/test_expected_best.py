@@ -56,8 +56,9 @@ def test_points_reach_from_one_trial_to_all() -> None:
     assert info.points[-1].n == info.n_trials == 40
     for point in info.points:
         assert point.value == pytest.approx(expected_minimum(values, point.n))
-        assert (point.low is None) == (point.high is None) == (not 2 <= point.n <= 4)
-        assert point.low is None or point.low <= point.value <= point.high
+        assert (point.interval is None) == (not 2 <= point.n <= 4)
+        low, high = point.interval or (point.value, point.value)
+        assert low <= point.value <= high
         assert point.seconds == pytest.approx(3.0 * point.n)
     assert (info.refusal, info.caution, info.adaptive, info.n_reliable) == (None, None, False, 4)
 

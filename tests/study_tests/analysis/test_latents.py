@@ -51,7 +51,7 @@ def test_means_of_the_arms() -> None:
         found = arm.values[AUC]
         assert (arm.arm, found.n, found.mean) == (name, 8, pytest.approx(np.mean(areas)))
         ends = stats.t.interval(0.95, 7, np.mean(areas), stats.sem(areas))
-        assert (found.low, found.high) == pytest.approx(ends)
+        assert found.interval == pytest.approx(ends)
     assert get_latents(planted(12)) is get_latents(record(ERRORS)) is None
     assert measured_on_request(record(ERRORS)) == ()
     # The experiment sums each number up in one sentence; the error is told arm by arm.

@@ -67,7 +67,7 @@ def test_verdict_says_who_is_better_how_sure_and_what_next(
     found = primary.pairs[-1]
     assert found.first == "planted"
     assert found.probability > 0.5
-    interval = f"{format_probability(found.low)} to {format_probability(found.high)}"
+    interval = found.interval.written(format_probability)
     others = [
         pair.verdict for budget in info.budgets for pair in budget.pairs if pair is not found
     ]
