@@ -13,16 +13,28 @@ if TYPE_CHECKING:
 MISSING = "–"
 
 
-def format_mse(value: float | None, digits: int = 4) -> str:
-    """Write an error with four or so many significant digits."""
+def format_number(value: float | None, digits: int = 4, *, chosen: bool = False) -> str:
+    """Write a number with so many significant digits.
+
+    One that was chosen, as a setting is, has no zeros behind, and is 1e-3 rather than 0.001.
+    """
     if value is None:
         return MISSING
     if not math.isfinite(value):
         return str(value)
-    value += 0.0  # there is no minus 0
-    if value == 0 or 1e-4 <= abs(value) < 10**digits:
-        return f"{value:#.{digits}g}".rstrip(".")
-    return f"{value:.{digits - 1}e}"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    value = float(f"{mantissa}e{exponent}") + 0.0  # there is no minus 0
+    least, beyond = (1e-2, 1e4) if chosen else (1e-4, 10**digits)
+    plain = value == 0 or least <= abs(value) < beyond
+    if not chosen:
+        return f"{value:#.{digits}g}".rstrip(".") if plain else f"{mantissa}e{int(exponent)}"
+    return f"{value:.5g}" if plain else f"{float(mantissa):g}e{int(exponent)}"
+
+
+def format_difference(value: float) -> str:
+    """Write by how much a number exceeds another, with its sign."""
+    sign = "\N{MINUS SIGN}" if value < 0 else "+"
+    return f"{sign}{format_number(abs(value))}"
 
 
 def format_accuracy(value: float | None) -> str:
@@ -44,7 +56,7 @@ class Unit(Protocol):
 
 def format_measured(value: float | None, metric: Unit) -> str:
     """Write a value of a metric: a share in per cent, others with its significant digits."""
-    return format_accuracy(value) if metric.is_share else format_mse(value, metric.digits)
+    return format_accuracy(value) if metric.is_share else format_number(value, metric.digits)
 
 
 def format_coefficient(value: float | None) -> str:
@@ -59,6 +71,12 @@ def format_p_value(value: float | None) -> str:
     return "<\N{NO-BREAK SPACE}0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def tell_p_value(value: float) -> str:
+    """Write a p-value as it stands in a sentence, behind p: = 0.012."""
+    text = format_p_value(value)
+    return text if text.startswith("<") else f"= {text}"
+
+
 def format_value(value: object) -> str:
     """Write a parameter or a setting: 1e-3 rather than 0.001, on rather than True."""
     if value is None:
@@ -66,10 +84,7 @@ def format_value(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, float):
-        if value == 0 or not math.isfinite(value) or 0.01 <= abs(value) < 1e4:
-            return f"{value:.3g}"
-        mantissa, exponent = f"{value:.2e}".split("e")
-        return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+        return format_number(value, 3, chosen=True)
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {format_value(item)}" for key, item in value.items()) or MISSING
     if isinstance(value, list | tuple):

@@ -8,7 +8,7 @@ from study.analysis.confirmation import DEFAULT, ConfirmationInfo, Confirmed
 from study.analysis.estimates import Estimate
 from study.analysis.paired import MANY, Difference
 from study.analysis.rise import describe_rise
-from study.formats import counted, format_change, format_list, format_measured
+from study.formats import counted, format_change, format_count, format_list, format_measured
 from study.metrics import Metric
 
 
@@ -90,7 +90,7 @@ def describe_tied(info: ConfirmationInfo) -> Iterator[str]:
         names = format_list([c.name for c in told])
         yield f"{_seeds_are(info)} too few to tell {names} from it."
         asking = {c.name: c.from_best.needed for c in told if c.from_best and c.from_best.needed}
-        enough = [f"{n:,.0f} ({name})" for name, n in asking.items() if n <= MANY]
+        enough = [f"{format_count(round(n))} ({name})" for name, n in asking.items() if n <= MANY]
         if enough:
             n_splits = format_list(enough)
             yield f"Differences as large as these would be told on so many splits: {n_splits}."
@@ -98,7 +98,7 @@ def describe_tied(info: ConfirmationInfo) -> Iterator[str]:
         if never:
             yield (
                 f"As small as it looks, a difference from {format_list(never)} would not be told "
-                f"on {MANY:,} splits of these {info.data}."
+                f"on {format_count(MANY)} splits of these {info.data}."
             )
 
 

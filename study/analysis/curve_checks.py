@@ -23,7 +23,7 @@ from study.analysis.checks import (
     passed,
     unknown,
 )
-from study.formats import format_percent
+from study.formats import format_number, format_percent
 
 STUCK, LITTLE = 0.03, 0.1  # of the first error, and of what others gained
 STILL_GAINING, STILL_GAINING_WAY = 0.15, 0.3  # of a value, and of the way to the middle trial
@@ -153,9 +153,9 @@ def check_overfitting(study: Checked) -> Check | None:
         "overfitting",
         ratio > OVERFITTING and math.log(ratio) > RISE_SIGMAS * error and train < last,
         "The best training's error did not rise again towards its end.",
-        f"The best training's validation error, smoothed, rose to {ratio:.2f} times its lowest "
-        f"while the training error stayed below it: it overfits, and its best {study.kind.step} "
-        "was chosen.",
+        f"The best training's validation error, smoothed, rose to {format_number(ratio, 3)} times "
+        "its lowest while the training error stayed below it: it overfits, and its best "
+        f"{study.kind.step} was chosen.",
     )
 
 

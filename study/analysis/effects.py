@@ -21,7 +21,7 @@ from study.analysis import (
     word_for,
 )
 from study.analysis.surrogate import MIN_TRIALS
-from study.formats import format_label, format_measured, format_value
+from study.formats import format_label, format_measured, format_number, format_value
 from study.metrics import Metric
 
 MIN_GROUP = 5
@@ -169,7 +169,9 @@ def describe_effect(effect: Effect, metric: Metric, *, named: bool = True) -> st
         f"medians {format_measured(best.median, metric)} and "
         f"{format_measured(worst.median, metric)} of {best.n_trials} and {worst.n_trials} trials"
     )
-    change = "" if effect.size is None else f" {word_for(metric)} × {effect.size:.2g},"
+    change = (
+        "" if effect.size is None else f" {word_for(metric)} × {format_number(effect.size, 2)},"
+    )
     name = f"{format_label(effect.name)} " if named else ""
     return f"{name}{best.words} instead of {worst.words}:{change} {medians}"
 

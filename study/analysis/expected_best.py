@@ -169,8 +169,8 @@ def overtuning(incumbents: Sequence[tuple[float, float]]) -> tuple[float, ...]:
     for i, (validation, test) in enumerate(incumbents):
         if i and not validation <= incumbents[i - 1][0]:
             raise ValueError(
-                f"Validation errors of `incumbents` must not rise, but got {validation:.4g} "
-                f"after {incumbents[i - 1][0]:.4g}."
+                f"Validation errors of `incumbents` must not rise, but got {validation} after "
+                f"{incumbents[i - 1][0]}."
             )
         lowest = min(lowest, test)
         costs.append(test - lowest)

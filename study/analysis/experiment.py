@@ -10,7 +10,7 @@ from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of
 from study.analysis.estimates import MIN_SPLITS
 from study.analysis.paired import Difference, compare_all, paired, scale_of
-from study.formats import counted
+from study.formats import counted, tell_p_value
 from study.metrics import Metric
 
 
@@ -181,7 +181,7 @@ def _verdict(found: Difference, metric: str, baseline: str, *, alone: bool) -> s
     mean, ends = found.written(found.mean), found.interval.written(found.written)
     detail = (
         f"95 % interval {ends}, {side} in {agreeing} of {n} pairs, "
-        f"{'p' if alone else 'adjusted p'} = {found.p_value:.2g}"
+        f"{'p' if alone else 'adjusted p'} {tell_p_value(found.p_value)}"
     )
     if found.told:
         size = mean.lstrip("+\N{MINUS SIGN}")

@@ -19,7 +19,14 @@ from study.analysis.estimates import (
     mean_interval,
     variance_factor,
 )
-from study.formats import counted, format_change, format_percent
+from study.formats import (
+    counted,
+    format_change,
+    format_count,
+    format_difference,
+    format_number,
+    format_percent,
+)
 from study.metrics import Metric
 
 SIGNIFICANT = 0.05
@@ -109,7 +116,7 @@ class Difference:
         """Write a difference: in per cent, if it is a share, else as a number, with its sign."""
         if end is None or self.scale != "plain":
             return format_change(end)
-        return f"{end:+.4g}".replace("-", "\N{MINUS SIGN}")
+        return format_difference(end)
 
     @property
     def within(self) -> str:
@@ -121,8 +128,8 @@ class Difference:
         if self.needed is None:
             return ""
         if self.needed > MANY:
-            return f"{MANY:,} {noun}s would not tell so much"
-        return f"about {self.needed:,.0f} {noun}s would tell so much"
+            return f"{format_count(MANY)} {noun}s would not tell so much"
+        return f"about {format_count(round(self.needed))} {noun}s would tell so much"
 
 
 def paired(
@@ -210,8 +217,8 @@ def describe_power(sides: Sequence[str], n_comparisons: int, noun: str) -> str:
     size = detectable(n, SIGNIFICANT / n_comparisons, overlap)
     return (
         f"{told}, {counted(n_comparisons, 'comparison')}: a difference is told in "
-        f"{format_percent(POWER)} of all cases if it is {size:.1f} times its own scatter, so "
-        f"one of {format_percent(0.02 * size)} where that is {format_percent(0.02)}."
+        f"{format_percent(POWER)} of all cases if it is {format_number(size, 2)} times its own "
+        f"scatter, so one of {format_percent(0.02 * size)} where that is {format_percent(0.02)}."
     )
 
 

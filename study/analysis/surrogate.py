@@ -21,6 +21,7 @@ from storage.records import StudyRecord, TrialRecord
 from study.analysis import family_of, is_independent, kind_of, parameter_names, ranked, ranked_once
 from study.analysis.estimates import Interval
 from study.analysis.magnitude import tamed
+from study.formats import format_number
 from study.metrics import Metric
 
 MIN_TRIALS, MAX_TRIALS = 30, 300
@@ -441,7 +442,7 @@ def _too_weak(metric: Metric, r2: float) -> str:
         why = "so few trials cannot tell that from chance"
     return (
         f"That the {metric.label} is predictable from these parameters is not shown: "
-        f"R2 = {r2:.2f} on trials that the forest had not seen; {why}."
+        f"R2 = {format_number(r2, 2)} on trials that the forest had not seen; {why}."
     ).replace("-", "\N{MINUS SIGN}")
 
 

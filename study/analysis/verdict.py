@@ -46,6 +46,7 @@ from study.analysis.spent import get_spent, timed
 from study.formats import (
     counted,
     format_change,
+    format_coefficient,
     format_label,
     format_list,
     format_measured,
@@ -321,7 +322,9 @@ def _pruner(study: Checked) -> Check | None:
     rho = float(stats.spearmanr(*zip(*pairs, strict=True)).statistic)
     low, high = _spearman_bounds(rho, len(pairs))
     command = study.new_study("unpruned", "--pruner none")
-    among = f"(rank correlation {rho:.2f} among the {len(pairs)} that were not pruned)"
+    among = (
+        f"(rank correlation {format_coefficient(rho)} among the {len(pairs)} that were not pruned)"
+    )
     if high < MIN_AGREEMENT:
         wrong = f"{early} say little of the final ones {among}: good trials may have been pruned."
         return check("pruner", True, "", wrong, command)

@@ -26,6 +26,7 @@ from study.dashboard.refresh import refresh
 from study.dashboard.retention import check_keep, clean
 from study.dashboard.server import HOST, listen, serve
 from study.errors import StudyError
+from study.formats import format_number
 from study.requests import CleanRequest, DashboardRequest, Say, WithArtifacts
 
 
@@ -120,7 +121,7 @@ def clean_request(request: CleanRequest, *, say: Say) -> None:
     cleaned = clean(storage, record, _existing(request), keep=keep)
     say(
         f"Pictures of {cleaned.n_trials} trials of study {record.name} removed, "
-        f"{cleaned.n_bytes / 1e6:.1f} MB; curves stay. "
+        f"{format_number(cleaned.n_bytes / 1e6, 3)} MB; curves stay. "
         f"`emoji-study train --study {record.name} --trial N` draws new ones."
     )
 

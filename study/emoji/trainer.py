@@ -31,6 +31,7 @@ from emoji_ae.training import DivergedError, TrainResult, suspended_result, trai
 from storage import attrs
 from study import kinds
 from study.emoji.data import StudyData
+from study.formats import format_number
 from study.kinds import EXAMPLES, Run, Source, Step, Trainer, Training
 
 BEST = (
@@ -196,7 +197,7 @@ class CurveTraining(Training):
 
     def file(self, name: str, *, tested: bool = False) -> bytes:
         if name == attrs.LEARNING_CURVE_FILE:
-            return learning_curve_png(self._run)
+            return learning_curve_png(self._run, format_number)
         raise LookupError(name)
 
 

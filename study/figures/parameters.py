@@ -34,7 +34,14 @@ from study.figures.style import (
     told,
     whiskers,
 )
-from study.formats import counted, format_coefficient, format_label, format_measured, format_value
+from study.formats import (
+    counted,
+    format_coefficient,
+    format_count,
+    format_label,
+    format_measured,
+    format_value,
+)
 from study.kind_info import KindInfo
 from study.metrics import Metric
 
@@ -148,7 +155,7 @@ def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
         figure.add_bar(
             **position,
             x=rounded(reached),
-            text=[f"{p.spearman.value:+.2f}".replace("-", "\N{MINUS SIGN}") for p in rows],
+            text=[format_coefficient(p.spearman.value) for p in rows],
             textposition="outside",
             cliponaxis=False,
             marker={"color": "rgba(0,0,0,0)"},
@@ -283,7 +290,7 @@ def _value_texts(value: IsolatedValue) -> Sequence[str]:
     name = format_value(value.value)
     if value.ends is not None:
         name = value.ends.written(format_value)
-    return escape(name), f"{value.n_trials:,}", str(value.best_number)
+    return escape(name), f"{format_count(value.n_trials)}", str(value.best_number)
 
 
 def _whisker_end(parameter: ParameterCorrelation) -> float:

@@ -32,7 +32,7 @@ from study.figures.style import (
     told,
     value_axis,
 )
-from study.formats import MISSING, format_coefficient, format_duration
+from study.formats import MISSING, format_coefficient, format_duration, format_measured
 from study.kind_info import KindInfo
 
 _DASHES = {TrialState.PRUNED: "dot", TrialState.FAIL: "dash"}
@@ -248,7 +248,7 @@ def plot_expected_best(info: ExpectedBestInfo, kind: KindInfo) -> go.Figure:
         ends=[ends for _, ends in sure],
         color=BLUE,
     )
-    label, digits = escape(info.metric.label), info.metric.digits
+    label = escape(info.metric.label)
     time = "training time" if kind.name else "time"
     figure.add_scatter(
         name="expected best",
@@ -258,7 +258,7 @@ def plot_expected_best(info: ExpectedBestInfo, kind: KindInfo) -> go.Figure:
             [
                 MISSING
                 if point.interval is None
-                else point.interval.written(lambda end: f"{end:.{digits}g}"),
+                else point.interval.written(lambda end: format_measured(end, info.metric)),
                 format_duration(point.seconds),
             ]
             for point in info.points

@@ -179,7 +179,7 @@ def value_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]
 
 def told(metric: Metric, axis: str) -> str:
     """Return what a hover text holds for the metric's value on an axis, ``x`` or ``y``."""
-    return f"%{{{axis}:.{metric.digits}g}}"
+    return f"%{{{axis}:{'.1%' if metric.is_share else f'.{metric.digits}g'}}}"
 
 
 def mean_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]:
@@ -259,7 +259,7 @@ def add_estimates(
             above=(high - e.mean for (_, e), (_, high) in zip(present, ends, strict=True)),
             color=color,
         ),
-        hovertemplate="%{y}<br>%{x:.4g}",
+        hovertemplate=f"%{{y}}<br>{told(metric, 'x')}",
     )
 
 

@@ -22,6 +22,7 @@ from study.formats import (
     counted,
     format_list,
     format_measured,
+    format_number,
     format_percent,
     format_sampler,
     plural,
@@ -161,7 +162,11 @@ def _best_of_all(info: ComparisonInfo) -> Iterator[str]:
     if spent and less:
         factor = spent / less
         steps = next((found.words for found in info.budgets if found.unit == "epochs"), "steps")
-        how = f"{factor:.2g} times the" if factor >= 1 else f"{format_percent(factor)} of the"
+        how = (
+            f"{format_number(factor, 2)} times the"
+            if factor >= 1
+            else f"{format_percent(factor)} of the"
+        )
         times = f", with {'about as many' if 0.9 < factor < 1.1 else how} {steps}"
     yield (
         f"“{winner.name}” found the {info.objective.better} {word_for(info.objective)}: "

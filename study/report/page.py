@@ -26,7 +26,7 @@ _DATA = Markup("<report-data>")  # a mark that no text of a study can hold
 _TEMPLATES = Path(__file__).parent / "templates"
 
 _FORMATS = (
-    *("accuracy", "change", "coefficient", "count", "duration", "label", "mse", "p_value"),
+    *("accuracy", "change", "coefficient", "count", "duration", "label", "number", "p_value"),
     *("percent", "sampler", "state", "value"),
 )
 """Filters that are called like the function ``format_...`` of ``study.formats``."""

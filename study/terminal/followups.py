@@ -9,7 +9,7 @@ from study.analysis.ablation import Ablated, AblationInfo
 from study.analysis.confirmation import ConfirmationInfo
 from study.analysis.estimates import Estimate
 from study.analysis.paired import Difference
-from study.formats import MISSING, format_change, format_measured, format_mse, format_value
+from study.formats import MISSING, format_change, format_measured, format_number, format_value
 from study.metrics import Metric
 
 
@@ -26,7 +26,7 @@ def confirmation_tables(info: ConfirmationInfo) -> Iterator[Table]:
         table.add_row(
             "=" if c.tied else "",
             escape(c.name) + _failed(c.n_failed),
-            format_mse(c.search_value),
+            format_number(c.search_value),
             _mean(c.validation),
             *_difference(c.difference),
             MISSING if c.difference is None else f"{c.n_wins} of {c.difference.n_pairs}",
@@ -86,7 +86,7 @@ def _failed(n_failed: int) -> str:
 def _mean(found: Estimate | None, metric: Metric | None = None) -> str:
     if found is None:
         return MISSING
-    return format_mse(found.mean) if metric is None else format_measured(found.mean, metric)
+    return format_number(found.mean) if metric is None else format_measured(found.mean, metric)
 
 
 def _difference(found: Difference | None) -> tuple[str, str]:

@@ -31,6 +31,7 @@ from study.formats import (
     format_label,
     format_list,
     format_measured,
+    format_number,
     format_settings,
     format_value,
     plural,
@@ -175,7 +176,7 @@ def _running_table(
         last = max(reports, default=None)
         value = "—" if last is None else format_measured(reports[last], kind.objective)
         told = value if last is None else f"{value} at {kind.step} {last}"
-        told += "" if silence is None else f", sign of life {silence:.0f} s ago"
+        told += "" if silence is None else f", sign of life {format_duration(silence)} ago"
         table.add_row(str(trial.number), format_duration(age_s(trial, now)), told)
     return table
 
@@ -203,9 +204,9 @@ def _worker_table(
             reached = f"{last + kind.first_step}{of}"
             value = format_measured(trial.intermediate_values[last], kind.objective)
             # Of this attempt at the trial alone.
-            n_steps = last + 1 - int(attrs.RESUMED_EPOCHS.of(trial) or 0)
+            n_steps = last + 1 - (attrs.RESUMED_EPOCHS.of(trial) or 0)
             seconds = age_s(trial, now)
-            rate = f"{n_steps / seconds:.2f}" if seconds > 0 else "—"
+            rate = format_number(n_steps / seconds, 3) if seconds > 0 else "—"
         table.add_row(
             str(trial.number),
             escape(shown_worker(str(worker or "—"))),
@@ -213,7 +214,7 @@ def _worker_table(
             reached,
             rate,
             value,
-            "—" if silence is None else f"{silence:.0f} s ago",
+            "—" if silence is None else f"{format_duration(silence)} ago",
         )
     return table
 

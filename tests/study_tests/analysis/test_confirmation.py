@@ -18,7 +18,7 @@ from study.analysis.confirmation_text import describe_confirmation, same_order
 from study.analysis.estimates import Estimate
 from study.analysis.paired import power
 from study.followups.testing import MAX_BLOCKS, blocks
-from study.formats import format_change, format_mse
+from study.formats import format_change, format_number
 from tests.study_tests.synthetic import MULTITASK_SETTINGS, SETTINGS, START, Values, trained, trial
 
 BASE = [0.10, 0.12, 0.11, 0.13, 0.09]
@@ -178,7 +178,7 @@ def test_seed_split_and_choice() -> None:
     assert rise.unchosen == pytest.approx({n: same[n] for n in ("default", "middle")})
     chosen = math.sqrt((1 + same["a"]) * (1 + same["b"]))
     cost = chosen / math.sqrt((1 + same["default"]) * (1 + same["middle"]))
-    (choice, low, high), (split, least, most) = rise.choice, rise.split
+    (choice, (low, high)), (split, (least, most)) = rise.choice, rise.split
     assert (choice, rise.chosen) == pytest.approx((cost - 1, chosen - 1))
     ratios = [np.log(values[n]) for n in ("a", "b")]
     means = [np.mean(ratios, axis=0)[i::2].mean() for i in (0, 1)]
@@ -368,7 +368,7 @@ def test_other_test_images() -> None:
     assert default.test_against is None
     text = " ".join(describe_confirmation(info))
     assert (
-        f"it is {format_mse(a.test_rows[0])} to {format_mse(a.test_rows[1])}. On such images"
+        f"it is {format_number(a.test_rows[0])} to {format_number(a.test_rows[1])}. On such images"
         in text
     )
     del kept[attrs.test_examples(made.trials[0].number)]
@@ -385,7 +385,7 @@ def test_sentences() -> None:
     info = confirmed(values, **changes)
     c = info.get("trial 10")
     found = c.difference
-    mine, measured = ([format_mse(end) for end in e.interval] for e in (c.validation, c.test))
+    mine, measured = ([format_number(end) for end in e.interval] for e in (c.validation, c.test))
     text = said(values, **changes)
     for words in (
         f"validation MSE: 0.08760 (95 % interval {mine[0]} to {mine[1]}).",

@@ -179,7 +179,7 @@ def test_parts_of_a_rise(n_own: int, n_fresh: int) -> None:
             for i, arm in enumerate(arms)
         ]
         info = get_rise(again, ERROR, ratios=True)
-        (_, low, high), (_, least, most) = info.choice, info.split
+        (_, (low, high)), (_, (least, most)) = info.choice, info.split
         cost = math.expm1(np.mean(truth[ranks[:5]] - searched[ranks[:5]]))
         held += [low <= cost <= high, least <= 0 <= most]
         scatter.append((info.seed_scatter, info.split_scatter))

@@ -71,8 +71,8 @@ def test_chart_draws_steps_with_colours_and_dashes() -> None:
     assert (other.meta, other.line.dash) == ({"edf": "linear"}, "dash")
     steps = INFO.families[0].steps
     assert list(line.x) == pytest.approx([step.value for step in steps], rel=1e-4)
-    for trace, name in ((line, "share"), (low, "low"), (high, "high")):
-        shares = [getattr(step, name) for step in steps]
+    ends = zip(*(step.band for step in steps), strict=True)
+    for trace, shares in zip((line, low, high), ([s.share for s in steps], *ends), strict=True):
         assert (list(trace.y), trace.line.shape) == (pytest.approx(shares, abs=1e-4), "hv")
     assert (low.fill, high.fill, figure.layout.xaxis.type) == (None, "tonexty", "log")
     record = planted_multitask(20)

@@ -206,7 +206,7 @@ def test_one_image_more_in_every_pair() -> None:
         before, after = ([float(np.float32((k + i) / n)) for k in range(6)] for i in (0, 1))
         c = compared(before, after, metric=ACCURACY)
         assert (c.found.n_above, c.found.p_value) == (6, 0.5**5)
-        assert (c.found.low, c.found.interval.high) == pytest.approx((1 / n, 1 / n), rel=1e-4)
+        assert c.found.interval == pytest.approx((1 / n, 1 / n), rel=1e-4)
         assert "the validation accuracy is higher than with base by" in c.verdict
 
 

@@ -33,7 +33,7 @@ def test_the_order_of_ends_decides() -> None:
         ran(2, (2, 3), 1, 5.0, state=TrialState.PRUNED, curve=(0.1,)),
         ran(3, (10, 12), 20, 90.0, value=0.2),
         ran(4, (12, 13), 9, 30.0, state=TrialState.FAIL),
-        settings=SETTINGS,
+        settings={**SETTINGS, "space": ""},
     )
     info = get_incumbents(record)
     first, second = info.incumbents

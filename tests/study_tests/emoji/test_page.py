@@ -15,7 +15,7 @@ from emoji_ae.rows import read_rows
 from study.emoji.describe import describe_data, draw_splits
 from study.emoji.figures import plot_classes, plot_neighbours, plot_words
 from study.emoji.page import get_data_cautions, get_data_sentences, render_data_report
-from study.formats import format_mse
+from study.formats import format_number
 from study.requests import DescribeRequest
 from tests.conftest import Cli
 from tests.emoji_ae_tests.reference import write_data
@@ -73,7 +73,7 @@ def test_what_is_on_the_page(page: Page, info: DatasetInfo) -> None:
     for text in (
         *("with23111.4 %", "not used: the face of a clock24", "PNGRGBA72 × 72173"),
         *("training11083171759594", "random572165", "0.000 to 0.00510", "abc-123"),
-        f"validation, MSE {format_mse(info.neighbours.pairs[0].mse)}, another",
+        f"validation, MSE {format_number(info.neighbours.pairs[0].mse)}, another",
         "grinning facehuman facelist1",
         "emoji-study data build --vendor google --out google.parquet",
         "emoji-study run autoencoder --split group --data-seed 42",

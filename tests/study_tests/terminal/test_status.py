@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from storage import attrs
 from storage.errors import StorageAccessError, StorageUnreachableError
 from storage.records import BestTrial, StudyRecord, StudySummary, count
-from study.formats import format_mse
+from study.formats import format_number
 from study.kind_info import KindInfo
 from study.metrics import Metric
 from study.terminal.status import status_lines, study_table, watch
@@ -77,7 +77,7 @@ def test_counts_and_names() -> None:
     text = shown(PLANTED, width=200)
     for part in ("planted", "34 complete", "4 pruned", "2 failed", f"Trial 39 failed: {MARKUP}"):
         assert part in text
-    assert format_mse(PLANTED.best.value) in text
+    assert format_number(PLANTED.best.value) in text
     assert "accuracy" not in text
     lost = study(trial(0, state=TrialState.FAIL), settings=SETTINGS)
     assert "Trial 0 failed: its worker died" in shown(lost)
