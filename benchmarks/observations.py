@@ -42,7 +42,6 @@ class Effect:
     """What changing one parameter does to twins that are alike in all others.
 
     Args:
-        parameter: Its name.
         before: The smaller value.
         after: The next larger one.
         n: Pairs of twins.
@@ -75,7 +74,6 @@ def effects(trials: pd.DataFrame, kind: str, parameter: str) -> list[Effect]:
     Args:
         trials: Complete trials of a grid.
         kind: Kind of study.
-        parameter: Its name.
     """
     others = [
         p.name

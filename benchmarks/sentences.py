@@ -111,9 +111,7 @@ def effect(
     """Return what a value of a parameter of the grid does in place of the next smaller one.
 
     Args:
-        parameter: Its name.
         after: The value.
-        family: Whose trials.
         **where: Values of other parameters, to which the twins are limited.
     """
     trials = read(RESULTS / "grid-autoencoder.parquet")

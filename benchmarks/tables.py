@@ -57,7 +57,6 @@ def value_pairs(first: pd.DataFrame, second: pd.DataFrame, column: str) -> Pairs
 
     Args:
         first: Trials of an arm, by their pairs.
-        second: Those of another one.
         column: Which number. What was measured on test images needs no splits, which share these.
 
     Raises:
@@ -192,7 +191,6 @@ def against_the_grid(
 
     Args:
         names: Of the files of confirmations.
-        grid: Of the one to compare with.
     """
     _, reference = winner(grid)
     rows = []

@@ -85,7 +85,6 @@ class Settings:
         split: One of the kind's ways to part the data.
         min_accuracy: A trial whose second metric is worse is infeasible; None for no constraint.
         pareto: Whether the second metric is a second objective.
-        code_version: Of the package that created the study.
         training: See ``study.settings.training_number``.
         options: Values of the kind's own options, stored under their own names.
     """

@@ -82,7 +82,6 @@ class Rows(Data):
         *arrays: Each of shape ``(n, ...)``.
         sides: One letter for each row, as they were stored: ``t`` training, ``v`` validation,
             ``e`` test; None to draw them.
-        seed: Of the draw.
         by: ``(n,)`` classes, of which each is parted by itself; None for one of all.
         noun: What a row is called: ``images``.
     """

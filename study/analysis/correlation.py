@@ -79,8 +79,6 @@ class ParameterCorrelation:
     Args:
         log: Whether the parameter's decimal logarithm was used.
         n_trials: Complete trials of the family that have the parameter.
-        pearson: Of the linear correlation.
-        spearman: Of the rank correlation.
         partial: Rank correlation with the controls held fixed; None without a Spearman
             coefficient, with no more than ``n_controls + 3`` trials, or where the controls
             determine the parameter or the metric.

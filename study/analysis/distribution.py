@@ -19,7 +19,7 @@ class DistributionStep:
 
     Args:
         share: Share of the trials with at most this value, above 0 and up to 1.
-        band: Its ends there.
+        band: Its ends at that value, as shares.
     """
 
     value: float

@@ -49,7 +49,6 @@ class Side:
 
     Args:
         words: The value, or which values these are.
-        median: Of the metric among them.
     """
 
     words: str

@@ -191,7 +191,6 @@ class PrunersInfo:
     Args:
         replays: In the order of the settings; empty after a refusal.
         halves: Places of the studies of each half in the replays.
-        n_trials: Of each replayed study.
         every: One in so many reports is what a pruner gets.
     """
 

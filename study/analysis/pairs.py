@@ -7,7 +7,7 @@ from statistics import median
 import numpy as np
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from search_spaces import Scalar
+from search_spaces import Scalar, is_number
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of, ranked, ranked_once
 from study.formats import format_value
@@ -98,5 +98,5 @@ def bins(name: str, trials: list[TrialRecord]) -> tuple[list[str], list[int]]:
 
 def _order(value: Scalar) -> tuple[bool, float, str]:
     """Sort numbers by size, before texts by name."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = is_number(value)
     return not number, float(str(value)) if number else 0.0, str(value)

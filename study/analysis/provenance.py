@@ -20,8 +20,8 @@ class ProvenanceInfo:
     Args:
         command: What to type for another study like it, None where nothing was run: of an
             import, an experiment, or a study made by other means.
-        environments: Versions and system, each with the number of trials that ran on it.
-        devices: Device and threads likewise.
+        environments, devices: Versions and system, device and threads, each with the number of
+            trials that ran on it.
     """
 
     command: str | None

@@ -25,7 +25,6 @@ class Again:
         chosen: Whether it was chosen because the search had measured a good value.
         searched: That value; None where it had measured none, or somebody chose for himself.
         own: Values with other seeds on the search's own split, all arms in the same order.
-        fresh: Values on fresh splits, likewise.
     """
 
     name: str

@@ -79,7 +79,6 @@ class Family:
         n_complete: Complete trials with a finite value.
         n_infeasible: How many of them break the study's constraint.
         best_number, best: The best feasible trial and its objective, None without one.
-        median, mean: Of the objective over the complete trials.
         best_accuracy, median_accuracy: Of the second metric, None if none has one.
     """
 
@@ -131,7 +130,6 @@ class TopFamily:
     """The part of one family in the best trials.
 
     Args:
-        n_top: Its trials among the best.
         n_trials: Its complete trials with a finite value of the metric.
         best_number, best, best_rank: Its best trial, that one's value and place among all, from 1.
     """
@@ -165,7 +163,6 @@ class ClassResult:
     """One class.
 
     Args:
-        n_train, n_validation: Its images in these splits.
         share: Of the validation split.
         recall: Share of its validation images that the best trial classifies correctly; None
             without a best trial that classified, or without an image.
@@ -282,25 +279,33 @@ def get_families(record: StudyRecord, *, parameter: str | None = None) -> Famili
     )
 
 
-def get_groups(record: StudyRecord, parameter: str, *, metric: Metric | None = None) -> GroupsInfo:
-    """Summarise a metric by the values of a parameter that occur.
+def _measured(record: StudyRecord, metric: Metric) -> list[tuple[float, TrialRecord]]:
+    return [(value, t) for t in record.complete if (value := metric.of(t)) is not None]
 
-    Complete trials with a finite value count, whether or not they keep the study's constraint.
 
-    Args:
-        parameter: A parameter with few values. Where they are of several kinds they are one, as
-            in ``to_frame``: text, or floats where all are numbers.
-        metric: None for the objective.
+def get_all_groups(
+    record: StudyRecord, *, metric: Metric | None = None, max_groups: int = MAX_GROUPS
+) -> tuple[GroupsInfo, ...]:
+    """Summarise a metric by every parameter with several values, but few, the family first.
+
+    Complete trials with a finite value count, feasible or not. Values of several kinds become
+    one, as in ``to_frame``: text, or floats where all are numbers.
 
     Source: ``DataFrame.groupby(parameter).agg(["mean", "median", "count"])`` of pandas, which
         leaves out rows without the parameter; the numbers are its own.
     """
-    metric = metric or kind_of(record).objective
-    return _grouped(_measured(record, metric), parameter, metric)
-
-
-def _measured(record: StudyRecord, metric: Metric) -> list[tuple[float, TrialRecord]]:
-    return [(value, t) for t in record.complete if (value := metric.of(t)) is not None]
+    kind = kind_of(record)
+    family, metric = kind.family, metric or kind.objective
+    measured = _measured(record, metric)
+    names = sorted(parameter_names(record), key=lambda name: name != family)
+    few = [
+        name
+        for name in names
+        if 1
+        < len({t.params[name] for _, t in measured if name in t.params} - {None})
+        <= max_groups
+    ]
+    return tuple(_grouped(measured, name, metric) for name in few)
 
 
 def _grouped(
@@ -319,24 +324,6 @@ def _grouped(
             )
         ),
     )
-
-
-def get_all_groups(
-    record: StudyRecord, *, metric: Metric | None = None, max_groups: int = MAX_GROUPS
-) -> tuple[GroupsInfo, ...]:
-    """Summarise a metric by every parameter with several values, but few, the family first."""
-    kind = kind_of(record)
-    family, metric = kind.family, metric or kind.objective
-    measured = _measured(record, metric)
-    names = sorted(parameter_names(record), key=lambda name: name != family)
-    few = [
-        name
-        for name in names
-        if 1
-        < len({t.params[name] for _, t in measured if name in t.params} - {None})
-        <= max_groups
-    ]
-    return tuple(_grouped(measured, name, metric) for name in few)
 
 
 def get_top_families(

@@ -24,7 +24,6 @@ class Trained:
         sides: The split of each pair of seed and split that is wanted.
         own: Numbers of the pairs whose split is that of the search.
         trials: By arm: its complete trials by the number of their pair.
-        values: Their objective likewise.
         n_failed: By arm: pairs in which its training diverged and did not finish after all.
     """
 

@@ -46,7 +46,6 @@ def confirmation_arms(
         fixed: What all trials of the search share; the default takes it over.
         top: How many of the best, at least 1.
         numbers: Of complete trials to train again beside the default, in place of all others.
-        seed: Of the choice from the middle third.
 
     Raises:
         StudyError: If no trial is complete and keeps the constraint, or one of ``numbers`` is not.

@@ -196,7 +196,6 @@ def own_pairs(
 
     Args:
         kept: The splits of the pairs that are stored.
-        searched: That of the search.
         n_own: How many pairs are to have it in all. None for half, but for none where stored
             pairs do without.
 

@@ -100,7 +100,6 @@ class Pictures:
     Args:
         caption, drawn_by: See ``DrawnImages``; of the ranked pictures.
         ranked: From the lowest error to the highest.
-        texts, originals: Of the fixed images.
         trials: What the best, the median and the worst trial made of these, of those there are.
         n_trials: How many trials these three were chosen from.
     """
