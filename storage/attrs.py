@@ -10,39 +10,25 @@ from typing import Any
 from storage.values import DesignState, Experiment, ImportedFrom, Owner, Request, Settings, Stored
 
 # On a study; some are JSON.
-# Names its files: random, for databases count studies each from 1.
-UID = Stored("emoji_study:uid", str)
-# What all workers share: kind, space, sampler, pruner, seeds, data, split.
-SETTINGS = Stored("settings", Settings)
-# What readers need to know of its kind of model: metrics, space, ....
-KIND = Stored("emoji_study:kind", dict[str, Any])
+UID = Stored("emoji_study:uid", str)  # names its files; databases count studies each from 1
+SETTINGS = Stored("settings", Settings)  # what all workers share, see there
+KIND = Stored("emoji_study:kind", dict[str, Any])  # what readers need to know of its kind of model
 TARGET = Stored("target_trials", int)  # finished trials that were asked for so far, over all runs
-# Those that the latest request asked for, a part of the target.
-REQUEST = Stored("requested_trials", int)
-# The target that it made, its replicate, if it is open.
-LAST_REQUEST = Stored("emoji_study:last_request", Request)
-# Of the next new trial: its point, the one behind the last, the replicate.
-DESIGN = Stored("design", DesignState)
-# How often a trial is tried again that failed by an error.
-MAX_RETRIES = Stored("max_retries", int)
-# What an experiment compares; only on a study that is one.
-EXPERIMENT = Stored("experiment", Experiment)
+REQUEST = Stored("requested_trials", int)  # what the latest request asked for of these
+LAST_REQUEST = Stored("emoji_study:last_request", Request)  # see there
+DESIGN = Stored("design", DesignState)  # see there
+MAX_RETRIES = Stored("max_retries", int)  # tries of a trial after one with an error
+EXPERIMENT = Stored("experiment", Experiment)  # what it compares; only where it is one
 CONFIRMATION = "confirmation"  # name of the experiments that train a search's best again
 TRANSFER = "transfer"  # name of the experiments that do so on other images than the search's
 ABLATION = "ablation"  # name of the experiments that take the best configuration of a search apart
-# Errors of confirmed models on the test split, by trial's number.
-TEST_RESULTS = Stored("test_results", dict[str, dict[str, float]])
-# Where an imported study comes from: name of the file, number of its rows.
-IMPORTED = Stored("imported", ImportedFrom)
-# Whose pictures a study keeps: all (without it), best or none.
-KEPT_PICTURES = Stored("kept_pictures", str)
-# True where a search does; experiments always do.
-MEASURES_LATENTS = Stored("measures_latents", bool)
+TEST_RESULTS = Stored("test_results", dict[str, dict[str, float]])  # by trial's number
+IMPORTED = Stored("imported", ImportedFrom)  # where an imported study comes from
+KEPT_PICTURES = Stored("kept_pictures", str)  # all (without it), best or none
+MEASURES_LATENTS = Stored("measures_latents", bool)  # of a search; experiments always do
 BASELINE = Stored("baseline", float)  # objective of a constant prediction, on the validation data
-# Training and validation images of each class, by name.
-CLASS_COUNTS = Stored("class_counts", dict[str, dict[str, int]])
-# What was left out of its data, or changed; texts.
-DATA_REMARKS = Stored("emoji_study:data_remarks", list[str])
+CLASS_COUNTS = Stored("class_counts", dict[str, dict[str, int]])  # images by side and class
+DATA_REMARKS = Stored("emoji_study:data_remarks", list[str])  # what was left out or changed
 
 # On a trial, written when it starts.
 SEED = Stored("seed", int)
@@ -51,24 +37,18 @@ WORKER = Stored("worker", str)  # the process that runs the trial, as ``queue.wo
 DEVICE = Stored("device", str)
 THREADS = Stored("threads", int)
 CODE_VERSION = Stored("code_version", str)
-# Of the file of a user's kind that trained the trial.
-KIND_DIGEST = Stored("emoji_study:kind_digest", str)
-# Versions of what it ran with, system and cores, for people to read.
-ENVIRONMENT = Stored("environment", str)
+KIND_DIGEST = Stored("emoji_study:kind_digest", str)  # of the file of a user's kind
+ENVIRONMENT = Stored("environment", str)  # versions, system and cores, for people to read
 DATA_FINGERPRINT = Stored("data_fingerprint", str)
 RETRY_OF = Stored("retry_of", int)  # number of the failed trial that this one repeats
-# Split of an imported trial's metrics, ``test`` or ``validation``.
-MEASURED_ON = Stored("measured_on", str)
-# Study and number of the trial whose parameters it was told to take.
-WARM_START = Stored("warm_start", str)
+MEASURED_ON = Stored("measured_on", str)  # ``test`` or ``validation``, of an imported trial
+WARM_START = Stored("warm_start", str)  # study and number of the trial whose parameters it took
 PAIR = Stored("pair", int)  # number of its pair of an experiment: its seed and its split
 ARM = Stored("arm", str)  # name of what the trial stands for in an experiment
 SIDES = Stored("sides", str)  # split of an experiment's trial; the study's own without it
-# How many attempts at the trial failed by an error before; 0 without it.
-ERRORS = Stored("errors", int)
+ERRORS = Stored("errors", int)  # how many attempts failed by an error before; 0 without it
 DEATHS = Stored("deaths", int)  # how many workers died at the trial before; 0 without it
-# Of its point in a design drawn in advance (grid, random, qmc).
-DESIGN_INDEX = Stored("design_index", int)
+DESIGN_INDEX = Stored("design_index", int)  # of its point in a design drawn in advance
 
 # On a trial, written when it ends, whatever its state.
 VALIDATION_MSE = "validation_mse"  # the lowest reconstruction error, that of the kept weights
@@ -82,27 +62,19 @@ LATENT_ANALOGY_RANK = "latent_analogy_rank"
 LATENT_PATH_SMOOTHNESS = "latent_path_smoothness"
 LATENT_PROBE_ACCURACY = "latent_probe_accuracy"
 LATENT_VARIANCE_USED = "latent_variance_used"
-# Validation images by class (rows), predicted class; ``CLASSES``' order.
-CONFUSION = Stored("confusion", list[list[int]])
-# True where it breaks the constraint on accuracy, else not there.
-INFEASIBLE = Stored("infeasible", bool)
-# True where it ended as its validation error had stopped falling.
-EARLY_STOPPED = Stored("early_stopped", bool)
+CONFUSION = Stored("confusion", list[list[int]])  # images by class (rows) and predicted class
+INFEASIBLE = Stored("infeasible", bool)  # true where it breaks the constraint, else not there
+EARLY_STOPPED = Stored("early_stopped", bool)  # true where its error had stopped falling
 LAST_VALIDATION_MSE = Stored("last_validation_mse", float)
 LAST_TRAIN_MSE = Stored("last_train_mse", float)
 EPOCHS_RUN = Stored("epochs_run", int)
-# That earlier attempts had trained; only where this went on.
-RESUMED_EPOCHS = Stored("resumed_epochs", int)
+RESUMED_EPOCHS = Stored("resumed_epochs", int)  # that earlier attempts had trained
 TRAINING_SECONDS = Stored("training_seconds", float)
 PARAMETER_COUNT = Stored("parameter_count", int)
-# Of one example through the model; not with earlier versions.
-MULTIPLY_ADDS = Stored("multiply_adds", int)
-# Of its curve's file, which answers others if it is undamaged.
-CURVES_DIGEST = Stored("curves_digest", str)
-# Number of the trial whose curve answered it; nothing was trained.
-REUSED_FROM = Stored("reused_from", int)
-# Why a failed trial failed, one line; without it, its worker died.
-FAILURE = Stored("failure", str)
+MULTIPLY_ADDS = Stored("multiply_adds", int)  # of one example through the model
+CURVES_DIGEST = Stored("curves_digest", str)  # of its curve's file, which may answer others
+REUSED_FROM = Stored("reused_from", int)  # whose curve answered it; nothing was trained
+FAILURE = Stored("failure", str)  # why it failed, one line; without it, its worker died
 DIVERGED = "diverged"  # beginning of the reason of a training whose error became NaN or infinite
 
 # File names of a trial's artifacts, in the order of their upload.
@@ -125,7 +97,7 @@ def has_diverged(trial: Owner) -> bool:
     return (FAILURE.of(trial) or "").startswith(DIVERGED)
 
 
-def test_examples(number: int) -> Stored[list[list[float]]]:
+def tested_examples(number: int) -> Stored[list[list[float]]]:
     """Return where a study keeps groups of a trial's test examples: size and mean of each."""
     return Stored(f"emoji_study:test_examples:{number}", list[list[float]])
 

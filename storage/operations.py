@@ -90,7 +90,6 @@ def create_study(
 
     Args:
         directions: Of its objectives, ``MINIMIZE`` or ``MAXIMIZE``.
-        metrics: Names of its objectives.
         waiting: Parameters and user attributes of the trials that it begins with.
     """
     try:

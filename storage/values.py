@@ -78,7 +78,6 @@ class Settings:
     """Everything but the budget that decides what the trials of a study are.
 
     Args:
-        fixed: Parameters with one value for all trials.
         seed: From 0; the sampler's and every trial's seed derive from it.
         data: Path of the data; None for what the kind brings along.
         data_fingerprint, sides: See ``kinds.Data``.

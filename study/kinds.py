@@ -237,7 +237,6 @@ class Run:
     Args:
         seed: From 0 to 2**63 - 1; with configuration and data, all that may decide the result.
         device: As ``Trainer.resolve_device`` returned it.
-        show: Called with every step.
     """
 
     seed: int

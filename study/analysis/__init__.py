@@ -251,9 +251,6 @@ def ranked_by_constraint(
 
     So the first one is the study's best trial if any trial keeps the constraint.
 
-    Args:
-        finite: Whether to leave out infinite values.
-
     Source: Deb, "An efficient constraint handling method for genetic algorithms", Computer
         Methods in Applied Mechanics and Engineering 186, 2000.
     """

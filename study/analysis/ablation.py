@@ -30,8 +30,6 @@ class Ablated:
         expected: The objective that the surrogate predicts, None if it could not.
         difference: By how much the values exceed the other one's over pairs of equal seed and
             split. None without a pair, or for the start of the path.
-        expected_difference: The difference that the surrogate predicts.
-        n_failed: Seeds with which its training diverged.
     """
 
     name: str
@@ -87,9 +85,7 @@ class AblationInfo:
         enough: Whether these are enough to tell differences from chance.
         n_missing: Trainings that have neither finished nor diverged.
         path: From the default to the winner, each step compared with the one before.
-        total: The winner compared with the default.
         sweeps: By parameter, in the order of the space.
-        guided: Whether a surrogate chose the path.
     """
 
     study: str

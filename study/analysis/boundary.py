@@ -31,8 +31,6 @@ class EndInfo:
     """One end of a parameter's range, near which the best trials lie.
 
     Args:
-        end: The lowest or highest value there can be.
-        upper: Whether it is the upper end.
         p: Chance of so steep a trend towards the end if there were none; None where too few
             trials lie in that half of the range.
     """

@@ -83,7 +83,6 @@ class StudySide:
     Args:
         ours: Whether this package made it.
         kind, space, sampler, pruner: Their names, None if not stored.
-        imported: Whether its results come from a file.
         n_candidates: Complete trials with a finite error that keep the study's constraint.
         measured_on: ``validation``, ``test``, ``test and validation`` or ``unknown``.
         fingerprint: Digest of its data and their split, None if unknown.
@@ -186,11 +185,8 @@ class EqualBudget:
     """The comparison in one unit.
 
     Args:
-        words: The unit for people.
         refusal: Why there is none of the following, or None.
-        total: Largest common budget.
         limiting: The study that spent no more than that.
-        curves: One per study.
         pairs: Each pair of studies at each part of the budget.
     """
 
@@ -298,7 +294,6 @@ def get_comparison(
 
     Args:
         n_resamples: Searches per study and unit, where they are drawn.
-        n_bootstrap: Resamples of each study's trials.
 
     Raises:
         ValueError: If there are fewer than two studies, or two of one name.

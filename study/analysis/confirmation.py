@@ -39,7 +39,6 @@ class Confirmed:
     Args:
         role: ``TOP``, ``CHOSEN``, ``DEFAULT`` or ``MIDDLE``.
         trial, search_value: The trial of the search that it repeats, if there is one.
-        n_failed: Seeds with which its training failed.
         validation: The objective over seeds and splits, None without a finished training.
         own, fresh: The same on the search's own split, and on fresh ones alone.
         accuracy: The kind's second metric likewise, None where there is none.
@@ -90,7 +89,6 @@ class Incumbent:
     """A best trial so far of the search, with what its configuration reaches on the test split.
 
     Args:
-        test: Mean of its configuration on the test split.
         overtuning: By how much this is worse than the best of the incumbents up to it.
     """
 

@@ -111,7 +111,6 @@ class CategoricalEffect:
 
     Args:
         n_trials: Trials of the groups that were tested.
-        groups: Every value that occurs, by its text.
         h: Kruskal-Wallis H, corrected for ties; None, like all of the test, without two groups or
             where the metric does not vary.
         p, p_adjusted: By chi-squared; the latter for all of the table's.

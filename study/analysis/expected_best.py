@@ -53,7 +53,6 @@ class ExpectedBestInfo:
         points: From one trial to all of them; empty after a refusal.
         n_trials: Trials that were used: complete, with a finite value, and of a study with a
             fixed design those that its design chose.
-        best: The best value seen.
         n_reliable: Up to this n, from 2 on, there are intervals.
         n_close: The smallest number of trials whose expected best is close to the best seen.
         seconds_per_trial: The study's training time, that of trials which were pruned, failed or

@@ -19,11 +19,8 @@ class Comparison:
     """One arm against the baseline in one metric.
 
     Args:
-        arm, baseline: Names.
         metric: Its label.
         baseline_mean, arm_mean: Means over the pairs in which both arms finished.
-        found: The difference.
-        verdict: What that says, in a sentence.
     """
 
     arm: str
@@ -42,7 +39,6 @@ class ExperimentInfo:
     Args:
         n_pairs: Pairs that are wanted.
         n_missing: Trials that have not finished, or failed.
-        comparisons: Metric by metric, arm by arm.
         values: By metric's label and arm: the value of each pair, None where it is missing.
         on_request: Labels of the metrics that are measured on request.
     """

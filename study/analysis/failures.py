@@ -14,7 +14,6 @@ class FailuresInfo:
     """The failed trials of a study.
 
     Args:
-        trials: All of them, by number.
         lost: Those whose work no other trial took up again.
         n_ended: Trials that have ended, these included.
     """

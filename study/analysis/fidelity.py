@@ -83,7 +83,6 @@ class FidelityInfo:
 
     Args:
         points: By step; empty after a refusal.
-        n_complete, n_pruned: Trials with a curve.
         n_epochs: The last step that all of the complete trials reached.
         longest: The last step of the longest complete trial.
     """

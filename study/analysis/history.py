@@ -73,7 +73,6 @@ class LearningCurve:
         rank: Place among the feasible complete trials, from 1, or None for any other trial.
         epochs: Steps that were reported: of ours counted from 1, of others as they are stored.
         values: The objective after each of these steps; may hold NaN and infinity.
-        best: The best finite one.
         seconds_per_step: The trial's mean training time; None where no time was stored or
             nothing was trained.
     """

@@ -78,8 +78,6 @@ class Difference:
         margin: Up to what difference, on the scale, they are called equal.
         n_above, n_below: Pairs in which the second is above, and below, the first.
         p_value: Adjusted for all comparisons of the table; None with too few pairs.
-        told: Whether the two differ.
-        equal: Whether they are equal, within a margin.
         needed: Independent numbers with which a difference as large as this one would be told
             with ``POWER``; infinite if no number will do, None if that cannot be said, or if the
             two differ or are equal.
@@ -204,11 +202,7 @@ def compare(pairs: Pairs, metric: Metric, scale: Scale) -> Difference:
 
 
 def describe_power(sides: Sequence[str], n_comparisons: int, noun: str) -> str:
-    """Say which differences pairs on such splits can tell, before they are trained.
-
-    Args:
-        noun: What a pair is called.
-    """
+    """Say which differences pairs on such splits can tell, before they are trained."""
     units, overlap = by_split([0.0] * len(sides), sides)
     n, told = len(units), counted(len(sides), noun)
     told += "" if n == len(sides) else f" on {counted(n, 'split')}"

@@ -49,12 +49,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HardlyVaried:
-    """A choice that nearly all trials made alike, so no importance says much of it.
-
-    Args:
-        n_alike: Trials that chose the value.
-        n_trials: Trials that have the parameter.
-    """
+    """A choice that nearly all trials made alike, so no importance says much of it."""
 
     name: str
     value: Scalar
@@ -68,10 +63,8 @@ class PedAnovaInfo:
 
     Args:
         parameters: Most important first, by shares that sum to 1; empty after a refusal.
-        constant: Parameters left out because they do not vary.
         hardly_varied: Those of ``parameters`` in which too few trials differ to compare them.
         n_trials: Complete trials with a finite value of the metric, and pruned ones that count.
-        n_top: How many of them count as the best.
     """
 
     metric: Metric

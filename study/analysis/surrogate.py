@@ -171,8 +171,6 @@ class Branch:
     Args:
         trials: Those drawn, in the order of their numbers, of ``n_trials``.
         y: Loss of each, shape ``(n,)``, in some unit: low is good.
-        log: Whether it is the decimal logarithm.
-        columns: Parameters that vary.
         x: They are, filled, shape ``(n, n_parameters)``.
     """
 

@@ -45,8 +45,6 @@ class BestTrial:
         rank: Place, from 1.
         accuracy, balanced_accuracy: Values of the kind's second and third metric, None if there
             are none.
-        infeasible: Whether it breaks the study's constraint.
-        epochs_run: Steps trained.
         parameter_count: Weights of the model, None if not stored.
     """
 
@@ -77,7 +75,6 @@ class Family:
 
     Args:
         n_complete: Complete trials with a finite value.
-        n_infeasible: How many of them break the study's constraint.
         best_number, best: The best feasible trial and its objective, None without one.
         best_accuracy, median_accuracy: Of the second metric, None if none has one.
     """
@@ -181,7 +178,6 @@ class ClassResultsInfo:
 
     Args:
         number: The best trial, None if there is none that classified, as are its accuracies.
-        balanced_accuracy: The mean of its recalls.
         confusion: Its validation images by class (rows) and predicted class (columns), in the
             order of ``classes``, which is that of the data set; empty as above.
     """

@@ -31,7 +31,7 @@ class Unseen:
 def get_unseen(record: StudyRecord, trials: Mapping[int, TrialRecord]) -> Unseen | None:
     """Read what was stored of the tests of some trials, by their pairs; None without all of it."""
     found = {
-        pair: np.asarray(attrs.test_examples(trial.number).of(record) or [])
+        pair: np.asarray(attrs.tested_examples(trial.number).of(record) or [])
         for pair, trial in sorted(trials.items())
     }
     shapes = {rows.shape for rows in found.values()}

@@ -142,7 +142,6 @@ def train_final(
     best of its steps and pictures of validation data, unless only one step had ended.
 
     Args:
-        show: Called with every step.
         stop_requested: Asked after every step; True interrupts, unless that was the last.
 
     Raises:

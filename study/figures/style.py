@@ -114,9 +114,6 @@ def small_multiple(
     """Return one of several charts beside each other, which share the axis of a metric.
 
     The page says what the marks mean, once for all of them.
-
-    Args:
-        values: Of the metric, in all of the charts.
     """
     figure = new_figure(height=230).add_traces(list(traces)).update_layout(showlegend=False)
     drawn = [value for value in values if math.isfinite(value)]

@@ -106,7 +106,6 @@ def ablation_arms(
     it expects most of; where it cannot predict the study, the order is that of the space.
 
     Args:
-        fixed: What all trials of the search share.
         only: Parameters to sweep; empty for all that the search varied.
 
     Source: Fawcett, Hoos, "Analysing differences between algorithm configurations through

@@ -101,7 +101,6 @@ def set_up(
 
     Args:
         what: It is: a name of ``QUESTIONS``.
-        choose: Chooses the arms of a new one.
         n_own: Seeds that train on the search's own split; None for half of them.
         other: Data of a transfer, whose split is drawn as the search's was.
     """

@@ -92,7 +92,7 @@ def measure_models(
                 storage,
                 operations.keep_study_attr,
                 study_id=study_id,
-                name=attrs.test_examples(trial.number),
+                name=attrs.tested_examples(trial.number),
                 value=blocks(examples),
             )
     results = perform(

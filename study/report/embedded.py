@@ -43,13 +43,10 @@ class ReportData:
 
     Args:
         studies: One for the report of a study, several for a comparison.
-        followups: Confirmations and ablations of the one study.
         files: Pictures that its trials attach, beside those of the best one.
         gallery: What its best confirmed model draws.
-        correlated: Which trials the correlations are of.
         storage: URL by which commands of the page find the studies; None for the default.
         n_left_out: Trials that the studies had and that the page does not hold.
-        thinned: Whether intermediate values were left out.
     """
 
     studies: tuple[StudyRecord, ...]

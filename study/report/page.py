@@ -106,7 +106,6 @@ class Part:
 
     Args:
         name: What links lead to.
-        template: Of what it shows, without its endings.
     """
 
     name: str
@@ -140,8 +139,6 @@ def render_page(
     """Turn data into a page.
 
     Args:
-        page: Name of its template.
-        words: What all templates may show.
         report_data: What a page keeps so that it can be rebuilt, as base64, given its other text.
 
     Returns:
@@ -188,11 +185,7 @@ def _text(
 
 
 def flat(folder: str, *sections: tuple[str, str, Section]) -> list[Group]:
-    """Return sections that stand by themselves, each under its name and its heading.
-
-    Args:
-        folder: With their templates.
-    """
+    """Return sections that stand by themselves, each under its name and its heading."""
     parts = [
         Part(name=name, heading=heading, content=section, template=Path(f"{folder}/{name}"))
         for name, heading, section in sections

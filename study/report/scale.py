@@ -64,7 +64,6 @@ class Ruler:
     """Trials along the objective.
 
     Args:
-        ticks: Places with their numbers.
         spread: From where to where the mean of the best configuration over fresh seeds lies (95 %
             interval); None where that is not known.
         n_covered: Trials of which others cover the marks.

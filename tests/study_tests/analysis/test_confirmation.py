@@ -359,7 +359,7 @@ def test_other_test_images() -> None:
     hard, kept = hard / np.average(hard, weights=counts), dict(made.user_attrs)
     for t in made.trials:
         rows = zip(counts.tolist(), (t.value * hard).tolist(), strict=True)
-        kept[attrs.test_examples(t.number)] = [list(row) for row in rows]
+        kept[attrs.tested_examples(t.number)] = [list(row) for row in rows]
     info = get_confirmation(replace(made, user_attrs=kept))
     a, default = info.get("a"), info.get("default")
     assert a.test_rows[0] < a.test.mean < a.test_rows[1]
@@ -371,7 +371,7 @@ def test_other_test_images() -> None:
         f"it is {format_number(a.test_rows[0])} to {format_number(a.test_rows[1])}. On such images"
         in text
     )
-    del kept[attrs.test_examples(made.trials[0].number)]
+    del kept[attrs.tested_examples(made.trials[0].number)]
     assert get_confirmation(replace(made, user_attrs=kept)).get("default").test_rows is None
     groups = [(1, float(i)) for i in range(MAX_BLOCKS)] + [(3, 8.0)]
     assert blocks(groups) == [(4, 6.0), *groups[1:-1]]
