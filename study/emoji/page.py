@@ -104,7 +104,7 @@ def _classes_sentence(classes: Iterable[ClassInfo]) -> str:
     )
     return (
         f"These are of {len(present)} classes: {shares}. The largest has "
-        f"{format_number(largest.n_images / smallest.n_images, 2)} times as many images as the "
+        f"{format_number(largest.n_images / smallest.n_images, 3)} times as many images as the "
         "smallest, and always guessing it would be right for "
         f"{format_percent(largest.share)} of the images."
     )

@@ -72,7 +72,7 @@ def test_what_is_on_the_page(page: Page, info: DatasetInfo) -> None:
     shown = text_of(page)
     for text in (
         *("with23111.4 %", "not used: the face of a clock24", "PNGRGBA72 × 72173"),
-        *("training11083171759594", "random572165", "0.000 to 0.00510", "abc-123"),
+        *("training11083171759594", "random572165", "0.000 to 0.005", "abc-123"),
         f"validation, MSE {format_number(info.neighbours.pairs[0].mse)}, another",
         "grinning facehuman facelist1",
         "emoji-study data build --vendor google --out google.parquet",

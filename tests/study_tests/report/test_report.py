@@ -223,7 +223,7 @@ def test_the_first_screen_answers(page: Page) -> None:
         "the settings in the extended space.",
         "Auto encoder CNN instead of linear: error × 0.32, medians 0.02492 and "
         "0.07831 of 53 and 49 trials.",
-        "Learning rate 4.34e-3 to 0.0293 instead of up to 6.98e-4: error × 0.2, medians",
+        "Learning rate 4.34e-3 to 0.0293 instead of up to 6.98e-4: error × 0.20, medians",
         "Cannot be told from 102 trials: batch size, batch normalization, weight decay and",
         f"emoji-study train --study planted --trial {best.number}",
         "emoji-study confirm --study planted --seeds 6",
@@ -585,7 +585,16 @@ def test_study_with_two_objectives_says_what_it_lacks(pareto_page: str) -> None:
         (format_value, {0.001: "1e-3", 0.00951: "9.51e-3", 0.01: "0.01", 0.1: "0.1", 0.0: "0"}),
         (format_value, {1e-5: "1e-5", 16: "16", True: "on", False: "off", "CNN": "CNN"}),
         (format_value, {None: "–"}),
-        (format_number, {0.0123456: "0.01235", 0.2: "0.2000", 0.0: "0.000", 1.5e-7: "1.500e-07"}),
+        (
+            format_number,
+            {
+                0.0123456: "0.01235",
+                0.2: "0.2000",
+                0.0: "0.000",
+                1.5e-7: "1.500e-7",
+                9999.7: "1.000e4",
+            },
+        ),
         (format_number, {math.inf: "inf", None: "–"}),
         (format_duration, {0.04: "0.0 s", 50: "50.0 s", 59.97: "1 min 0 s", 5340: "1 h 29 min"}),
         (format_duration, {None: "–"}),

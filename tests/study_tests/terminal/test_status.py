@@ -127,7 +127,7 @@ def test_workers() -> None:
     done = trial(0, value=0.5, attrs=own)
     record = study(done, fast, trial(4, state=TrialState.RUNNING), settings=SETTINGS)
     rows = shown(record, silent_s={fast.trial_id: 7.4}).splitlines()
-    assert "3 host:[42] 1 3 of 20 0.50 0.2500 7 s ago" in rows
+    assert "3 host:[42] 1 3 of 20 0.500 0.2500 7.4 s ago" in rows
     assert "4 — 0 — — — —" in rows
 
 
