@@ -138,9 +138,9 @@ def format_configuration(
     return " ".join([*words, f"with {', '.join(parts)}"] if parts else words)
 
 
-def format_count(value: int | None) -> str:
-    """Write a whole number with a thin separator between thousands."""
-    return MISSING if value is None else f"{value:,}"
+def format_count(value: float | None) -> str:
+    """Write a whole number with a comma between thousands."""
+    return MISSING if value is None else f"{round(value):,}"
 
 
 def format_duration(seconds: float | None) -> str:

@@ -107,15 +107,14 @@ FOREIGN = KindInfo(name="", metrics=())
 def stored_kind(user_attrs: Mapping[str, Any]) -> KindInfo | None:
     """Return what is known of a stored study's kind, None if it was made by other means."""
     settings, stored = attrs.SETTINGS.among(user_attrs), attrs.KIND.among(user_attrs)
-    info = None
-    if stored is not None:
-        with suppress(ValueError, TypeError, KeyError):  # what is not as ``to_dict`` gave it
-            info = KindInfo.from_dict(stored)
-    own = None if settings is None else own_kind(settings.kind)
-    if settings is None or own is None or (info is not None and info.source is not None):
-        return info  # the name is another's
-    # The space itself, which knows the way from parameters to configurations.
-    return KindInfo.of_kind(own, own.spaces.get(settings.space))
+    if settings is not None and (stored is None or stored.get("source") is None):
+        own = own_kind(settings.kind)  # else the name is another's
+        if own is not None:
+            # The space itself, which knows the way from parameters to configurations.
+            return KindInfo.of_kind(own, own.spaces.get(settings.space))
+    with suppress(ValueError, TypeError, KeyError):  # what is not as ``to_dict`` gave it
+        return None if stored is None else KindInfo.from_dict(stored)
+    return None
 
 
 def foreign_objectives(directions: Sequence[str], names: Sequence[str] = ()) -> tuple[Metric, ...]:

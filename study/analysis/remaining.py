@@ -1,10 +1,11 @@
 """How many trainings a study still needs, which of a grid may be far fewer than its points."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from search_spaces import Scalar, SearchSpace
 from storage import attrs
+from storage.values import Owner
 
 
 def grid_trainings(space: SearchSpace, fixed: Mapping[str, Scalar]) -> list[str]:
@@ -16,14 +17,7 @@ def grid_trainings(space: SearchSpace, fixed: Mapping[str, Scalar]) -> list[str]
     return [space.to_config(point).identity() for point in space.grid(fixed)]
 
 
-class Finished(Protocol):
-    """A finished trial, in whatever form, with attributes by the names in ``storage.attrs``."""
-
-    @property
-    def user_attrs(self) -> Mapping[str, Any]: ...
-
-
-AnyFinished = TypeVar("AnyFinished", bound=Finished)
+AnyFinished = TypeVar("AnyFinished", bound=Owner)
 
 
 def to_train(

@@ -98,7 +98,7 @@ def clean_states(storage: BaseStorage, name: str, space: SearchSpace, folder: Pa
 
 def _training(trial: TrialRecord, space: SearchSpace) -> set[str]:
     """Return the name of a trial's training, if the trial has begun one."""
-    seed, data = (trial.user_attrs.get(name) for name in (attrs.SEED, attrs.DATA_FINGERPRINT))
+    seed, data = attrs.SEED.of(trial), attrs.DATA_FINGERPRINT.of(trial)
     if seed is None or data is None:
         return set()
     digest = attrs.KIND_DIGEST.of(trial)

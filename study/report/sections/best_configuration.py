@@ -1,6 +1,11 @@
 """All that is stored of the best trial."""
 
+from typing import Any
+
+from storage import attrs
+from storage.values import Stored
 from study.analysis.spent import epochs_run, training_seconds
+from study.formats import format_label
 from study.report.findings import Findings
 from study.report.page import Section
 
@@ -13,5 +18,13 @@ def section(found: Findings) -> Section | None:
     if best is None:
         return None
     told = "settings, seed, size, time" if found.ours else "settings, time"
-    data = {"steps_run": epochs_run(best), "seconds": training_seconds(best)}
+    facts: dict[str, Stored[Any]] = {
+        f"best {format_label(found.kind.step)}": attrs.BEST_EPOCH,
+        **{"seed": attrs.SEED, "device": attrs.DEVICE, "threads": attrs.THREADS},
+    }
+    data = {
+        "steps_run": epochs_run(best),
+        "seconds": training_seconds(best),
+        "facts": [(text, name.of(best)) for text, name in facts.items()],
+    }
     return Section(data, folded=f"Trial {best.number}: {told}")
