@@ -369,7 +369,6 @@ class StudySummary:
     """What a list tells of a study, for which hardly a trial is read.
 
     Args:
-        study_id: The database's key.
         user_attrs: Of these names: ``SUMMARISED``; empty for another program's study.
         best: Of one objective; it keeps the constraint.
     """

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from storage.values import Settings
 
-MISSING = "–"
+MISSING, MINUS = "–", "\N{MINUS SIGN}"
 
 
 def format_number(value: float | None, digits: int = 4, *, chosen: bool = False) -> str:
@@ -29,12 +29,6 @@ def format_number(value: float | None, digits: int = 4, *, chosen: bool = False)
     if not chosen:
         return f"{value:#.{digits}g}".rstrip(".") if plain else f"{mantissa}e{int(exponent)}"
     return f"{value:.5g}" if plain else f"{float(mantissa):g}e{int(exponent)}"
-
-
-def format_difference(value: float) -> str:
-    """Write by how much a number exceeds another, with its sign."""
-    sign = "\N{MINUS SIGN}" if value < 0 else "+"
-    return f"{sign}{format_number(abs(value))}"
 
 
 def format_accuracy(value: float | None) -> str:
@@ -61,7 +55,7 @@ def format_measured(value: float | None, metric: Unit) -> str:
 
 def format_coefficient(value: float | None) -> str:
     """Write a correlation with its sign and two decimals."""
-    return MISSING if value is None else f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+    return MISSING if value is None else f"{value:+.2f}".replace("-", MINUS)
 
 
 def format_p_value(value: float | None) -> str:
@@ -69,12 +63,6 @@ def format_p_value(value: float | None) -> str:
     if value is None:
         return MISSING
     return "<\N{NO-BREAK SPACE}0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def tell_p_value(value: float) -> str:
-    """Write a p-value as it stands in a sentence, behind p: = 0.012."""
-    text = format_p_value(value)
-    return text if text.startswith("<") else f"= {text}"
 
 
 def format_value(value: object) -> str:
@@ -165,7 +153,7 @@ def format_change(share: float | None) -> str:
     """Write a relative difference in per cent with its sign and one decimal."""
     if share is None:
         return MISSING
-    return f"{100 * share:+.1f}\N{NO-BREAK SPACE}%".replace("-", "\N{MINUS SIGN}")
+    return f"{100 * share:+.1f}\N{NO-BREAK SPACE}%".replace("-", MINUS)
 
 
 def format_sampler(name: str) -> str:

@@ -81,7 +81,6 @@ class AblationInfo:
 
     Args:
         study, follows: Names of the study that the ablation is, and of the search.
-        n_seeds: Seeds and splits that are wanted.
         enough: Whether these are enough to tell differences from chance.
         n_missing: Trainings that have neither finished nor diverged.
         path: From the default to the winner, each step compared with the one before.

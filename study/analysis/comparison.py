@@ -81,7 +81,6 @@ class StudySide:
     """What one of the studies is and found.
 
     Args:
-        ours: Whether this package made it.
         kind, space, sampler, pruner: Their names, None if not stored.
         n_candidates: Complete trials with a finite error that keep the study's constraint.
         measured_on: ``validation``, ``test``, ``test and validation`` or ``unknown``.
@@ -122,7 +121,6 @@ class BudgetPoint:
     """What searches of one budget find.
 
     Args:
-        budget: In the unit of the comparison.
         median: Median over searches of the best value, None where half of them find none.
         low, high: The middle 90 % of the searches. A search that finds none is the worst, so the
             worse end is None where more than 5 % find none, the better one where more than 95 %
@@ -162,7 +160,6 @@ class PairComparison:
     """Two studies at one budget.
 
     Args:
-        budget: In the unit of the comparison.
         probability: That a search with trials of the first finds the better value, ties counted
             half; two searches that find nothing are a tie.
         interval: Over resampled trials, of a nominal level.
@@ -219,7 +216,6 @@ class ComparisonInfo:
             as is known.
         refusals: Which studies are left out of the equal budgets, and why.
         n_resamples: Searches per study, where they were drawn.
-        n_bootstrap: Resamples of trials behind the intervals.
     """
 
     studies: tuple[StudySide, ...]

@@ -105,7 +105,6 @@ class ConfirmationInfo:
     Args:
         study, follows: Names of the study that the confirmation is, and of the search.
         other_data: Path of the data, where it trained on others than the search.
-        n_seeds: Seeds that are wanted.
         n_own: Those of them on the search's own split.
         n_splits: Independent numbers among them, see ``estimates.by_split``.
         n_missing: Trainings that have not finished.

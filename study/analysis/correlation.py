@@ -77,7 +77,6 @@ class ParameterCorrelation:
     """Correlation of one ordered parameter with the metric within a family.
 
     Args:
-        log: Whether the parameter's decimal logarithm was used.
         n_trials: Complete trials of the family that have the parameter.
         partial: Rank correlation with the controls held fixed; None without a Spearman
             coefficient, with no more than ``n_controls + 3`` trials, or where the controls
@@ -110,7 +109,6 @@ class CategoricalEffect:
     """Whether the metric differs between the values of a parameter without order.
 
     Args:
-        n_trials: Trials of the groups that were tested.
         h: Kruskal-Wallis H, corrected for ties; None, like all of the test, without two groups or
             where the metric does not vary.
         p, p_adjusted: By chi-squared; the latter for all of the table's.

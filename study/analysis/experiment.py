@@ -10,7 +10,7 @@ from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of
 from study.analysis.estimates import MIN_SPLITS
 from study.analysis.paired import Difference, compare_all, paired, scale_of
-from study.formats import counted, tell_p_value
+from study.formats import counted, format_p_value
 from study.metrics import Metric
 
 
@@ -37,7 +37,6 @@ class ExperimentInfo:
     """All comparisons of an experiment.
 
     Args:
-        n_pairs: Pairs that are wanted.
         n_missing: Trials that have not finished, or failed.
         values: By metric's label and arm: the value of each pair, None where it is missing.
         on_request: Labels of the metrics that are measured on request.
@@ -175,9 +174,10 @@ def _verdict(found: Difference, metric: str, baseline: str, *, alone: bool) -> s
         return f"the {metric} equals that of {baseline} in all {n} pairs"
     side, agreeing = ("higher", found.n_above) if found.mean > 0 else ("lower", found.n_below)
     mean, ends = found.written(found.mean), found.interval.written(found.written)
+    p = format_p_value(found.p_value)
     detail = (
         f"95 % interval {ends}, {side} in {agreeing} of {n} pairs, "
-        f"{'p' if alone else 'adjusted p'} {tell_p_value(found.p_value)}"
+        f"{'p' if alone else 'adjusted p'} {'' if p.startswith('<') else '= '}{p}"
     )
     if found.told:
         size = mean.lstrip("+\N{MINUS SIGN}")

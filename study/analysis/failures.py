@@ -15,7 +15,6 @@ class FailuresInfo:
 
     Args:
         lost: Those whose work no other trial took up again.
-        n_ended: Trials that have ended, these included.
     """
 
     trials: tuple[TrialRecord, ...]

@@ -51,7 +51,6 @@ class FidelityPoint:
 
     Args:
         step: As people count it.
-        n_trials: Complete trials behind the coefficient.
         spearman: Rank correlation between their best value up to this step and their final
             one, None where either does not vary.
         low, high: Its 95 % interval over resampled trials, None where more than 5 % of the
@@ -84,7 +83,6 @@ class FidelityInfo:
     Args:
         points: By step; empty after a refusal.
         n_epochs: The last step that all of the complete trials reached.
-        longest: The last step of the longest complete trial.
     """
 
     points: tuple[FidelityPoint, ...]
@@ -212,7 +210,6 @@ class PrunerAdvice:
     """A pruner, and what such a choice does to trials that had no part in it.
 
     Args:
-        pruner: The choice from all replayed studies.
         judged: What the choices from either half did in the studies of the other one.
     """
 

@@ -75,7 +75,6 @@ class MetricPair:
     """How two metrics go together over complete trials, each training once.
 
     Args:
-        n_trials: Trials with a finite value of both.
         pearson, spearman: Over all of them, of the values as stored.
         parameter: The setting that explains most of both, None if none explains enough of both.
         explained: Share of the variance of the ranks of either metric between its levels.

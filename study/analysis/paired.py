@@ -20,10 +20,10 @@ from study.analysis.estimates import (
     variance_factor,
 )
 from study.formats import (
+    MINUS,
     counted,
     format_change,
     format_count,
-    format_difference,
     format_number,
     format_percent,
 )
@@ -114,7 +114,7 @@ class Difference:
         """Write a difference: in per cent, if it is a share, else as a number, with its sign."""
         if end is None or self.scale != "plain":
             return format_change(end)
-        return format_difference(end)
+        return f"{'+' if end >= 0 else MINUS}{format_number(abs(end))}"
 
     @property
     def within(self) -> str:

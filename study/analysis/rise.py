@@ -198,12 +198,7 @@ def _scatter(arms: Sequence[Again]) -> tuple[float, float] | None:
 
 
 def describe_rise(info: RiseInfo, metric: Metric, *, word: str, data: str) -> Iterator[str]:
-    """Say by how much values are worse than the search had measured, and why.
-
-    Args:
-        word: What a value is called.
-        data: What the validation data are called.
-    """
+    """Say by how much values are worse than the search had measured, and why."""
     if info.chosen is None:
         return
 

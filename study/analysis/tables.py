@@ -74,7 +74,6 @@ class Family:
     """What the trials with one value of a parameter reached.
 
     Args:
-        n_complete: Complete trials with a finite value.
         best_number, best: The best feasible trial and its objective, None without one.
         best_accuracy, median_accuracy: Of the second metric, None if none has one.
     """

@@ -42,7 +42,6 @@ def times_of(
     """Return when a trial started and ended, in UTC; now, if the table has no column for it.
 
     Args:
-        known: All columns of the table.
         zone: Of times that name none; None for this machine's.
     """
     now = datetime.now(UTC)

@@ -194,7 +194,6 @@ def own_pairs(
     """Return which new pairs get the search's own split, evenly among those with fresh ones.
 
     Args:
-        kept: The splits of the pairs that are stored.
         n_own: How many pairs are to have it in all. None for half, but for none where stored
             pairs do without.
 

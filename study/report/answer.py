@@ -70,7 +70,6 @@ class Answer:
     Args:
         headline: What was found, in a sentence that needs no other.
         doubt: What keeps it from being trusted, or what it can be trusted for.
-        about: What was done, with how much of what.
         sure: What the data say, and what they cannot say.
         described: Whether that describes trials that chance may explain, or how they were chosen.
     """

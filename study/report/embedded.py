@@ -46,7 +46,6 @@ class ReportData:
     Args:
         studies: One for the report of a study, several for a comparison.
         files: Pictures that its trials attach, beside those of the best one.
-        gallery: What its best confirmed model draws.
         storage: URL by which commands of the page find the studies; None for the default.
         n_left_out: Trials that the studies had and that the page does not hold.
     """

@@ -101,7 +101,6 @@ class Pictures:
         caption, drawn_by: See ``DrawnImages``; of the ranked pictures.
         ranked: From the lowest error to the highest.
         trials: What the best, the median and the worst trial made of these, of those there are.
-        n_trials: How many trials these three were chosen from.
     """
 
     caption: str

@@ -58,7 +58,9 @@ def extend_experiment(study: optuna.Study, experiment: Experiment) -> Experiment
     arms already, those stay.
     """
     stored = _perform(study, operations.extend_experiment, experiment=experiment.to_dict())
-    return _required(attrs.EXPERIMENT.read(stored), study)
+    found = attrs.EXPERIMENT.read(stored)
+    assert found is not None  # as it was just stored
+    return found
 
 
 def exhausted(study: optuna.Study) -> bool:
@@ -70,13 +72,10 @@ def find_experiment(study: optuna.Study, settings: StudySettings) -> Experiment 
     """Return the experiment that a study is, None if it is none."""
     if settings.sampler != PAIRED:
         return None
-    return _required(attrs.EXPERIMENT.of(study), study)
-
-
-def _required(experiment: Experiment | None, study: optuna.Study) -> Experiment:
-    if experiment is None:
+    found = attrs.EXPERIMENT.of(study)
+    if found is None:
         raise StudyError(f"Study {study.study_name!r} is no experiment.")
-    return experiment
+    return found
 
 
 def n_points(study: optuna.Study, settings: StudySettings, space: SearchSpace) -> int | None:

@@ -22,7 +22,6 @@ class Chosen:
     """A training, fully decided but for its data.
 
     Args:
-        label: What it is called, also as a file.
         n_steps: For how long; None if its parameters do not say.
         threads, settings, sides: Of a trial and its study; None for a training of no trial.
         value: What the trial reached, if this repeats it.
