@@ -49,7 +49,7 @@ const table = (async () => {
 
   // The same texts as in the page's other tables.
   const missing = "–";
-  const written = (value, digits, chosen) => {
+  const formatted = (value, digits, chosen) => {
     const [mantissa, exponent] = value.toExponential(digits - 1).split("e");
     const rounded = Number(`${mantissa}e${exponent}`);
     const size = Math.abs(rounded);
@@ -61,7 +61,7 @@ const table = (async () => {
   const formats = {
     number: String,
     count: (value) => value.toLocaleString("en-US"),
-    measured: (value, digits = 4) => written(value, digits, false),
+    measured: (value, digits = 4) => formatted(value, digits, false),
     share: (value) => `${(100 * value).toFixed(1)}\u00a0%`,
     duration: (value) => {
       if (value < 59.95) return `${value.toFixed(1)} s`;
@@ -71,7 +71,7 @@ const table = (async () => {
     },
     value: (value) => {
       if (typeof value === "boolean") return value ? "on" : "off";
-      return typeof value !== "number" || Number.isInteger(value) ? String(value) : written(value, 3, true);
+      return typeof value !== "number" || Number.isInteger(value) ? String(value) : formatted(value, 3, true);
     },
     text: (value) => (value === "FAIL" ? "failed" : String(value).toLowerCase()),
   };
