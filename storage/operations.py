@@ -246,11 +246,8 @@ def request(
         finished, _ = study.counts()
         target = study.get(attrs.TARGET) or 0
         asked = study.get(attrs.REQUEST) or 0
-        last = study.get(attrs.LAST_REQUEST)
-        known = last is not None and last.target == target  # not of an earlier version
-        is_open = finished < target or (
-            last is not None and known and last.open and last.replicate == replicate
-        )
+        again = Request(replicate=replicate, open=True, target=target)
+        is_open = finished < target or study.get(attrs.LAST_REQUEST) == again
         if in_all:
             new = max(target, n_trials)
         elif is_open:
@@ -259,8 +256,7 @@ def request(
             new = finished + n_trials
         study.set(attrs.REQUEST, max(n_trials, asked) if is_open else n_trials)
         study.set(attrs.TARGET, new)
-        last = Request(replicate=replicate, open=True, target=new)
-        study.set(attrs.LAST_REQUEST, asdict(last))
+        study.set(attrs.LAST_REQUEST, asdict(replace(again, target=new)))
         return new
 
 
@@ -282,13 +278,13 @@ def extend_experiment(
     with _held(backend, study_id) as study:
         stored, new = study.get(attrs.EXPERIMENT), attrs.EXPERIMENT.read(experiment)
         if stored is not None and new is not None:
-            if stored.arms == new.arms:
-                longer = {
-                    method: max(own, stored.sides.get(method, ()), key=len)
-                    for method, own in new.sides.items()
-                }
-                stored = replace(stored, sides=longer)
-            experiment = stored.to_dict()
+            if stored.arms != new.arms:
+                return dict(study.stored(attrs.EXPERIMENT))
+            longer = {
+                method: max(own, stored.sides.get(method, ()), key=len)
+                for method, own in new.sides.items()
+            }
+            experiment = study.stored(attrs.EXPERIMENT) | {"sides": longer}
         study.set(attrs.EXPERIMENT, experiment)
         return dict(experiment)
 

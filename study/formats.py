@@ -127,8 +127,8 @@ def format_configuration(
 
 
 def format_count(value: float | None) -> str:
-    """Write a whole number with a comma between thousands."""
-    return MISSING if value is None else f"{round(value):,}"
+    """Write what is counted, with a comma between thousands; what is no whole number to 0.001."""
+    return MISSING if value is None else f"{value:,.3f}".rstrip("0").rstrip(".")
 
 
 def format_duration(seconds: float | None) -> str:

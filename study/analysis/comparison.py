@@ -340,7 +340,7 @@ def describe_budget(words: str, amount: float) -> str:
     """Write a budget with what it is counted in, see ``EqualBudget``."""
     if words in ("seconds", "time"):
         return f"{format_duration(amount)}{' of training' if words == 'seconds' else ''}"
-    return f"{format_count(amount)} {words if round(amount) != 1 else words[:-1]}"
+    return f"{format_count(round(amount))} {words if round(amount) != 1 else words[:-1]}"
 
 
 def _side(record: StudyRecord) -> StudySide:

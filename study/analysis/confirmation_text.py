@@ -90,7 +90,7 @@ def describe_tied(info: ConfirmationInfo) -> Iterator[str]:
         names = format_list([c.name for c in told])
         yield f"{_seeds_are(info)} too few to tell {names} from it."
         asking = {c.name: c.from_best.needed for c in told if c.from_best and c.from_best.needed}
-        enough = [f"{format_count(n)} ({name})" for name, n in asking.items() if n <= MANY]
+        enough = [f"{format_count(round(n))} ({name})" for name, n in asking.items() if n <= MANY]
         if enough:
             n_splits = format_list(enough)
             yield f"Differences as large as these would be told on so many splits: {n_splits}."

@@ -127,7 +127,7 @@ class Difference:
             return ""
         if self.needed > MANY:
             return f"{format_count(MANY)} {noun}s would not tell so much"
-        return f"about {format_count(self.needed)} {noun}s would tell so much"
+        return f"about {format_count(round(self.needed))} {noun}s would tell so much"
 
 
 def paired(

@@ -160,7 +160,7 @@ def _speed(seconds_each: float) -> str:
     if seconds_each <= 0:
         return ""
     per_hour = 3600 / seconds_each
-    told = format_number(per_hour, 2) if per_hour < 10 else format_count(per_hour)
+    told = format_number(per_hour, 2) if per_hour < 10 else format_count(round(per_hour))
     return f", {told} trials/h"
 
 

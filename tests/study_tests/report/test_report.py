@@ -24,6 +24,7 @@ from storage.records import StudyRecord
 from study.analysis.distribution import get_distribution
 from study.formats import (
     format_accuracy,
+    format_count,
     format_duration,
     format_number,
     format_p_value,
@@ -596,6 +597,7 @@ def test_study_with_two_objectives_says_what_it_lacks(pareto_page: str) -> None:
             },
         ),
         (format_number, {math.inf: "inf", None: "–"}),
+        (format_count, {1000: "1,000", 1.52: "1.52", None: "–"}),
         (format_duration, {0.04: "0.0 s", 50: "50.0 s", 59.97: "1 min 0 s", 5340: "1 h 29 min"}),
         (format_duration, {None: "–"}),
         (format_p_value, {0.0004: "<\N{NO-BREAK SPACE}0.001", 0.04: "0.040"}),
