@@ -59,10 +59,8 @@ def made_up(kind: str, n_trials: int, *, seed: int = 0) -> StudyRecord:
     accuracy depends on the weight of the classifier's loss.
 
     Args:
-        kind: Of study.
         n_trials: Of any state, 200 epochs each; 4 % are pruned after 7, 21 or 63 epochs, and 1 %
             failed.
-        seed: Of everything that is drawn.
     """
     rng = np.random.default_rng(seed)
     space = SPACES[kind]["extended"].without("extra_images")

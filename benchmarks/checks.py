@@ -26,6 +26,8 @@ from study.analysis.checks import Level
 from study.analysis.fidelity import PRUNER_SETTINGS, replay_pruners, suggest_pruner
 from study.analysis.noise import get_noise
 from study.analysis.verdict import get_verdict
+from study.emoji import AUTOENCODER
+from study.settings import default_settings
 
 FIRST_SEED = 10_000
 """Of the published figures; smaller seeds chose the rules."""
@@ -264,7 +266,7 @@ def curves_record(curves: Sequence[np.ndarray]) -> StudyRecord:
         for curve in curves
     )
     numbered = tuple(replace(t, number=i, trial_id=i) for i, t in enumerate(trials))
-    settings = {"kind": "autoencoder", "space": "extended"}
+    settings = replace(default_settings(AUTOENCODER), space="extended").to_dict()
     return StudyRecord(
         name="curves",
         directions=("minimize",),

@@ -56,12 +56,7 @@ def distances(
     """Return, for each seed, the epochs, the complete trials, and the distances to the grid.
 
     Args:
-        grid: Whose curves are looked up.
         expected: Shares of the whole grid.
-        sampler: Of the search.
-        pruner: Of the search.
-        n_trials: Of the search.
-        seeds: Of its repetitions.
 
     Returns:
         ``epochs``, ``complete``, ``alone`` (complete trials alone; without those of searches with

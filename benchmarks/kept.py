@@ -8,9 +8,10 @@ import pandas as pd
 
 from storage import attrs
 from storage.records import StudyRecord, to_record
-from study.analysis.estimates import Estimate
+from study.analysis.estimates import Estimate, Interval
 from study.analysis.paired import Difference, Pairs, compare
-from study.emoji import MULTITASK
+from study.emoji import AUTOENCODER, MULTITASK
+from study.settings import default_settings
 
 ERROR, ACCURACY, *_ = MULTITASK.metrics
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
@@ -27,7 +28,7 @@ def to_study_record(study: optuna.Study) -> StudyRecord:
     return StudyRecord(
         name=study.study_name,
         directions=("minimize",),
-        user_attrs={attrs.SETTINGS: {"kind": "autoencoder"}},
+        user_attrs={attrs.SETTINGS: default_settings(AUTOENCODER).to_dict()},
         trials=tuple(map(to_record, study.get_trials(deepcopy=False))),
     )
 
@@ -40,9 +41,10 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def mean_cell(found: Estimate | None, digits: int) -> str:
     """Write a mean with its interval, so many digits behind the point; a dash without one."""
-    if found is None or found.low is None or found.high is None:
+    if found is None or found.interval is None:
         return "\N{EN DASH}"
-    return f"{found.mean:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f})"
+    ends = found.interval.written(lambda end: f"{end:.{digits}f}")
+    return f"{found.mean:.{digits}f} ({ends})"
 
 
 def error_difference(pairs: Pairs) -> Difference:
@@ -50,11 +52,9 @@ def error_difference(pairs: Pairs) -> Difference:
     return compare(pairs, ERROR, "ratio")
 
 
-def interval_cell(low: float | None, high: float | None) -> str:
+def interval_cell(ends: Interval | None) -> str:
     """Write the ends of the interval of a change; a dash without them."""
-    if low is None or high is None:
-        return "\N{EN DASH}"
-    return f"{percent(low)} to {percent(high)}"
+    return "\N{EN DASH}" if ends is None else ends.written(percent)
 
 
 def percent(share: float) -> str:

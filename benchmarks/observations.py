@@ -30,7 +30,7 @@ from benchmarks.kept import (
 )
 from search_spaces import SPACES
 from storage.attrs import VALIDATION_ACCURACY
-from study.analysis.estimates import mean_interval
+from study.analysis.estimates import Interval, mean_interval
 from study.analysis.paired import Pairs
 
 TOP = 50
@@ -42,15 +42,13 @@ class Effect:
     """What changing one parameter does to twins that are alike in all others.
 
     Args:
-        parameter: Its name.
         before: The smaller value.
         after: The next larger one.
         n: Pairs of twins.
         groups: Of twins that are alike, over which the intervals are.
         lower: Pairs in which the larger value has the lower error.
         change: Ratio of the geometric means of the errors minus 1.
-        low: Lower end of its 95 % t interval, None with too few groups.
-        high: Upper end of it.
+        interval: Its 95 % t interval, None with too few groups.
         least: Change of the twins with the lowest ratio.
         most: Change of those with the highest.
         accuracy: Mean difference of the validation accuracies between the ends of its 95 % t
@@ -64,8 +62,7 @@ class Effect:
     groups: int
     lower: int
     change: float
-    low: float | None
-    high: float | None
+    interval: Interval | None
     least: float
     most: float
     accuracy: tuple[float, float, float] | None
@@ -77,7 +74,6 @@ def effects(trials: pd.DataFrame, kind: str, parameter: str) -> list[Effect]:
     Args:
         trials: Complete trials of a grid.
         kind: Kind of study.
-        parameter: Its name.
     """
     others = [
         p.name
@@ -108,8 +104,7 @@ def effects(trials: pd.DataFrame, kind: str, parameter: str) -> list[Effect]:
                 groups=len(ratios),
                 lower=sum(log < 0 for log in logs),
                 change=change.mean or 0.0,
-                low=change.low,
-                high=change.high,
+                interval=change.interval,
                 least=math.expm1(min(logs)),
                 most=math.expm1(max(logs)),
                 accuracy=difference(
@@ -184,7 +179,7 @@ def effect_table(found: Sequence[Effect]) -> list[str]:
             str(e.n),
             str(e.groups),
             percent(e.change),
-            interval_cell(e.low, e.high),
+            interval_cell(e.interval),
             f"{percent(e.least)} to {percent(e.most)}",
             str(e.lower),
             *(["–" if e.accuracy is None else points(e.accuracy)] if classified else []),

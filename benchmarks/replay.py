@@ -77,7 +77,6 @@ class Budget:
     """Counts the epochs that a search trains, and notices when it has reached a target.
 
     Args:
-        grid: Whose curves are looked up.
         target: Validation MSE that is to be reached.
 
     Attributes:
@@ -175,11 +174,7 @@ def run_search(
     """Return a study that ends with the target, or with so many trials.
 
     Args:
-        grid: Whose curves are looked up.
-        budget: Of epochs and target.
         sampler: ``tpe``, or ``random`` for the grid's points in random order, each once.
-        pruner: By name.
-        seed: Of the search.
         n_trials: At most.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)

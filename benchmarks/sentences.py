@@ -40,7 +40,7 @@ from storage.attrs import VALIDATION_ACCURACY
 from storage.records import StudyRecord
 from study.analysis import NEAR
 from study.analysis.correlation import Coefficient
-from study.analysis.estimates import by_split
+from study.analysis.estimates import Interval, by_split
 from study.analysis.fidelity import get_fidelity
 from study.analysis.metric_pairs import get_metric_pairs
 from study.analysis.paired import (
@@ -89,7 +89,7 @@ def change(
     """
     pairs = value_pairs(by_arm(of or name)[baseline], by_arm(name)[arm], column)
     found = error_difference(pairs)
-    return _changed(found.mean or 0.0, found.low, found.high, n=found.n_pairs, lower=found.n_below)
+    return _changed(found.mean or 0.0, found.interval, n=found.n_pairs, lower=found.n_below)
 
 
 def error(name: str, arm: str, column: str = "value", digits: int = 5) -> str:
@@ -111,9 +111,7 @@ def effect(
     """Return what a value of a parameter of the grid does in place of the next smaller one.
 
     Args:
-        parameter: Its name.
         after: The value.
-        family: Whose trials.
         **where: Values of other parameters, to which the twins are limited.
     """
     trials = read(RESULTS / "grid-autoencoder.parquet")
@@ -123,7 +121,7 @@ def effect(
     for name, values in where.items():
         members = members[members[name].isin(values)]
     (found,) = (e for e in effects(members, "autoencoder", parameter) if e.after == after)
-    return _changed(found.change, found.low, found.high, n=found.n, lower=found.lower)
+    return _changed(found.change, found.interval, n=found.n, lower=found.lower)
 
 
 def gain(
@@ -314,7 +312,8 @@ def _from_improved(column: str) -> dict[str, Pairs]:
 
 def _points(found: Difference) -> str:
     """Write a difference of accuracies, or of numbers of latents, with its interval."""
-    return points((found.low or 0.0, found.mean or 0.0, found.high or 0.0))
+    low, high = found.interval or (0.0, 0.0)
+    return points((low, found.mean or 0.0, high))
 
 
 def farther() -> str:
@@ -329,8 +328,8 @@ def farther() -> str:
     )
     interval = stats.ttest_ind(there, at_home, equal_var=False).confidence_interval(0.95)
     change, low, high = map(math.expm1, (fmean(there) - fmean(at_home), *interval))
-    n = f"n = {len(there)} and {len(at_home)}"
-    return f"{percent(change)} ({interval_cell(low, high)}, {n}, Welch's t interval on logarithms)"
+    n, ends = f"n = {len(there)} and {len(at_home)}", interval_cell(Interval(low, high))
+    return f"{percent(change)} ({ends}, {n}, Welch's t interval on logarithms)"
 
 
 def steps_told(name: str = "equal-latents-path") -> str:
@@ -423,8 +422,8 @@ def fidelity(name: str, epochs: Sequence[int]) -> str:
     info = get_fidelity(record(name, "notebook"))
     found = {point.step: point for point in info.points}
     parts = [
-        f"after {epoch} {found[epoch].spearman:.2f}, {found[epoch].low:.2f} to "
-        f"{found[epoch].high:.2f}"
+        f"after {epoch} {found[epoch].spearman:.2f}, "
+        f"{(found[epoch].interval or Interval(math.nan, math.nan)).written('{:.2f}'.format)}"
         for epoch in epochs
     ]
     return f"{'; '.join(parts)}; n = {info.n_complete}"
@@ -436,9 +435,9 @@ def _finished(name: str) -> pd.DataFrame:
     return trials[trials["state"].isin([TrialState.COMPLETE.name, TrialState.PRUNED.name])]
 
 
-def _changed(change: float, low: float | None, high: float | None, *, n: int, lower: int) -> str:
+def _changed(change: float, interval: Interval | None, *, n: int, lower: int) -> str:
     """Write by how much an error changes, behind it what that rests on."""
-    return f"{percent(change)} ({interval_cell(low, high)}, n = {n}, lower with {lower})"
+    return f"{percent(change)} ({interval_cell(interval)}, n = {n}, lower with {lower})"
 
 
 def _mean(name: str, arm: str, column: str = "test_mse") -> float:
@@ -476,9 +475,9 @@ def together(where: str) -> str:
 
 def _coefficient(found: Coefficient) -> str:
     text = f"{format_coefficient(found.value)}"
-    if found.low is None:
+    if found.interval is None:
         return text
-    return f"{text} ({format_coefficient(found.low)} to {format_coefficient(found.high)})"
+    return f"{text} ({found.interval.written(format_coefficient)})"
 
 
 LATENT = ("latent_attribute_auc", "latent_analogy_rank")

@@ -19,8 +19,10 @@ from optuna.trial import TrialState
 from search_spaces import SPACES, Scalar
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord, to_record
+from study.emoji import AUTOENCODER
 from study.sampling.names import make_pruner, make_sampler
 from study.seeds import sampler_seed
+from study.settings import default_settings
 
 NEEDED = 60
 """Epochs after which a training with the best learning rate is within 1 % of its level."""
@@ -133,11 +135,18 @@ def simulate(
 
     study = _new_study(seed, make_pruner(pruner, max_steps=n_epochs), "minimize")
     found = _run(study, trainings, suggest, n_trials=n_trials, seed=seed, sign=1.0)
-    settings = {
-        **{"kind": "autoencoder", "space": space_name, "sampler": sampler, "pruner": pruner},
-        **{"seed": seed, "fixed": fixed, "split": "group"},
-    }
-    return replace(_record(study, found, ours=True), user_attrs={attrs.SETTINGS: settings})
+    settings = replace(
+        default_settings(AUTOENCODER),
+        **{
+            "space": space_name,
+            "sampler": sampler,
+            "pruner": pruner,
+            "seed": seed,
+            "fixed": fixed,
+        },
+    )
+    own = {attrs.SETTINGS: settings.to_dict()}
+    return replace(_record(study, found, ours=True), user_attrs=own)
 
 
 def simulate_other(trainings: Trainings, *, n_trials: int, seed: int) -> StudyRecord:

@@ -67,7 +67,7 @@ def overhead_s(folder: Path, n_trials: int = 10) -> float:
     trials = run(folder, "--epochs", "1", trials=n_trials).trials[before:]
     starts = [trial.started for trial in trials if trial.started is not None]
     ends = [trial.completed for trial in trials if trial.completed is not None]
-    training = sum(float(trial.user_attrs[attrs.TRAINING_SECONDS]) for trial in trials)
+    training = sum(float(attrs.TRAINING_SECONDS.of(trial)) for trial in trials)
     return ((max(ends) - min(starts)).total_seconds() - training) / len(trials)
 
 

@@ -158,7 +158,7 @@ def whole_run_over_plain_loop(*, epochs: int = 60, pairs: int = 3) -> Figure:
             options = ("--sampler", "random", "--epochs", str(epochs), "--set", "batch_size=16")
             record = run(Path(folder), *options, trials=4, workers=2)
             seconds = time.perf_counter() - started
-        return seconds / sum(int(t.user_attrs[attrs.EPOCHS_RUN]) for t in record.complete)
+        return seconds / sum(int(attrs.EPOCHS_RUN.of(t)) for t in record.complete)
 
     ratios = paired_ratios(plain, command, pairs=pairs)
     return Figure(

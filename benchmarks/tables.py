@@ -57,7 +57,6 @@ def value_pairs(first: pd.DataFrame, second: pd.DataFrame, column: str) -> Pairs
 
     Args:
         first: Trials of an arm, by their pairs.
-        second: Those of another one.
         column: Which number. What was measured on test images needs no splits, which share these.
 
     Raises:
@@ -192,14 +191,13 @@ def against_the_grid(
 
     Args:
         names: Of the files of confirmations.
-        grid: Of the one to compare with.
     """
     _, reference = winner(grid)
     rows = []
     for name in names:
         arm, own = winner(name)
         found = error_difference(value_pairs(reference, own, "test_mse"))
-        ratio, low, high = (1 + (end or 0.0) for end in (found.mean, found.low, found.high))
+        ratio, low, high = (1 + end for end in (found.mean or 0.0, *(found.interval or (0, 0))))
         search = name.removesuffix("-confirmation")
         cells = [str(found.n_pairs), f"{ratio:.3f}", f"{low:.3f} to {high:.3f}"]
         rows.append([f"{search}, {arm}", *cells, str(found.n_below)])
@@ -273,7 +271,7 @@ def observed_multitask() -> list[str]:
 def _change_cells(found: Difference) -> list[str]:
     """Write by how much errors change, with its interval, and in how many pairs they fall."""
     change = percent(found.mean or 0.0)
-    return [change, interval_cell(found.low, found.high), str(found.n_below)]
+    return [change, interval_cell(found.interval), str(found.n_below)]
 
 
 def _mean(own: pd.DataFrame, column: str) -> str:

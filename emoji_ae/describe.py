@@ -202,7 +202,6 @@ class DatasetInfo:
     """A data set, described.
 
     Args:
-        fingerprint: Of data and split, as studies store it.
         texts: Those of the subset, by class and in alphabetical order.
         leakage: Of the split, and then of the other way to split, where the data allow it.
     """

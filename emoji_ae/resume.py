@@ -19,7 +19,6 @@ class TrainState:
     """All that a training, of ``AutoencoderConfig.identity`` and a seed, needs to go on.
 
     Args:
-        best_weights: Of the epoch with the lowest validation error.
         scheduler: None for a constant learning rate.
         generator, random: States of that of order and augmentation, and of torch's global one.
     """

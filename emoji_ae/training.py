@@ -29,7 +29,6 @@ class TrainResult:
         best: The metrics of the kept weights; None if not even the first epoch was finite.
         classifier_curve: The epochs of a classifier that was trained after the autoencoder.
         confusion: Of the validation images by the kept weights; None if they do not classify.
-        early_stopped: Whether the error had stopped falling.
     """
 
     model: Autoencoder
@@ -74,7 +73,6 @@ def train_model(
         train: At least 2 images; augmented afresh in every epoch.
         validation: At least 1 image; never augmented.
         seed: Decides initial weights, order of images, augmentation and dropout.
-        device: The CPU unless given.
         images_per_epoch: How many of the training images an epoch draws; None for all.
         on_epoch: Called after every epoch that was not resumed. Training stops early when it
             returns True, and is suspended when it raises. Not called while a frozen

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from search_spaces import autoencoder, multitask
-from search_spaces.base import Config, Parameter, Scalar, SearchSpace
+from search_spaces.base import Config, Parameter, Scalar, SearchSpace, is_number
 from search_spaces.errors import SearchSpaceError
 
 SPACES: dict[str, dict[str, SearchSpace]] = {
@@ -35,5 +35,6 @@ __all__ = [
     "Scalar",
     "SearchSpace",
     "SearchSpaceError",
+    "is_number",
     "parse_params",
 ]

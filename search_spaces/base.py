@@ -9,11 +9,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeGuard
 
 from optuna import Trial
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    CategoricalChoiceType,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from search_spaces.errors import SearchSpaceError
 
-Scalar = str | int | float | bool
+Scalar = CategoricalChoiceType
 Distribution = CategoricalDistribution | IntDistribution | FloatDistribution
 
 MAX_NEW_CHOICES = 20
@@ -67,9 +72,9 @@ class Parameter:
         match self.distribution:
             case CategoricalDistribution(choices=choices):
                 return any(_equal(value, choice) for choice in choices)
-            case IntDistribution(low=low, high=high, step=step) if _is_number(value):
+            case IntDistribution(low=low, high=high, step=step) if is_number(value):
                 return low <= value <= high and (value - low) % step == 0
-            case FloatDistribution(low=low, high=high) if _is_number(value):
+            case FloatDistribution(low=low, high=high) if is_number(value):
                 return low <= value <= high
             case _:
                 return False
@@ -275,7 +280,7 @@ def _extended(
             yield {**point, name: value}
 
 
-def _is_number(value: object) -> TypeGuard[int | float]:
+def is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -291,7 +296,7 @@ def _holding(parameter: Parameter, values: Sequence[Any]) -> Distribution:
     new = set(values) - set(choices)
     if not new or (not choices and all(map(parameter.allows, values))):
         return distribution
-    if len(new) > MAX_NEW_CHOICES and all(map(_is_number, new.union(choices))):
+    if len(new) > MAX_NEW_CHOICES and all(map(is_number, new.union(choices))):
         return _range(new.union(choices))
     return CategoricalDistribution([*choices, *sorted(new, key=str if choices else None)])
 

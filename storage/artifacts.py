@@ -176,7 +176,7 @@ def storing(folder: Path, wrong: type[Exception] = OSError) -> Iterator[None]:
 
 def study_uid(storage: BaseStorage, study_id: int) -> str:
     """Return what names a study's files in a folder that databases share, a new one if need be."""
-    stored = storage.get_study_user_attrs(study_id).get(attrs.UID)
+    stored = attrs.UID.among(storage.get_study_user_attrs(study_id))
     if not stored:
         own = {"study_id": study_id, "name": attrs.UID, "value": uuid.uuid4().hex}
         stored = perform(storage, operations.keep_study_attr, **own)

@@ -127,7 +127,8 @@ def _pack_trial(trial: FrozenTrial, times: Times | None, ranges: dict[str, int])
 def _retry(trial: FrozenTrial, number: int) -> dict[str, Any]:
     """Return a waiting trial that repeats one, see ``operations.fail``."""
     params = {**trial.system_attrs.get(operations.FIXED_PARAMS, {}), **trial.params}
-    own = {name: trial.user_attrs[name] for name in operations.KEPT if name in trial.user_attrs}
+    kept = (name for name in operations.KEPT if name in trial.user_attrs)
+    own: dict[str, Any] = {name: trial.user_attrs[name] for name in kept}
     fixed = {operations.FIXED_PARAMS: params} if params else {}
     waiting = create_trial(
         state=TrialState.WAITING,
@@ -191,7 +192,7 @@ class _Files:
                 ids[found] = named if self._copy_artifact(found, named) else found
             return ids[found]
 
-        for path in kept_files(self._source.folder, user_attrs.get(attrs.UID)):
+        for path in kept_files(self._source.folder, attrs.UID.among(user_attrs)):
             named = f"{uid}-{path.name.partition('-')[2]}"
             with path.open("rb") as reader:
                 self._write(reader, self._target.folder / path.parent.name / named)
@@ -209,7 +210,7 @@ class _Files:
 
     def _stand_ins(self, trial: Mapping[str, Any]) -> dict[str, Any]:
         """Write files for a trial that was running, unless it has some, as for any that fails."""
-        ran, own = trial["user_attrs"].get(attrs.FAILURE) == LEFT_BEHIND, trial["system_attrs"]
+        ran, own = attrs.FAILURE.among(trial["user_attrs"]) == LEFT_BEHIND, trial["system_attrs"]
         if not ran or any(name.startswith(ARTIFACTS_ATTR_PREFIX) for name in own):
             return {}
         entries = stand_ins(open_artifacts(self._target.folder))
@@ -263,7 +264,7 @@ def delete_studies(
     ids = perform(storage, operations.delete_studies, names=list(names))
     if folder is None:
         return 0
-    paths = [path for own in found for path in kept_files(folder.folder, own.get(attrs.UID))]
+    paths = [path for own in found for path in kept_files(folder.folder, attrs.UID.among(own))]
     for artifact_id in ids:
         with suppress(ArtifactNotFound):
             paths.append(folder.path(artifact_id))

@@ -23,7 +23,7 @@ import enum
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,6 +47,7 @@ from storage.internals import (
     transaction,
 )
 from storage.stored import decode, legible
+from storage.values import DesignState, Request, Stored, Value
 
 # Optuna's own system attributes.
 FIXED_PARAMS = "fixed_params"  # of a trial: values that its parameters will have
@@ -89,7 +90,6 @@ def create_study(
 
     Args:
         directions: Of its objectives, ``MINIMIZE`` or ``MAXIMIZE``.
-        metrics: Names of its objectives.
         waiting: Parameters and user attributes of the trials that it begins with.
     """
     try:
@@ -160,7 +160,7 @@ def claim(backend: RDBStorage, study_id: int, worker: str, uid: str | None = Non
         if running is not None:
             return running
         finished, n_running = study.counts()
-        target = int(study.get(attrs.TARGET) or 0)
+        target = study.get(attrs.TARGET) or 0
         if finished >= target:
             return Empty.DONE
         if finished + n_running >= target:
@@ -175,13 +175,13 @@ def claim(backend: RDBStorage, study_id: int, worker: str, uid: str | None = Non
             study.set_attrs(int(trial.trial_id), {attrs.WORKER: worker})
         else:
             design = study.get(attrs.DESIGN)
-            if design is None or design["next"] == design["end"]:
+            if design is None or design.next == design.end:
                 return Empty.BUSY if n_running else Empty.EXHAUSTED
-            user_attrs = {attrs.DESIGN_INDEX: design["next"], attrs.WORKER: worker}
-            if design["replicate"]:
-                user_attrs[attrs.REPLICATE] = design["replicate"]
+            user_attrs: dict[str, Any] = {attrs.DESIGN_INDEX: design.next, attrs.WORKER: worker}
+            if design.replicate:
+                user_attrs[attrs.REPLICATE] = design.replicate
             trial = study.insert(TrialState.RUNNING, user_attrs)
-            study.set(attrs.DESIGN, design | {"next": design["next"] + 1})
+            study.set(attrs.DESIGN, asdict(replace(design, next=design.next + 1)))
         trial_id = int(trial.trial_id)
         _beat(study, trial_id)
         return trial_id
@@ -222,7 +222,8 @@ def fail(
         trial.state = TrialState.FAIL
         trial.datetime_complete = datetime.now(UTC)
         failed = study.to_frozen(trial)
-        kept = {name: failed.user_attrs[name] for name in KEPT if name in failed.user_attrs}
+        own = failed.user_attrs
+        kept: dict[str, Any] = {name: own[name] for name in KEPT if name in own}
         if counter is not None:
             kept[counter] = kept.get(counter, 0) + 1
         if counter is None or kept[counter] <= most:
@@ -243,12 +244,10 @@ def request(
     """
     with _held(backend, study_id) as study:
         finished, _ = study.counts()
-        target = int(study.get(attrs.TARGET) or 0)
-        asked = int(study.get(attrs.REQUEST) or 0)
-        last = study.get(attrs.LAST_REQUEST)
-        if last is None or last["target"] != target:  # of an earlier version
-            last = {"replicate": replicate, "open": finished < target}
-        is_open = finished < target or (last["open"] and last["replicate"] == replicate)
+        target = study.get(attrs.TARGET) or 0
+        asked = study.get(attrs.REQUEST) or 0
+        again = Request(replicate=replicate, open=True, target=target)
+        is_open = finished < target or study.get(attrs.LAST_REQUEST) == again
         if in_all:
             new = max(target, n_trials)
         elif is_open:
@@ -257,8 +256,7 @@ def request(
             new = finished + n_trials
         study.set(attrs.REQUEST, max(n_trials, asked) if is_open else n_trials)
         study.set(attrs.TARGET, new)
-        last = {"replicate": replicate, "open": True, "target": new}
-        study.set(attrs.LAST_REQUEST, last)
+        study.set(attrs.LAST_REQUEST, asdict(replace(again, target=new)))
         return new
 
 
@@ -266,8 +264,8 @@ def acknowledge(backend: RDBStorage, study_id: int, target: int) -> None:
     """End the request that returned ``target``, with its trials; one for more stays open."""
     with _held(backend, study_id) as study:
         last = study.get(attrs.LAST_REQUEST)
-        if last is not None and last["target"] <= target:
-            study.set(attrs.LAST_REQUEST, last | {"open": False})
+        if last is not None and last.target <= target:
+            study.set(attrs.LAST_REQUEST, asdict(replace(last, open=False)))
 
 
 def extend_experiment(
@@ -278,18 +276,17 @@ def extend_experiment(
     Of two at once the one with more pairs remains; one with other arms changes nothing.
     """
     with _held(backend, study_id) as study:
-        new = json.loads(json.dumps(experiment))
-        stored = study.get(attrs.EXPERIMENT)
-        if stored is not None:
-            if stored["arms"] != new["arms"]:
-                return dict(stored)
-            sides = {
-                method: max(own, stored["sides"].get(method, []), key=len)
-                for method, own in new["sides"].items()
+        stored, new = study.get(attrs.EXPERIMENT), attrs.EXPERIMENT.read(experiment)
+        if stored is not None and new is not None:
+            if stored.arms != new.arms:
+                return dict(study.stored(attrs.EXPERIMENT))
+            longer = {
+                method: max(own, stored.sides.get(method, ()), key=len)
+                for method, own in new.sides.items()
             }
-            new = stored | {"sides": sides}
-        study.set(attrs.EXPERIMENT, new)
-        return dict(new)
+            experiment = study.stored(attrs.EXPERIMENT) | {"sides": longer}
+        study.set(attrs.EXPERIMENT, experiment)
+        return dict(experiment)
 
 
 def start_design(backend: RDBStorage, study_id: int, replicate: int, end: int | None) -> None:
@@ -302,15 +299,16 @@ def start_design(backend: RDBStorage, study_id: int, replicate: int, end: int | 
         drawn = study.drawn(replicate)
         start = max(drawn, default=-1) + 1
         design = study.get(attrs.DESIGN)
-        if design is not None and design["replicate"] == replicate:
-            start = design["next"]
-            end = None if None in (end, design["end"]) else max(end, design["end"])
+        if design is not None and design.replicate == replicate:
+            start = design.next
+            end = None if end is None or design.end is None else max(end, design.end)
         for index, number in _failed_points(drawn).items() if end is not None else []:
-            own = {attrs.DESIGN_INDEX: index, attrs.RETRY_OF: number}
+            own: dict[str, Any] = {attrs.DESIGN_INDEX: index, attrs.RETRY_OF: number}
             if replicate:
                 own[attrs.REPLICATE] = replicate
             study.insert(TrialState.WAITING, own)
-        study.set(attrs.DESIGN, {"next": start, "end": end, "replicate": replicate})
+        design = DesignState(next=start, end=end, replicate=replicate)
+        study.set(attrs.DESIGN, asdict(design))
 
 
 def has_points(backend: RDBStorage, study_id: int) -> bool:
@@ -321,9 +319,9 @@ def has_points(backend: RDBStorage, study_id: int) -> bool:
     with transaction(backend) as opened:
         study = _Study(opened.session, backend, study_id)
         design = study.get(attrs.DESIGN)
-        if design is None or design["end"] is None or design["next"] < design["end"]:
+        if design is None or design.end is None or design.next < design.end:
             return True
-        return bool(_failed_points(study.drawn(design["replicate"])))
+        return bool(_failed_points(study.drawn(design.replicate)))
 
 
 def write(
@@ -525,7 +523,7 @@ def set_study_system_attrs(
 def keep_study_attr(backend: RDBStorage, study_id: int, name: str, value: Any) -> Any:
     """Store a user attribute of a study unless it has one; return the stored one."""
     with _held(backend, study_id) as study:
-        stored = study.get(name)
+        stored = study.stored(name)
         if stored is None:
             study.set(name, stored := value)
         return stored
@@ -536,7 +534,7 @@ def merge_study_attr(
 ) -> dict[str, Any]:
     """Add entries to a user attribute of a study, where it has none; return all of them."""
     with _held(backend, study_id) as study:
-        stored = study.get(name) or {}
+        stored = study.stored(name) or {}
         merged = stored | {key: entries[key] for key in entries if key not in stored}
         if merged != stored:
             study.set(name, merged)
@@ -573,12 +571,13 @@ def rename_studies(backend: RDBStorage, names: Mapping[str, str]) -> bool:
 def _follow_renamed(study: "_Study", names: Mapping[str, str]) -> None:
     """Let an experiment of ours follow a search by its new name."""
     experiment = study.get(attrs.EXPERIMENT)
-    if not isinstance(experiment, dict) or experiment.get("follows") not in names:
+    if experiment is None or experiment.follows not in names:
         return
-    if attrs.is_ours({attrs.SETTINGS: study.get(attrs.SETTINGS)}):
-        old = experiment["follows"]
-        question = experiment["question"].replace(f"study {old} ", f"study {names[old]} ")
-        study.set(attrs.EXPERIMENT, experiment | {"follows": names[old], "question": question})
+    if study.get(attrs.SETTINGS) is not None:
+        old, new = experiment.follows, names[experiment.follows]
+        question = experiment.question.replace(f"study {old} ", f"study {new} ")
+        changed = {"follows": new, "question": question}
+        study.set(attrs.EXPERIMENT, study.stored(attrs.EXPERIMENT) | changed)
 
 
 def delete_studies(backend: RDBStorage, names: Sequence[str]) -> list[str]:
@@ -627,8 +626,12 @@ class _Study(Transaction):
 
     key: int
 
-    def get(self, name: str) -> Any:
+    def get(self, name: Stored[Value]) -> Value | None:
         """Return a user attribute, None without it."""
+        return name.read(self.stored(name))
+
+    def stored(self, name: str) -> Any:
+        """Return a user attribute as it is stored, None without it."""
         row = self._attr_row(name)
         return None if row is None else json.loads(row.value_json)
 
@@ -689,10 +692,11 @@ class _Study(Transaction):
             values.setdefault((number, state), {})[key] = json.loads(value)
         points: dict[int, list[tuple[int, bool]]] = {}
         for (number, state), found in values.items():
-            if attrs.DESIGN_INDEX in found and found.get(attrs.REPLICATE, 0) == replicate:
-                diverged = str(found.get(attrs.FAILURE, "")).startswith(attrs.DIVERGED)
+            index = attrs.DESIGN_INDEX.among(found)
+            if index is not None and (attrs.REPLICATE.among(found) or 0) == replicate:
+                diverged = (attrs.FAILURE.among(found) or "").startswith(attrs.DIVERGED)
                 again = state == TrialState.FAIL and not diverged
-                points.setdefault(found[attrs.DESIGN_INDEX], []).append((number, again))
+                points.setdefault(index, []).append((number, again))
         return points
 
 

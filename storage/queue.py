@@ -122,9 +122,10 @@ def fail(
 
     With a folder of artifacts, files stand in there for those of a trial that has none.
     """
+    retries = attrs.MAX_RETRIES.of(study)
     counter, most = {
         Cause.CONFIGURATION: (attrs.ERRORS, -1),
-        Cause.ERROR: (attrs.ERRORS, int(study.user_attrs.get(attrs.MAX_RETRIES, DEFAULT_RETRIES))),
+        Cause.ERROR: (attrs.ERRORS, DEFAULT_RETRIES if retries is None else retries),
         Cause.DEATH: (attrs.DEATHS, MAX_DEATHS),
         Cause.INTERRUPTION: (None, 0),
     }[cause]
@@ -158,7 +159,7 @@ def reap(study: optuna.Study, *, artifacts: Path | None = None) -> int:
     dead = [
         trial_key(trial)
         for trial in running
-        if _has_ended(str(trial.user_attrs.get(attrs.WORKER, "")))
+        if _has_ended(str(attrs.WORKER.of(trial) or ""))
         or silent_s.get(trial_key(trial), 0.0) > GRACE_PERIOD_S
     ]
     return sum(fail(study, trial_id, None, Cause.DEATH, artifacts=artifacts) for trial_id in dead)

@@ -7,14 +7,15 @@ JSON here is what browsers read, too: it has no NaN, no infinity, and no integer
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.trial import TrialState
 
 from storage import attrs
 from storage.errors import StorageError
-from storage.records import Scalar, StudyRecord, TrialRecord
+from storage.records import StudyRecord, TrialRecord
+from storage.values import Scalar
 
 _EXACT = 2**53  # up to which a double, a browser's only number, tells all integers apart
 _NUMBER = "$number"
@@ -88,7 +89,7 @@ def _trial_from_json(
         constraints = {attrs.INFEASIBLE: 1.0}  # all that earlier versions kept of constraints
     params = _decoded_mapping(values["params"])
     reports = (float(_decode(report)) for report in values["reports"])
-    if not all(isinstance(item, Scalar) for item in params.values()):
+    if not all(isinstance(item, get_args(Scalar)) for item in params.values()):
         raise ValueError(f"parameters of trial {values['number']}")
     ranges = {name: distributions[i] for name, i in values["distributions"].items()}
     for name, distribution in ranges.items():

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -19,11 +19,12 @@ from storage.outages import outage
 from storage.reading import Database, StoredTrial, read_ends, read_trials
 from storage.served import ServedStorage, operable, perform
 from storage.stored import legible
-
-Scalar = str | int | float | bool | None
+from storage.values import Scalar
 
 SUMMARISED = [attrs.SETTINGS, attrs.KIND, attrs.EXPERIMENT, attrs.IMPORTED]
 """User attributes of a study that a list tells of."""
+
+_SCALARS = get_args(Scalar)
 
 Times = tuple[datetime | None, datetime | None]  # when a trial started and when it ended
 
@@ -63,7 +64,7 @@ class TrialRecord:
         return self.values[0] if self.values else None
 
     @property
-    def given(self) -> dict[str, str | int | float | bool]:
+    def given(self) -> dict[str, Scalar]:
         """The parameters that have a value."""
         return {name: value for name, value in self.params.items() if value is not None}
 
@@ -75,8 +76,9 @@ class TrialRecord:
     @property
     def feasible(self) -> bool:
         """Whether the trial keeps the study's constraint, if there is one."""
-        broken = self.user_attrs.get(attrs.INFEASIBLE, False)
-        return not broken and all(lack <= 0 for lack in self.constraints.values())
+        return not attrs.INFEASIBLE.of(self) and all(
+            lack <= 0 for lack in self.constraints.values()
+        )
 
     @property
     def duration_s(self) -> float | None:
@@ -146,14 +148,14 @@ def to_record(trial: FrozenTrial, *, ours: bool = True) -> TrialRecord:
 
 def _plain(value: Any) -> Scalar:
     """Return a choice as a scalar; what Optuna warns of, such as a list, as its text."""
-    return value if isinstance(value, Scalar) else str(value)
+    return value if isinstance(value, _SCALARS) else str(value)
 
 
 def _plain_range(found: BaseDistribution) -> BaseDistribution:
     """Return a range whose choices are scalars."""
     match found:
         case CategoricalDistribution(choices=choices) if not all(
-            isinstance(choice, Scalar) for choice in choices
+            isinstance(choice, _SCALARS) for choice in choices
         ):
             return CategoricalDistribution(tuple(map(_plain, choices)))
     return found
@@ -250,20 +252,14 @@ def study_names(storage: BaseStorage) -> list[str]:
     return [study.study_name for study in storage.get_all_studies()]
 
 
-def experiment_of(user_attrs: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the experiment that a study of ours is, None for a search."""
-    found = user_attrs.get(attrs.EXPERIMENT)
-    return found if isinstance(found, Mapping) and "arms" in found else None
-
-
 def followups(storage: BaseStorage) -> dict[str, str]:
     """Return the names of the experiments that follow another study, each with that study's."""
     return {
-        study.study_name: str(experiment["follows"])
+        study.study_name: experiment.follows
         for study in storage.get_all_studies()
         if attrs.is_ours(study.user_attrs)
-        and (experiment := experiment_of(study.user_attrs))
-        and experiment.get("follows")
+        and (experiment := attrs.EXPERIMENT.of(study))
+        and experiment.follows
     }
 
 
@@ -372,7 +368,6 @@ class StudySummary:
     """What a list tells of a study, for which hardly a trial is read.
 
     Args:
-        study_id: The database's key.
         user_attrs: Of these names: ``SUMMARISED``; empty for another program's study.
         best: Of one objective; it keeps the constraint.
     """

@@ -114,7 +114,6 @@ def make_server(storage: BaseStorage, *, host: str, port: int, n_threads: int) -
 
     Args:
         storage: A database, opened for writing, with Optuna's cache.
-        n_threads: Requests that are answered at the same time.
     """
     try:
         import grpc

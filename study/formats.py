@@ -7,19 +7,27 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from optuna.trial import TrialState
 
-MISSING = "–"
+    from storage.values import Settings
+
+MISSING, MINUS = "–", "\N{MINUS SIGN}"
 
 
-def format_mse(value: float | None, digits: int = 4) -> str:
-    """Write an error with four or so many significant digits."""
+def format_number(value: float | None, digits: int = 4, *, chosen: bool = False) -> str:
+    """Write a number with so many significant digits.
+
+    One that was chosen, as a setting is, has no zeros behind, and is 1e-3 rather than 0.001.
+    """
     if value is None:
         return MISSING
     if not math.isfinite(value):
         return {"inf": "infinity", "-inf": "minus infinity"}.get(str(value), "not a number")
-    value += 0.0  # there is no minus 0
-    if value == 0 or 1e-4 <= abs(value) < 10**digits:
-        return f"{value:#.{digits}g}".rstrip(".")
-    return f"{value:.{digits - 1}e}"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    value = float(f"{mantissa}e{exponent}") + 0.0  # there is no minus 0
+    least, beyond = (1e-2, 1e4) if chosen else (1e-4, 10**digits)
+    plain = value == 0 or least <= abs(value) < beyond
+    if not chosen:
+        return f"{value:#.{digits}g}".rstrip(".") if plain else f"{mantissa}e{int(exponent)}"
+    return f"{value:.5g}" if plain else f"{float(mantissa):g}e{int(exponent)}"
 
 
 def format_accuracy(value: float | None) -> str:
@@ -41,12 +49,12 @@ class Unit(Protocol):
 
 def format_measured(value: float | None, metric: Unit) -> str:
     """Write a value of a metric: a share in per cent, others with its significant digits."""
-    return format_accuracy(value) if metric.is_share else format_mse(value, metric.digits)
+    return format_accuracy(value) if metric.is_share else format_number(value, metric.digits)
 
 
 def format_coefficient(value: float | None) -> str:
     """Write a correlation with its sign and two decimals."""
-    return MISSING if value is None else f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+    return MISSING if value is None else f"{value:+.2f}".replace("-", MINUS)
 
 
 def format_p_value(value: float | None) -> str:
@@ -63,10 +71,7 @@ def format_value(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, float):
-        if value == 0 or not math.isfinite(value) or 0.01 <= abs(value) < 1e4:
-            return f"{value:.3g}"
-        mantissa, exponent = f"{value:.2e}".split("e")
-        return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+        return format_number(value, 3, chosen=True)
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {format_value(item)}" for key, item in value.items()) or MISSING
     if isinstance(value, list | tuple):
@@ -83,14 +88,13 @@ def format_data(data: object, vendors: Sequence[object]) -> str:
     return f"{own}, with extra training images of {format_list(extra)}" if extra else own
 
 
-def format_settings(settings: Mapping[str, object]) -> str:
+def format_settings(settings: "Settings | None") -> str:
     """Say what a study searches and how, by its stored settings."""
-    if not settings:
+    if settings is None:
         return "not made by emoji-study"
-    told = {name: str(settings.get(name, MISSING)) for name in ("kind", "space", "pruner")}
-    pruner = "no pruner" if told["pruner"] == "none" else f"{told['pruner']} pruner"
-    sampler = f"{format_sampler(str(settings.get('sampler', MISSING)))} sampler"
-    return f"{told['kind']}, {told['space']} space, {sampler}, {pruner}"
+    pruner = "no pruner" if settings.pruner == "none" else f"{settings.pruner} pruner"
+    sampler = format_sampler(settings.sampler)
+    return f"{settings.kind}, {settings.space} space, {sampler} sampler, {pruner}"
 
 
 def with_article(noun: str) -> str:
@@ -104,9 +108,9 @@ def format_list(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def format_count(value: int | None) -> str:
-    """Write a whole number with a thin separator between thousands."""
-    return MISSING if value is None else f"{value:,}"
+def format_count(value: float | None) -> str:
+    """Write what is counted, with a comma between thousands; what is no whole number to 0.001."""
+    return MISSING if value is None else f"{value:,.3f}".rstrip("0").rstrip(".")
 
 
 def format_duration(seconds: float | None) -> str:
@@ -131,7 +135,7 @@ def format_change(share: float | None) -> str:
     """Write a relative difference in per cent with its sign and one decimal."""
     if share is None:
         return MISSING
-    return f"{100 * share:+.1f}\N{NO-BREAK SPACE}%".replace("-", "\N{MINUS SIGN}")
+    return f"{100 * share:+.1f}\N{NO-BREAK SPACE}%".replace("-", MINUS)
 
 
 def format_sampler(name: str) -> str:

@@ -110,15 +110,12 @@ FOREIGN = KindInfo(name="", metrics=())
 
 def stored_kind(user_attrs: Mapping[str, Any]) -> KindInfo | None:
     """Return what is known of a stored study's kind, None if it was made by other means."""
-    settings = user_attrs.get(attrs.SETTINGS)
-    settings = settings if isinstance(settings, Mapping) else {}
-    own = own_kind(str(settings.get("kind")))
-    stored = user_attrs.get(attrs.KIND)
-    if isinstance(stored, Mapping) and stored.get("source") is not None:
-        own = None  # the name is another's
-    elif own is not None:
-        # The space itself, which knows the way from parameters to configurations.
-        return KindInfo.of_kind(own, own.spaces.get(str(settings.get("space"))))
+    settings, stored = attrs.SETTINGS.among(user_attrs), attrs.KIND.among(user_attrs)
+    if settings is not None and (stored is None or stored.get("source") is None):
+        own = own_kind(settings.kind)  # else the name is another's
+        if own is not None:
+            # The space itself, which knows the way from parameters to configurations.
+            return KindInfo.of_kind(own, own.spaces.get(settings.space))
     with suppress(ValueError, TypeError, KeyError):  # what is not as ``to_dict`` gave it
         return None if stored is None else KindInfo.from_dict(stored)
     return None

@@ -81,7 +81,6 @@ class Rows(Data):
         *arrays: Each of shape ``(n, ...)``.
         sides: One letter for each row, as they were stored: ``t`` training, ``v`` validation,
             ``e`` test; None to draw them.
-        seed: Of the draw.
         by: ``(n,)`` classes, of which each is parted by itself; None for one of all.
         noun: What a row is called: ``images``.
     """
@@ -237,7 +236,6 @@ class Run:
     Args:
         seed: From 0 to 2**63 - 1; with configuration and data, all that may decide the result.
         device: As ``Trainer.resolve_device`` returned it.
-        show: Called with every step.
     """
 
     seed: int
@@ -469,7 +467,7 @@ class Kind(Described):
         if own is None:
             return None
         values = [fixed[own.name]] if own.name in fixed else own.values()
-        return max(int(value) for value in values)
+        return max(value for value in values if isinstance(value, int))
 
 
 def digest(*parts: bytes | str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from search_spaces import is_number
 from study.choices import Direction
 
 
@@ -132,9 +133,7 @@ class Metric:
             value = trial.user_attrs.get(self.name)
         else:
             value = trial.values[self.place] if self.place < len(trial.values) else None
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return None
-        return None if math.isnan(value) else float(value)
+        return float(value) if is_number(value) and not math.isnan(value) else None
 
     def is_better(self, value: float, other: float) -> bool:
         return value > other if self.maximise else value < other

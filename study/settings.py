@@ -2,14 +2,16 @@
 
 import importlib.metadata
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from contextlib import suppress
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Self
 
 from optuna.storages import BaseStorage
 
-from search_spaces import Scalar, SearchSpace
+from search_spaces import SearchSpace
 from storage import attrs
+from storage.values import Settings, read_as
 from study.errors import StudyError
 from study.kinds import Kind, Source
 from study.requests import DEFAULT_DATA_SEED, DEFAULT_SAMPLER, DEFAULT_SEED
@@ -24,38 +26,10 @@ def code_version() -> str:
     return importlib.metadata.version("emoji-study")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudySettings:
-    """Everything but the budget that decides what the trials of a study are.
+class StudySettings(Settings):
+    """The settings of a study that is run, with what they lead to."""
 
-    Args:
-        fixed: Parameters with one value for all trials.
-        seed: From 0; the sampler's and every trial's seed derive from it.
-        data: Path of the data; None for what the kind brings along.
-        data_fingerprint, sides: See ``kinds.Data``.
-        split: One of the kind's ways to part the data.
-        min_accuracy: A trial whose second metric is worse is infeasible; None for no constraint.
-        pareto: Whether the second metric is a second objective.
-        code_version, training: Of the package that created the study; see ``training_number``.
-        options: Values of the kind's own options, stored under their own names.
-    """
-
-    kind: str
-    space: str
-    fixed: Mapping[str, Scalar]
-    sampler: str
-    pruner: str
-    seed: int
-    data: str | None
-    data_fingerprint: str
-    split: str
-    data_seed: int
-    min_accuracy: float | None
-    pareto: bool
-    sides: str
-    code_version: str
-    training: int = 0
-    options: Mapping[str, Any] = field(default_factory=dict)
+    __slots__ = ()
 
     @property
     def source(self) -> Source:
@@ -66,29 +40,18 @@ class StudySettings:
     def space_in(self, kind: Kind) -> SearchSpace:
         return kind.space(self.space, self.source)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return all fields, JSON-ready; those with a default only where they differ from it."""
-        values = asdict(self)
-        options: dict[str, Any] = values.pop("options")
-        defaults = {f.name: f.default for f in fields(self)}
-        return {name: x for name, x in values.items() if x != defaults[name]} | options
-
     @classmethod
     def from_attrs(cls, user_attrs: Mapping[str, Any], *, study: str) -> Self:
         """Read the settings of a study; raise a StudyError if it was made by other means."""
-        values = user_attrs.get(attrs.SETTINGS)
-        names = {f.name for f in fields(cls)} - {"options"}
-        if not isinstance(values, Mapping) or not names - {"training"} <= set(values):
-            raise StudyError(
-                f"Study {study!r} was not created by emoji-study: its settings are missing or "
-                "have other fields."
-            )
-        options = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-            if name not in names
-        }
-        return cls(**{n: values[n] for n in names & set(values)}, options=options)
+        with suppress(ValueError):
+            values = user_attrs.get(attrs.SETTINGS, {})
+            found = read_as(cls, values)
+            if {"min_accuracy", "pareto"} <= values.keys():  # else of the first versions
+                return found
+        raise StudyError(
+            f"Study {study!r} was not created by emoji-study: its settings are missing or "
+            "have other fields."
+        )
 
     @classmethod
     def of_study(cls, storage: BaseStorage, study: str) -> Self | None:

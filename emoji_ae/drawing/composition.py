@@ -2,7 +2,7 @@
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -52,16 +52,16 @@ def compose(space: LatentSpace, combination: Combination) -> Composition:
     )
 
 
-def describe(space: LatentSpace, made: Composition) -> list[str]:
-    """Say in lines what was added, and which real emoji are nearest."""
-    found = [f"{space.texts[row]} ({distance:.2f})" for row, distance in made.nearest]
+def describe(space: LatentSpace, made: Composition, write: Callable[[float], str]) -> list[str]:
+    """Say in lines what was added, and which real emoji are how near, which ``write`` writes."""
+    found = [f"{space.texts[row]} ({write(distance)})" for row, distance in made.nearest]
     return [
         f"Sum: {', '.join(_terms(made, 'emoji', 'attribute'))}.",
         f"Nearest emoji by distance of their latents: {', '.join(found)}.",
     ]
 
 
-def draw(space: LatentSpace, made: Composition) -> Image.Image:
+def draw(space: LatentSpace, made: Composition, write: Callable[[float], str]) -> Image.Image:
     """Draw the emoji over their reconstructions, then the composite, then what is nearest."""
     columns: list[tuple[str, Tensor | None, Tensor | None]] = [
         (term, space.images[row], reconstruction)
@@ -71,7 +71,7 @@ def draw(space: LatentSpace, made: Composition) -> Image.Image:
     ]
     columns.append((" ".join(["composite", *_terms(made, "attribute")]), None, made.composite))
     columns += [
-        (f"near ({distance:.2f}): {space.texts[row]}", space.images[row], None)
+        (f"near ({write(distance)}): {space.texts[row]}", space.images[row], None)
         for row, distance in made.nearest
     ]
     width = len(columns) * (_CELL + _GAP) + _GAP

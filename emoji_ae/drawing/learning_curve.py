@@ -6,7 +6,7 @@ than some trainings, and one chart of it as long as two epochs.
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -29,14 +29,17 @@ _MARGIN = 0.05
 _Place = tuple[float, float]
 
 
-def learning_curve_png(curve: Sequence[EpochMetrics]) -> bytes:
-    """Draw the errors of at least one epoch on a logarithmic axis, with gaps if not finite."""
+def learning_curve_png(curve: Sequence[EpochMetrics], write: Callable[[float], str]) -> bytes:
+    """Draw the errors of at least one epoch on a logarithmic axis, with gaps if not finite.
+
+    ``write`` writes the lowest one for people.
+    """
     image = Image.new("RGB", (_FINER * SIZE[0], _FINER * SIZE[1]), "white")
     chart = _Chart(ImageDraw.Draw(image), curve)
     chart.draw_axes()
     chart.draw_line([m.train_mse for m in curve], TRAINING)
     chart.draw_line([m.validation_mse for m in curve], VALIDATION)
-    chart.draw_words()
+    chart.draw_words(write)
     return picture_png(image.reduce(_FINER).quantize(_N_COLORS, method=Image.Quantize.FASTOCTREE))
 
 
@@ -75,14 +78,14 @@ class _Chart:
             self._line(part, color, width=1.5)
             part = []
 
-    def draw_words(self) -> None:
+    def draw_words(self, write: Callable[[float], str]) -> None:
         """Mark the epoch whose weights are kept, say its error, and name the lines."""
         sound = [m for m in self._curve if _drawable(m.validation_mse)]
         if sound:
             best = min(sound, key=lambda metrics: metrics.validation_mse)
             x, y = self._x(best.epoch + 1), self._y(best.validation_mse)
             self._dot(x, y, VALIDATION, radius=4)
-            text = f"lowest {best.validation_mse:.5f} in epoch {best.epoch + 1}"
+            text = f"lowest {write(best.validation_mse)} in epoch {best.epoch + 1}"
             self._write((_LEFT, 8), f"reconstruction error (MSE), {text}", "lt")
         self._write((_LEFT, 26), "training (augmented)", "lt", TRAINING)
         self._write((_LEFT + 140, 26), "validation", "lt", VALIDATION)

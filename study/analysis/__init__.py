@@ -5,17 +5,16 @@ a browser, a database or a model. This module holds what all analyses read from 
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import median
-from typing import Any
 
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from search_spaces.designs import DESIGNS
 from storage import attrs
-from storage.records import StudyRecord, TrialRecord, experiment_of
+from storage.records import StudyRecord, TrialRecord
 from study.analysis.magnitude import common_digits
 from study.formats import format_percent
 from study.kind_info import FOREIGN, KindInfo, foreign_objectives, stored_kind
@@ -123,16 +122,10 @@ def reference_of(record: StudyRecord) -> str | None:
     return (kind.source.reference if kind.source else kind.name) or None
 
 
-def settings_of(record: StudyRecord) -> Mapping[str, Any]:
-    """Return the settings stored with a study, empty for a study made by other means."""
-    settings = record.user_attrs.get(attrs.SETTINGS)
-    return settings if isinstance(settings, Mapping) else {}
-
-
 def sampler_of(record: StudyRecord) -> str | None:
     """Return the name of the study's sampler, or None if it was not stored."""
-    sampler = settings_of(record).get("sampler")
-    return None if sampler is None else str(sampler)
+    settings = attrs.SETTINGS.of(record)
+    return None if settings is None else settings.sampler
 
 
 def is_independent(record: StudyRecord) -> bool:
@@ -142,13 +135,13 @@ def is_independent(record: StudyRecord) -> bool:
 
 def is_search(record: StudyRecord) -> bool:
     """Whether a sampler or a design chose the trials, rather than an experiment its arms."""
-    return experiment_of(record.user_attrs) is None
+    return attrs.EXPERIMENT.of(record) is None
 
 
 def min_accuracy_of(record: StudyRecord) -> float | None:
     """Return the accuracy below which a trial breaks the study's constraint, if it has one."""
-    needed = settings_of(record).get("min_accuracy")
-    return float(needed) if isinstance(needed, int | float) else None
+    settings = attrs.SETTINGS.of(record)
+    return None if settings is None else settings.min_accuracy
 
 
 def relative_change(value: float, other: float) -> float | None:
@@ -201,7 +194,8 @@ def none_feasible(record: StudyRecord) -> str:
 
 def training_of(trial: TrialRecord) -> int:
     """Return the number of the trial that was trained for a trial's result, mostly its own."""
-    return int(trial.user_attrs.get(attrs.REUSED_FROM, trial.number))
+    source = attrs.REUSED_FROM.of(trial)
+    return trial.number if source is None else source
 
 
 def each_training_once(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
@@ -261,9 +255,6 @@ def ranked_by_constraint(
     """Return the complete trials by the objective, those that break the constraint last.
 
     So the first one is the study's best trial if any trial keeps the constraint.
-
-    Args:
-        finite: Whether to leave out infinite values.
 
     Source: Deb, "An efficient constraint handling method for genetic algorithms", Computer
         Methods in Applied Mechanics and Engineering 186, 2000.

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
+from search_spaces import Scalar
 from storage import attrs
-from storage.records import Scalar, StudyRecord
+from storage.records import StudyRecord
+from storage.values import Arm
 from study.analysis import kind_of, relative_change, word_for
 from study.analysis.estimates import MIN_SPLITS, Estimate, by_split
 from study.analysis.paired import Difference
@@ -29,8 +30,6 @@ class Ablated:
         expected: The objective that the surrogate predicts, None if it could not.
         difference: By how much the values exceed the other one's over pairs of equal seed and
             split. None without a pair, or for the start of the path.
-        expected_difference: The difference that the surrogate predicts.
-        n_failed: Seeds with which its training diverged.
     """
 
     name: str
@@ -82,13 +81,10 @@ class AblationInfo:
 
     Args:
         study, follows: Names of the study that the ablation is, and of the search.
-        n_seeds: Seeds and splits that are wanted.
         enough: Whether these are enough to tell differences from chance.
         n_missing: Trainings that have neither finished nor diverged.
         path: From the default to the winner, each step compared with the one before.
-        total: The winner compared with the default.
         sweeps: By parameter, in the order of the space.
-        guided: Whether a surrogate chose the path.
     """
 
     study: str
@@ -118,22 +114,22 @@ def get_ablation(record: StudyRecord) -> AblationInfo | None:
     trained = get_trained(record, attrs.ABLATION)
     if trained is None:
         return None
-    path = [arm for arm in trained.arms if arm["role"] == PATH]
+    path = [arm for arm in trained.arms if arm.role == PATH]
     start, winner = path[0], path[-1]
     objective = kind_of(record).objective
-    around = [arm for arm in trained.arms if arm["role"] == SWEEP]
-    steps = {arm["name"]: before for before, arm in pairwise(path)}
+    around = [arm for arm in trained.arms if arm.role == SWEEP]
+    steps = {arm.name: before for before, arm in pairwise(path)}
     tables = (
-        trained.compare({name: before["name"] for name, before in steps.items()}),
-        trained.compare({arm["name"]: winner["name"] for arm in around}),
-        trained.compare({winner["name"]: start["name"]} if winner is not start else {}),
+        trained.compare({name: before.name for name, before in steps.items()}),
+        trained.compare({arm.name: winner.name for arm in around}),
+        trained.compare({winner.name: start.name} if winner is not start else {}),
     )
     compared = [partial(_ablated, trained, objective, table) for table in tables]
     sweeps: dict[str, list[Ablated]] = {}
     for arm in around:
         # The swept one comes first; what only exists with its new value comes along.
-        others = arm["params"]
-        differing = (n for n, v in winner["params"].items() if others.get(n, v) != v)
+        others = arm.params
+        differing = (n for n, v in winner.params.items() if others.get(n, v) != v)
         sweeps.setdefault(next(differing), []).append(compared[1](arm, winner))
     return AblationInfo(
         study=record.name,
@@ -141,13 +137,13 @@ def get_ablation(record: StudyRecord) -> AblationInfo | None:
         n_seeds=trained.n_seeds,
         enough=len(by_split([0.0] * trained.n_seeds, trained.sides)[0]) >= MIN_SPLITS,
         n_missing=trained.n_missing,
-        path=tuple(compared[0](arm, steps.get(arm["name"])) for arm in path),
+        path=tuple(compared[0](arm, steps.get(arm.name)) for arm in path),
         total=compared[2](winner, None if winner is start else start),
         sweeps=tuple(
-            Sweep(parameter=name, value=winner["params"][name], others=tuple(others))
+            Sweep(parameter=name, value=winner.params[name], others=tuple(others))
             for name, others in sweeps.items()
         ),
-        guided=all(arm["expected"] is not None for arm in path),
+        guided=all(arm.expected is not None for arm in path),
         objective=objective,
     )
 
@@ -192,24 +188,24 @@ def _ablated(
     trained: Trained,
     objective: Metric,
     table: Mapping[str, Difference],
-    arm: Mapping[str, Any],
-    other: Mapping[str, Any] | None,
+    arm: Arm,
+    other: Arm | None,
 ) -> Ablated:
     changes: dict[str, Scalar] = {}
     expected_difference = None
     if other is not None:
-        before = other["params"]
-        changes = {n: v for n, v in arm["params"].items() if n not in before or before[n] != v}
-        if arm["expected"] is not None and other["expected"] is not None:
-            expected_difference = relative_change(arm["expected"], other["expected"])
+        before = other.params
+        changes = {n: v for n, v in arm.params.items() if n not in before or before[n] != v}
+        if arm.expected is not None and other.expected is not None:
+            expected_difference = relative_change(arm.expected, other.expected)
     return Ablated(
-        name=arm["name"],
+        name=arm.name,
         changes=changes,
-        validation=trained.estimate(trained.values[arm["name"]]),
-        expected=arm["expected"],
-        difference=table.get(arm["name"]) if other is not None else None,
+        validation=trained.estimate(trained.values[arm.name]),
+        expected=arm.expected,
+        difference=table.get(arm.name) if other is not None else None,
         expected_difference=expected_difference,
-        n_failed=trained.n_failed[arm["name"]],
+        n_failed=trained.n_failed[arm.name],
         objective=objective,
     )
 
@@ -238,7 +234,6 @@ def _steps(path: Sequence[Ablated]) -> Iterator[str]:
 def _change(found: Ablated) -> str:
     assert found.difference is not None
     text = format_change(found.difference.mean)
-    if found.difference.low is not None:
-        low, high = map(format_change, (found.difference.low, found.difference.high))
-        text += f", 95 % interval {low} to {high}"
+    if found.difference.interval is not None:
+        text += f", 95 % interval {found.difference.interval.written(format_change)}"
     return text

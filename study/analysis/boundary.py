@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeGuard
 
 import numpy as np
 from optuna.distributions import (
@@ -13,8 +12,8 @@ from optuna.distributions import (
 )
 from scipy import stats
 
-from search_spaces import Parameter
-from storage.records import Scalar, TrialRecord
+from search_spaces import Parameter, Scalar, is_number
+from storage.records import TrialRecord
 
 N_BEST = 5
 NEAR_END = 0.25
@@ -32,9 +31,6 @@ class EndInfo:
     """One end of a parameter's range, near which the best trials lie.
 
     Args:
-        value: Of the best trial.
-        end: The lowest or highest value there can be.
-        upper: Whether it is the upper end.
         p: Chance of so steep a trend towards the end if there were none; None where too few
             trials lie in that half of the range.
     """
@@ -76,7 +72,7 @@ def get_ends(trials: Sequence[TrialRecord]) -> tuple[tuple[EndInfo, ...], int]:
     ends, n_ends = [], 0
     for name, value in best.params.items():
         rows = [i for i, trial in enumerate(trials) if name in trial.distributions]
-        if len(rows) < N_BEST or not _is_number(value):
+        if len(rows) < N_BEST or not is_number(value):
             continue
         places = _places([trials[i] for i in rows], name)
         if places is None:
@@ -149,7 +145,7 @@ def _place(value: Scalar, distribution: BaseDistribution) -> float | None:
             if len(numbers) < max(3, len(choices)) or value not in numbers:
                 return None
             return numbers.index(float(value)) / (len(numbers) - 1)
-        case FloatDistribution() | IntDistribution() if _is_number(value):
+        case FloatDistribution() | IntDistribution() if is_number(value):
             return None if distribution.single() else Parameter("", distribution).quantile(value)
         case _:
             return None
@@ -165,9 +161,4 @@ def _ends(distribution: BaseDistribution) -> tuple[float, float]:
 
 
 def _numbers(choices: Sequence[object]) -> list[float]:
-    return sorted(choice for choice in choices if _is_number(choice))
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    """Whether a value is a number; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return sorted(choice for choice in choices if is_number(choice))

@@ -14,7 +14,7 @@ from study.analysis import (
     margin,
     ranked,
     reference_of,
-    settings_of,
+    sampler_of,
     word_for,
 )
 from study.analysis.confirmation import ConfirmationInfo
@@ -82,11 +82,11 @@ class Checked:
 
     def __init__(self, record: StudyRecord, confirmation: ConfirmationInfo | None) -> None:
         self.record, self.trials, self.confirmation = record, record.trials, confirmation
-        self.imported = attrs.IMPORTED in record.user_attrs
+        self.imported = attrs.IMPORTED.of(record) is not None
         self.kind, self.own = kind_of(record), is_own(record)
-        self.settings = settings_of(record)
-        self.in_notebook = self.settings.get("space") == "notebook"
-        self.by_design = self.settings.get("sampler") == "grid"
+        self.settings = attrs.SETTINGS.of(record)
+        self.in_notebook = self.settings is not None and self.settings.space == "notebook"
+        self.by_design = sampler_of(record) == "grid"
         self.ranked = ranked(record)
         # With several objectives, no trial need be the best.
         single = len(record.directions) == 1

@@ -11,7 +11,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState
 
-from storage.attrs import DATA_FINGERPRINT, MEASURED_ON, REUSED_FROM, WARM_START
+from storage.attrs import DATA_FINGERPRINT, MEASURED_ON, REUSED_FROM, SETTINGS, WARM_START
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     data_of,
@@ -22,10 +22,10 @@ from study.analysis import (
     parameter_names,
     ranked,
     sampler_of,
-    settings_of,
     word_for,
 )
 from study.analysis.correlation import NON_ADAPTIVE_SAMPLERS
+from study.analysis.estimates import Interval
 from study.analysis.expected_best import MIN_TRIALS
 from study.analysis.history import SummaryInfo, get_summary
 from study.analysis.spent import spent_by, steps_reported, training_seconds
@@ -82,9 +82,7 @@ class StudySide:
     """What one of the studies is and found.
 
     Args:
-        ours: Whether this package made it.
         kind, space, sampler, pruner: Their names, None if not stored.
-        imported: Whether its results come from a file.
         n_candidates: Complete trials with a finite error that keep the study's constraint.
         measured_on: ``validation``, ``test``, ``test and validation`` or ``unknown``.
         fingerprint: Digest of its data and their split, None if unknown.
@@ -124,7 +122,6 @@ class BudgetPoint:
     """What searches of one budget find.
 
     Args:
-        budget: In the unit of the comparison.
         median: Median over searches of the best value, None where half of them find none.
         low, high: The middle 90 % of the searches. A search that finds none is the worst, so the
             worse end is None where more than 5 % find none, the better one where more than 95 %
@@ -164,10 +161,9 @@ class PairComparison:
     """Two studies at one budget.
 
     Args:
-        budget: In the unit of the comparison.
         probability: That a search with trials of the first finds the better value, ties counted
             half; two searches that find nothing are a tie.
-        low, high: Its interval over resampled trials, of a nominal level.
+        interval: Over resampled trials, of a nominal level.
         better: The study whose searches are better, if the interval leaves one half out that is
             adjusted for the number of pairs of studies.
     """
@@ -176,8 +172,7 @@ class PairComparison:
     second: str
     budget: float
     probability: float
-    low: float
-    high: float
+    interval: Interval
     level: float
     better: str | None
     verdict: str
@@ -188,11 +183,8 @@ class EqualBudget:
     """The comparison in one unit.
 
     Args:
-        words: The unit for people.
         refusal: Why there is none of the following, or None.
-        total: Largest common budget.
         limiting: The study that spent no more than that.
-        curves: One per study.
         pairs: Each pair of studies at each part of the budget.
     """
 
@@ -225,7 +217,6 @@ class ComparisonInfo:
             as is known.
         refusals: Which studies are left out of the equal budgets, and why.
         n_resamples: Searches per study, where they were drawn.
-        n_bootstrap: Resamples of trials behind the intervals.
     """
 
     studies: tuple[StudySide, ...]
@@ -300,7 +291,6 @@ def get_comparison(
 
     Args:
         n_resamples: Searches per study and unit, where they are drawn.
-        n_bootstrap: Resamples of each study's trials.
 
     Raises:
         ValueError: If there are fewer than two studies, or two of one name.
@@ -355,11 +345,12 @@ def describe_budget(words: str, amount: float) -> str:
 
 
 def _side(record: StudyRecord) -> StudySide:
-    settings = settings_of(record)
+    kind = space = pruner = None
+    if (settings := SETTINGS.of(record)) is not None:
+        kind, space, pruner = settings.kind, settings.space, settings.pruner
     objective = kind_of(record).objective
     _, errors = _candidates(record)
     quantiles = objective.sign * np.quantile(errors, QUANTILES) if len(errors) else ()
-    kind, space, pruner = (_text(settings.get(name)) for name in ("kind", "space", "pruner"))
     return StudySide(
         name=record.name,
         ours=is_ours(record),
@@ -379,14 +370,11 @@ def _side(record: StudyRecord) -> StudySide:
     )
 
 
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
 def _settings(record: StudyRecord) -> dict[str, str]:
     """Write the settings of a study that are not told otherwise."""
-    settings = settings_of(record).items()
-    return {name: format_value(v) for name, v in settings if name not in _DESCRIBED_ELSEWHERE}
+    settings = SETTINGS.of(record)
+    told = {} if settings is None else settings.to_dict()
+    return {name: format_value(v) for name, v in told.items() if name not in _DESCRIBED_ELSEWHERE}
 
 
 def _candidates(record: StudyRecord) -> tuple[list[TrialRecord], np.ndarray]:
@@ -414,16 +402,16 @@ def _distribution(errors: np.ndarray, objective: Metric) -> tuple[tuple[float, f
 def _measured_on(record: StudyRecord) -> str:
     own = sampler_of(record) not in (None, IMPORTED)
     default = "validation" if own else "unknown"
-    found = sorted({str(t.user_attrs.get(MEASURED_ON, default)) for t in record.complete})
+    found = sorted({MEASURED_ON.of(t) or default for t in record.complete})
     return " and ".join(found) if found else default
 
 
 def _fingerprint(record: StudyRecord) -> str | None:
     """Return the digest that the study stores, or the one that all its trials do."""
-    stored = settings_of(record).get("data_fingerprint")
-    if stored is not None and stored != IMPORTED:
-        return str(stored)
-    found = {_text(trial.user_attrs.get(DATA_FINGERPRINT)) for trial in record.complete}
+    settings = SETTINGS.of(record)
+    if settings is not None and settings.data_fingerprint != IMPORTED:
+        return settings.data_fingerprint
+    found = set(map(DATA_FINGERPRINT.of, record.complete))
     return found.pop() if len(found) == 1 else None
 
 
@@ -525,12 +513,12 @@ def _costs(record: StudyRecord, unit: Unit) -> Callable[[TrialRecord], float]:
 
     if unit == "epochs":
         return steps
-    trained = [trial for trial in record.trials if REUSED_FROM not in trial.user_attrs]
+    trained = [trial for trial in record.trials if REUSED_FROM.of(trial) is None]
     n_steps = sum(map(steps, trained))
     per_step = sum(spent[t.number].seconds for t in trained) / n_steps if n_steps else 0.0
 
     def seconds(trial: TrialRecord) -> float:
-        reused = REUSED_FROM in trial.user_attrs
+        reused = REUSED_FROM.of(trial) is not None
         own = spent[trial.number].seconds or training_seconds(trial)
         return per_step * steps(trial) if reused else own
 
@@ -643,20 +631,23 @@ def _pairs(
         (probability,) = _is_lower(mine.errors, my_searches[j], theirs.errors, their_searches[j])
         scattered = _is_lower(mine.errors, my_samples[j], theirs.errors, their_samples[j])
         tail = (1 - level) / 2
-        low, high = map(float, np.quantile(scattered, [tail, 1 - tail]))
+        interval = Interval(*map(float, np.quantile(scattered, [tail, 1 - tail])))
         least, most = np.quantile(scattered, [tail / n_pairs, 1 - tail / n_pairs])
         better = mine.study if least > 0.5 else theirs.study if most < 0.5 else None
         verdict = f"“{better}” is better at equal budget"
         if better is None:
             unknown = "it cannot be told which is better"
-            verdict = unknown if high - low > WIDE else "there is no evidence of a difference"
+            verdict = (
+                unknown
+                if interval.high - interval.low > WIDE
+                else "there is no evidence of a difference"
+            )
         yield PairComparison(
             first=mine.study,
             second=theirs.study,
             budget=budget,
             probability=float(probability),
-            low=low,
-            high=high,
+            interval=interval,
             level=level,
             better=better,
             verdict=verdict,
@@ -804,9 +795,9 @@ def _cautions(records: Sequence[StudyRecord], sides: Sequence[StudySide]) -> Ite
             "no result had a part in it."
         )
     for record, side in zip(records, sides, strict=True):
-        warm = [t.user_attrs[WARM_START] for t in record.trials if WARM_START in t.user_attrs]
+        warm = [*filter(None, map(WARM_START.of, record.trials))]
         if warm:
-            origins = sorted({str(origin).rpartition(", trial ")[0] for origin in warm})
+            origins = sorted({origin.rpartition(", trial ")[0] for origin in warm})
             yield (
                 f"{format_count(len(warm))} trial{'s' * (len(warm) != 1)} of “{record.name}” "
                 f"began with the best points of {_names(origins)}, whose search is a part of what "

@@ -4,18 +4,24 @@ import math
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
+from storage.values import Arm
 from study.analysis import data_of, is_own, kind_of, min_accuracy_of, relative_change
-from study.analysis.estimates import MIN_SPLITS, Estimate, by_split, estimate
+from study.analysis.estimates import (
+    MIN_SPLITS,
+    Estimate,
+    Interval,
+    by_split,
+    estimate,
+)
 from study.analysis.expected_best import overtuning
 from study.analysis.paired import Difference
 from study.analysis.rise import Again, RiseInfo, get_rise
 from study.analysis.spent import training_seconds
 from study.analysis.trained import Trained, get_trained
-from study.analysis.unseen import Interval, get_unseen, interval_of
+from study.analysis.unseen import get_unseen, interval_of
 from study.analysis.work import Work, get_work
 from study.kind_info import KindInfo
 from study.metrics import Metric
@@ -33,7 +39,6 @@ class Confirmed:
     Args:
         role: ``TOP``, ``CHOSEN``, ``DEFAULT`` or ``MIDDLE``.
         trial, search_value: The trial of the search that it repeats, if there is one.
-        n_failed: Seeds with which its training failed.
         validation: The objective over seeds and splits, None without a finished training.
         own, fresh: The same on the search's own split, and on fresh ones alone.
         accuracy: The kind's second metric likewise, None where there is none.
@@ -43,7 +48,7 @@ class Confirmed:
             split: of an error, -0.2 is 20 % better. None for the default itself.
         from_best: The same of the best one's; None for that itself, and for what is excluded.
         n_wins: Pairs in which it was better than the default.
-        beats_low, beats_high: 95 % Wilson interval of the probability that it beats the default
+        beats: 95 % Wilson interval of the probability that it beats the default
             with a fresh seed and split, None without a pair.
         tied: Whether it is not told from the best: that itself, and what may be as good.
         seconds: Mean training time, by the clock.
@@ -68,8 +73,7 @@ class Confirmed:
     difference: Difference | None
     from_best: Difference | None
     n_wins: int
-    beats_low: float | None
-    beats_high: float | None
+    beats: Interval | None
     tied: bool
     seconds: float | None
     work: float | None
@@ -85,7 +89,6 @@ class Incumbent:
     """A best trial so far of the search, with what its configuration reaches on the test split.
 
     Args:
-        test: Mean of its configuration on the test split.
         overtuning: By how much this is worse than the best of the incumbents up to it.
     """
 
@@ -102,7 +105,6 @@ class ConfirmationInfo:
     Args:
         study, follows: Names of the study that the confirmation is, and of the search.
         other_data: Path of the data, where it trained on others than the search.
-        n_seeds: Seeds that are wanted.
         n_own: Those of them on the search's own split.
         n_splits: Independent numbers among them, see ``estimates.by_split``.
         n_missing: Trainings that have not finished.
@@ -193,8 +195,8 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
     }
     best = min(reached, key=lambda name: reached[name], default=None)
     from_best = found.compare({n: best for n in reached if n != best} if best else {})
-    default = next((arm["name"] for arm in found.arms if arm["role"] == DEFAULT), None)
-    others = (arm["name"] for arm in found.arms if arm["name"] != default)
+    default = next((arm.name for arm in found.arms if arm.role == DEFAULT), None)
+    others = (arm.name for arm in found.arms if arm.name != default)
     from_default = found.compare(dict.fromkeys(others, default) if default else {})
     done = [trial for trials in found.trials.values() for trial in trials.values()]
     work = get_work(kind, done)
@@ -205,9 +207,9 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
             found,
             kind,
             work=work,
-            from_default=from_default.get(arm["name"]),
-            from_best=from_best.get(arm["name"]),
-            tied=arm["name"] in reached and not _told(from_best.get(arm["name"])),
+            from_default=from_default.get(arm.name),
+            from_best=from_best.get(arm.name),
+            tied=arm.name in reached and not _told(from_best.get(arm.name)),
         )
         for arm in found.arms
     ]
@@ -215,12 +217,12 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
     tied = sorted(
         (c.name for c in confirmed if c.tied and c.name != best), key=lambda n: reached[n]
     )
-    elsewhere = found.name == attrs.TRANSFER
+    elsewhere, settings = found.name == attrs.TRANSFER, attrs.SETTINGS.of(record)
     n_splits = len(by_split([0.0] * found.n_seeds, found.sides)[0])
     return ConfirmationInfo(
         study=record.name,
         follows=found.follows,
-        other_data=str(record.user_attrs[attrs.SETTINGS]["data"]) if elsewhere else None,
+        other_data=str(settings.data) if settings and elsewhere else None,
         n_seeds=found.n_seeds,
         n_own=sum(pair in found.own for pair in range(found.n_seeds)),
         n_splits=n_splits,
@@ -239,7 +241,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         objective=objective,
         ratios=found.scale == "ratio",
         work_label=None if work is None else work.label,
-        by_choice=any(arm["role"] == TOP for arm in found.arms),
+        by_choice=any(arm.role == TOP for arm in found.arms),
         second=second,
         data=data_of(record),
         demanded=second.short_label if second else "accuracy" if is_own(record) else "",
@@ -254,15 +256,15 @@ def _rise(found: Trained, excluded: Container[str]) -> RiseInfo:
     """Ask why values rose, of the configurations that finished with all seeds."""
     again = [
         Again(
-            name=arm["name"],
-            chosen=arm["role"] == TOP,
-            searched=None if arm["role"] == CHOSEN else arm["expected"],
+            name=arm.name,
+            chosen=arm.role == TOP,
+            searched=None if arm.role == CHOSEN else arm.expected,
             own=[value for pair, value in values.items() if pair in found.own],
             fresh=[value for pair, value in values.items() if pair not in found.own],
         )
         for arm in found.arms
-        if (values := found.values[arm["name"]]).keys() >= set(range(found.n_seeds))
-        and arm["name"] not in excluded
+        if (values := found.values[arm.name]).keys() >= set(range(found.n_seeds))
+        and arm.name not in excluded
     ]
     return get_rise(again, found.objective, ratios=found.scale == "ratio")
 
@@ -284,7 +286,7 @@ def _values(metric: Metric | None, trials: Iterable[TrialRecord]) -> list[float]
 
 def _confirmed(
     record: StudyRecord,
-    arm: Mapping[str, Any],
+    arm: Arm,
     found: Trained,
     kind: KindInfo,
     *,
@@ -293,31 +295,31 @@ def _confirmed(
     work: Work | None,
     tied: bool,
 ) -> Confirmed:
-    values, trials = found.values[arm["name"]], found.trials[arm["name"]]
+    values, trials = found.values[arm.name], found.trials[arm.name]
     own = {pair: value for pair, value in values.items() if pair in found.own}
     fresh = {pair: value for pair, value in values.items() if pair not in found.own}
     validation, change = found.estimate(values), None
-    if validation is not None and arm["expected"] is not None:
-        change = relative_change(validation.mean, arm["expected"])
-    n_wins, beats_low, beats_high = 0, None, None
+    if validation is not None and arm.expected is not None:
+        change = relative_change(validation.mean, arm.expected)
+    n_wins, beats = 0, None
     if from_default is not None:
         n_wins = from_default.n_above if kind.objective.maximise else from_default.n_below
-        beats_low, beats_high = _wilson(n_wins / from_default.n_pairs, from_default.n)
-    default = next((a["name"] for a in found.arms if a["role"] == DEFAULT), arm["name"])
-    rows, others = (get_unseen(record, found.trials[name]) for name in (arm["name"], default))
+        beats = _wilson(n_wins / from_default.n_pairs, from_default.n)
+    default = next((a.name for a in found.arms if a.role == DEFAULT), arm.name)
+    rows, others = (get_unseen(record, found.trials[name]) for name in (arm.name, default))
     against = None
-    if rows is not None and others is not None and default != arm["name"]:
+    if rows is not None and others is not None and default != arm.name:
         against = interval_of(rows, found.sides, before=others)
     seconds = [s for s in map(training_seconds, trials.values()) if s > 0]
-    counts = [t.user_attrs.get(attrs.PARAMETER_COUNT) for t in trials.values()]
-    tests = record.user_attrs.get(attrs.TEST_RESULTS) or {}
+    counts = [attrs.PARAMETER_COUNT.of(t) for t in trials.values()]
+    tests = attrs.TEST_RESULTS.of(record) or {}
     tested = {pair: tests[str(t.number)] for pair, t in trials.items() if str(t.number) in tests}
     return Confirmed(
-        name=arm["name"],
-        role=arm["role"],
-        trial=arm["trial"],
-        search_value=arm["expected"],
-        n_failed=found.n_failed[arm["name"]],
+        name=arm.name,
+        role=arm.role,
+        trial=arm.trial,
+        search_value=arm.expected,
+        n_failed=found.n_failed[arm.name],
         validation=validation,
         own=found.estimate(own),
         fresh=found.estimate(fresh),
@@ -326,8 +328,7 @@ def _confirmed(
         difference=from_default,
         from_best=from_best,
         n_wins=n_wins,
-        beats_low=beats_low,
-        beats_high=beats_high,
+        beats=beats,
         tied=tied,
         seconds=fmean(seconds) if seconds else None,
         work=fmean(work.of[t.number] for t in trials.values()) if work and trials else None,
@@ -362,12 +363,11 @@ def _of_tests(
     return estimate(list(values.values()), metric, sides=sides, overlapping=False)
 
 
-def _wilson(share: float, n: int) -> tuple[float, float]:
+def _wilson(share: float, n: int) -> Interval:
     """Return the interval of a probability after a share of ``n`` independent trials."""
     from statsmodels.stats.proportion import proportion_confint
 
-    low, high = proportion_confint(share * n, n, method="wilson")
-    return float(low), float(high)
+    return Interval(*map(float, proportion_confint(share * n, n, method="wilson")))
 
 
 def _incumbents(confirmed: Sequence[Confirmed], objective: Metric) -> tuple[Incumbent, ...]:

@@ -8,7 +8,7 @@ from study.analysis.confirmation import DEFAULT, ConfirmationInfo, Confirmed
 from study.analysis.estimates import Estimate
 from study.analysis.paired import MANY, Difference
 from study.analysis.rise import describe_rise
-from study.formats import counted, format_change, format_list, format_measured
+from study.formats import counted, format_change, format_count, format_list, format_measured
 from study.metrics import Metric
 
 
@@ -90,7 +90,7 @@ def describe_tied(info: ConfirmationInfo) -> Iterator[str]:
         names = format_list([c.name for c in told])
         yield f"{_seeds_are(info)} too few to tell {names} from it."
         asking = {c.name: c.from_best.needed for c in told if c.from_best and c.from_best.needed}
-        enough = [f"{n:,.0f} ({name})" for name, n in asking.items() if n <= MANY]
+        enough = [f"{format_count(round(n))} ({name})" for name, n in asking.items() if n <= MANY]
         if enough:
             n_splits = format_list(enough)
             yield f"Differences as large as these would be told on so many splits: {n_splits}."
@@ -98,7 +98,7 @@ def describe_tied(info: ConfirmationInfo) -> Iterator[str]:
         if never:
             yield (
                 f"As small as it looks, a difference from {format_list(never)} would not be told "
-                f"on {MANY:,} splits of these {info.data}."
+                f"on {format_count(MANY)} splits of these {info.data}."
             )
 
 
@@ -148,10 +148,9 @@ def same_order(first: ConfirmationInfo, second: ConfirmationInfo) -> tuple[int, 
 def _against_default(best: Confirmed, found: Difference, objective: Metric) -> str:
     assert found.mean is not None
     text = f"The {word_for(objective)} of {best.name} is {_share(found.mean)} the default's"
-    if found.low is not None:
+    if found.interval is not None:
         chance = "" if found.told else ", which may be chance"
-        low, high = format_change(found.low), format_change(found.high)
-        text += f" (95 % interval {low} to {high}{chance})"
+        text += f" (95 % interval {found.interval.written(format_change)}{chance})"
     n = found.n_pairs
     wins = f"all {n}" if best.n_wins == n else f"{best.n_wins} of {n}"
     return f"{text}, {objective.better} with {wins} seeds."
@@ -159,10 +158,10 @@ def _against_default(best: Confirmed, found: Difference, objective: Metric) -> s
 
 def _estimate(found: Estimate, metric: Metric) -> str:
     mean = format_measured(found.mean, metric)
-    if found.low is None or found.high is None:
+    if found.interval is None:
         return mean
-    low, high = format_measured(found.low, metric), format_measured(found.high, metric)
-    return f"{mean} (95 % interval {low} to {high})"
+    ends = found.interval.written(lambda end: format_measured(end, metric))
+    return f"{mean} (95 % interval {ends})"
 
 
 def _share(difference: float) -> str:

@@ -106,8 +106,8 @@ def _cost(kind: KindInfo, cost: Metric, trial: TrialRecord, work: Work | None) -
     if cost.name == WORK and work is not None:
         return work.of.get(trial.number)
     if cost.name == _SECONDS.name:
-        return None if REUSED_FROM in trial.user_attrs else training_seconds(trial)
-    found = trial.user_attrs.get(cost.name)
+        return None if REUSED_FROM.of(trial) is not None else training_seconds(trial)
+    found = cost.of(trial)
     if found is None and kind.space is not None:
         found = getattr(kind.space.to_config(trial.given), cost.name, None)
     return found if isinstance(found, int | float) else None

@@ -23,7 +23,7 @@ from study.analysis.checks import (
     passed,
     unknown,
 )
-from study.formats import format_percent
+from study.formats import format_number, format_percent
 
 STUCK, LITTLE = 0.03, 0.1  # of the first error, and of what others gained
 STILL_GAINING, STILL_GAINING_WAY = 0.15, 0.3  # of a value, and of the way to the middle trial
@@ -138,8 +138,8 @@ def check_overfitting(study: Checked) -> Check | None:
     best = study.best
     if best is None or study.kind.objective.maximise:
         return None
-    last = best.user_attrs.get(attrs.LAST_VALIDATION_MSE)
-    train = best.user_attrs.get(attrs.LAST_TRAIN_MSE)
+    last = attrs.LAST_VALIDATION_MSE.of(best)
+    train = attrs.LAST_TRAIN_MSE.of(best)
     losses = list(best.intermediate_values.values())
     if not isinstance(last, float) or not isinstance(train, float) or min(losses, default=0) <= 0:
         return None
@@ -153,9 +153,9 @@ def check_overfitting(study: Checked) -> Check | None:
         "overfitting",
         ratio > OVERFITTING and math.log(ratio) > RISE_SIGMAS * error and train < last,
         "The best training's error did not rise again towards its end.",
-        f"The best training's validation error, smoothed, rose to {ratio:.2f} times its lowest "
-        f"while the training error stayed below it: it overfits, and its best {study.kind.step} "
-        "was chosen.",
+        f"The best training's validation error, smoothed, rose to {format_number(ratio, 3)} times "
+        "its lowest while the training error stayed below it: it overfits, and its best "
+        f"{study.kind.step} was chosen.",
     )
 
 

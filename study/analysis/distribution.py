@@ -7,6 +7,7 @@ import numpy as np
 
 from storage.records import StudyRecord
 from study.analysis import family_of, kind_of, ranked
+from study.analysis.estimates import Interval
 from study.metrics import Metric
 
 MAX_STEPS, CONFIDENCE = 500, 0.95
@@ -18,13 +19,12 @@ class DistributionStep:
 
     Args:
         share: Share of the trials with at most this value, above 0 and up to 1.
-        low, high: Ends of the band there.
+        band: Its ends at that value, as shares.
     """
 
     value: float
     share: float
-    low: float
-    high: float
+    band: Interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +113,7 @@ def _distribution(family: str, values: list[float]) -> FamilyDistribution:
             DistributionStep(
                 value=float(ascending[count - 1]),
                 share=float(count / n),
-                low=max(0.0, float(count / n) - band),
-                high=min(1.0, float(count / n) + band),
+                band=Interval(max(0.0, count / n - band), min(1.0, count / n + band)),
             )
             for count in counts
         ),

@@ -10,7 +10,8 @@ import numpy as np
 from optuna.distributions import FloatDistribution, IntDistribution
 from scipy import stats
 
-from storage.records import Scalar, StudyRecord, TrialRecord
+from search_spaces import Scalar
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     is_independent,
     kind_of,
@@ -20,7 +21,7 @@ from study.analysis import (
     word_for,
 )
 from study.analysis.surrogate import MIN_TRIALS
-from study.formats import format_measured, format_value
+from study.formats import format_measured, format_number, format_value
 from study.metrics import Metric
 from study.wording import Wording
 
@@ -49,7 +50,6 @@ class Side:
 
     Args:
         words: The value, or which values these are.
-        median: Of the metric among them.
     """
 
     words: str
@@ -174,7 +174,9 @@ def describe_effect(effect: Effect, metric: Metric, wording: Wording | None = No
         f"medians {format_measured(best.median, metric)} and "
         f"{format_measured(worst.median, metric)} of {best.n_trials} and {worst.n_trials} trials"
     )
-    change = "" if effect.size is None else f" {word_for(metric)} × {effect.size:.2g},"
+    change = (
+        "" if effect.size is None else f" {word_for(metric)} × {format_number(effect.size, 2)},"
+    )
     name = "" if wording is None else f"{wording.label(effect.name)} "
     return f"{name}{best.words} instead of {worst.words}:{change} {medians}"
 

@@ -1,10 +1,11 @@
 """Means over seeds and splits of data, and how sure they are."""
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -17,13 +18,23 @@ MIN_SPLITS = 3
 _EVEN = 1e-5  # scatter, as a share of the mean, that equal numbers have by single precision
 
 
+class Interval(NamedTuple):
+    """Both ends of an interval."""
+
+    low: float
+    high: float
+
+    def written(self, write: Callable[[float], str]) -> str:
+        """Write both ends, each as the number itself is written."""
+        return f"{write(self.low)} to {write(self.high)}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """The mean of ``n`` values with its 95 % t interval; no interval with too few of them."""
 
     mean: float
-    low: float | None
-    high: float | None
+    interval: Interval | None
     n: int
 
 
@@ -47,12 +58,12 @@ def estimate(
     if not values:
         return None
     units, overlap = by_split(values, sides)
-    low, high = mean_interval(units, overlap if overlapping else 0.0) or (None, None)
-    if low is not None and min(values) >= 0:
-        low = max(0.0, low)
-    if high is not None and metric is not None and metric.maximise and metric.high is not None:
-        high = min(metric.high, high)
-    return Estimate(mean=fmean(units), low=low, high=high, n=len(values))
+    found = mean_interval(units, overlap if overlapping else 0.0)
+    if found is not None and min(values) >= 0:
+        found = found._replace(low=max(0.0, found.low))
+    if found is not None and metric is not None and metric.maximise and metric.high is not None:
+        found = found._replace(high=min(metric.high, found.high))
+    return Estimate(mean=fmean(units), interval=found, n=len(values))
 
 
 def by_split(values: Sequence[float], sides: Sequence[str] = ()) -> tuple[list[float], float]:
@@ -106,11 +117,11 @@ def is_even(values: Sequence[float] | np.ndarray) -> bool:
     return bool(np.ptp(values) <= _EVEN * abs(np.mean(values)))
 
 
-def mean_interval(values: Sequence[float], overlap: float = 0.0) -> tuple[float, float] | None:
+def mean_interval(values: Sequence[float], overlap: float = 0.0) -> Interval | None:
     """Return the 95 % t interval of a mean, None with too few values."""
     if len(values) < MIN_SPLITS:
         return None
     if is_even(values):  # scipy warns of a loss of precision
-        return fmean(values), fmean(values)
+        return Interval(fmean(values), fmean(values))
     found = stats.ttest_1samp(corrected(values, overlap), 0.0).confidence_interval(0.95)
-    return float(found.low), float(found.high)
+    return Interval(float(found.low), float(found.high))

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from study.analysis.correlation import (
     independent_trials,
     portions,
 )
+from study.analysis.estimates import Interval
 from study.analysis.spent import get_spent
 from study.metrics import Metric
 from study.sampling.names import ADAPTIVE_SAMPLERS
@@ -39,8 +41,7 @@ class ExpectedBest:
 
     n: int
     value: float
-    low: float | None
-    high: float | None
+    interval: Interval | None
     seconds: float | None
 
 
@@ -52,7 +53,6 @@ class ExpectedBestInfo:
         points: From one trial to all of them; empty after a refusal.
         n_trials: Trials that were used: complete, with a finite value, and of a study with a
             fixed design those that its design chose.
-        best: The best value seen.
         n_reliable: Up to this n, from 2 on, there are intervals.
         close: The worst value that counts as close to the best seen.
         n_close: The smallest number of trials whose expected best is at least that good.
@@ -116,13 +116,14 @@ def get_expected_best(
         numbers = np.unique(np.geomspace(1, len(used), n_points).round().astype(int))
         sure = [int(n) for n in numbers if 2 <= n <= len(used) // RELIABLE_PART]
         ends = sign * _band(errors, sure, n_resamples=n_resamples, seed=seed)
-        intervals = dict(zip(sure, np.sort(ends, axis=0).T.tolist(), strict=True))
+        intervals = dict(
+            zip(sure, starmap(Interval, np.sort(ends, axis=0).T.tolist()), strict=True)
+        )
         points = tuple(
             ExpectedBest(
                 n=n,
                 value=sign * expected_minimum(errors, n),
-                low=intervals.get(n, (None, None))[0],
-                high=intervals.get(n, (None, None))[1],
+                interval=intervals.get(n),
                 seconds=None if seconds is None else n * seconds,
             )
             for n in map(int, numbers)
@@ -172,8 +173,8 @@ def overtuning(incumbents: Sequence[tuple[float, float]]) -> tuple[float, ...]:
     for i, (validation, test) in enumerate(incumbents):
         if i and not validation <= incumbents[i - 1][0]:
             raise ValueError(
-                f"Validation errors of `incumbents` must not rise, but got {validation:.4g} "
-                f"after {incumbents[i - 1][0]:.4g}."
+                f"Validation errors of `incumbents` must not rise, but got {validation} after "
+                f"{incumbents[i - 1][0]}."
             )
         lowest = min(lowest, test)
         costs.append(test - lowest)

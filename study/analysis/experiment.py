@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from statistics import fmean
-from typing import Any
 
 from storage import attrs
-from storage.records import StudyRecord, TrialRecord, experiment_of
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of
 from study.analysis.estimates import MIN_SPLITS
 from study.analysis.paired import Difference, compare_all, paired, scale_of
-from study.formats import counted
+from study.formats import counted, format_p_value
 from study.metrics import Metric
 
 
@@ -20,11 +19,8 @@ class Comparison:
     """One arm against the baseline in one metric.
 
     Args:
-        arm, baseline: Names.
         metric: Its label.
         baseline_mean, arm_mean: Means over the pairs in which both arms finished.
-        found: The difference.
-        verdict: What that says, in a sentence.
     """
 
     arm: str
@@ -41,9 +37,7 @@ class ExperimentInfo:
     """All comparisons of an experiment.
 
     Args:
-        n_pairs: Pairs that are wanted.
         n_missing: Trials that have not finished, or failed.
-        comparisons: Metric by metric, arm by arm.
         values: By metric's label and arm: the value of each pair, None where it is missing.
         on_request: Labels of the metrics that are measured on request.
     """
@@ -84,16 +78,16 @@ def get_experiment(record: StudyRecord) -> ExperimentInfo | None:
     Each metric has a table of its own, in which all arms are compared with the first one by the
     rule of ``paired.compare_all``; errors by ratios.
     """
-    experiment = experiment_of(record.user_attrs)
+    experiment = attrs.EXPERIMENT.of(record)
     if experiment is None:
         return None
-    arms = tuple(arm["name"] for arm in experiment["arms"])
+    arms = tuple(arm.name for arm in experiment.arms)
     # What is not a part of the task was never trained.
     classifying = tuple(
-        arm["name"] for arm in experiment["arms"] if arm["params"].get("auxiliary_task", True)
+        arm.name for arm in experiment.arms if arm.params.get("auxiliary_task", True)
     )
-    n_pairs = len(next(iter(experiment["sides"].values())))
-    sides = {arm: sides_of(experiment, arm) for arm in arms}
+    n_pairs = experiment.n_pairs
+    sides = {arm: experiment.sides_of(arm) for arm in arms}
     values: dict[str, dict[str, tuple[float | None, ...]]] = {}
     comparisons: list[Comparison] = []
     metrics = kind_of(record).metrics
@@ -110,8 +104,8 @@ def get_experiment(record: StudyRecord) -> ExperimentInfo | None:
         comparisons += _compare_all(values[metric.label], metric, sides)
     errors = values[metrics[0].label]
     return ExperimentInfo(
-        name=experiment["name"],
-        question=experiment["question"],
+        name=experiment.name,
+        question=experiment.question,
         arms=arms,
         n_pairs=n_pairs,
         n_missing=sum(value is None for arm in arms for value in errors[arm]),
@@ -124,17 +118,10 @@ def get_experiment(record: StudyRecord) -> ExperimentInfo | None:
 def trials_of_arm(record: StudyRecord, arm: str) -> dict[int, TrialRecord]:
     """Return the complete trials of an arm by the number of their pair."""
     return {
-        int(trial.user_attrs[attrs.PAIR]): trial
+        pair: trial
         for trial in record.complete
-        if trial.user_attrs.get(attrs.ARM) == arm
+        if attrs.ARM.of(trial) == arm and (pair := attrs.PAIR.of(trial)) is not None
     }
-
-
-def sides_of(experiment: Mapping[str, Any], arm: str) -> Sequence[str]:
-    """Return the split with which an arm was trained in each pair of a stored experiment."""
-    split = next(found["split"] for found in experiment["arms"] if found["name"] == arm)
-    sides: Sequence[str] = experiment["sides"][split]
-    return sides
 
 
 def _compare_all(
@@ -178,7 +165,7 @@ def _verdict(found: Difference, metric: str, baseline: str, *, alone: bool) -> s
     ``alone`` if it is the only one of its metric, so that its p-value is not adjusted.
     """
     n = found.n_pairs
-    if found.p_value is None or found.mean is None:
+    if found.p_value is None or found.mean is None or found.interval is None:
         return (
             f"{counted(n, 'pair')} {'is' if n == 1 else 'are'} too few to tell a difference in "
             f"{metric} from chance; {MIN_SPLITS} are needed"
@@ -186,10 +173,11 @@ def _verdict(found: Difference, metric: str, baseline: str, *, alone: bool) -> s
     if found.n_above == found.n_below == 0:
         return f"the {metric} equals that of {baseline} in all {n} pairs"
     side, agreeing = ("higher", found.n_above) if found.mean > 0 else ("lower", found.n_below)
-    mean, low, high = map(found.written, (found.mean, found.low, found.high))
+    mean, ends = found.written(found.mean), found.interval.written(found.written)
+    p = format_p_value(found.p_value)
     detail = (
-        f"95 % interval {low} to {high}, {side} in {agreeing} of {n} pairs, "
-        f"{'p' if alone else 'adjusted p'} = {found.p_value:.2g}"
+        f"95 % interval {ends}, {side} in {agreeing} of {n} pairs, "
+        f"{'p' if alone else 'adjusted p'} {'' if p.startswith('<') else '= '}{p}"
     )
     if found.told:
         size = mean.lstrip("+\N{MINUS SIGN}")

@@ -14,9 +14,7 @@ class FailuresInfo:
     """The failed trials of a study.
 
     Args:
-        trials: All of them, by number.
         lost: Those whose work no other trial took up again.
-        n_ended: Trials that have ended, these included.
     """
 
     trials: tuple[TrialRecord, ...]
@@ -32,7 +30,7 @@ class FailuresInfo:
 
 def get_failures(record: StudyRecord) -> FailuresInfo:
     """Collect the failed trials of a study."""
-    retried = {trial.user_attrs.get(RETRY_OF) for trial in record.trials}
+    retried = {RETRY_OF.of(trial) for trial in record.trials}
     failed = [trial for trial in record.trials if trial.state == TrialState.FAIL]
     return FailuresInfo(
         trials=tuple(failed),

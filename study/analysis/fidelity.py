@@ -23,6 +23,7 @@ from study.analysis.correlation import (
     percentile_interval,
     resampled_correlations,
 )
+from study.analysis.estimates import Interval
 from study.analysis.optuna_parts import frozen_trial, quiet_optuna
 from study.analysis.spent import EARLIEST
 from study.formats import format_percent, plural
@@ -50,7 +51,6 @@ class FidelityPoint:
 
     Args:
         step: As people count it.
-        n_trials: Complete trials behind the coefficient.
         spearman: Rank correlation between their best value up to this step and their final
             one, None where either does not vary.
         low, high: Its 95 % interval over resampled trials, None where more than 5 % of the
@@ -66,8 +66,7 @@ class FidelityPoint:
     step: int
     n_trials: int
     spearman: float | None
-    low: float | None
-    high: float | None
+    interval: Interval | None
     n_pruned_before: int
     share_pruned_before: float
     pruned_worst: float | None
@@ -83,9 +82,7 @@ class FidelityInfo:
 
     Args:
         points: By step; empty after a refusal.
-        n_complete, n_pruned: Trials with a curve.
         n_epochs: The last step that all of the complete trials reached.
-        longest: The last step of the longest complete trial.
     """
 
     points: tuple[FidelityPoint, ...]
@@ -164,11 +161,11 @@ class PrunerReplay:
         return self.n_best_pruned / self.n_studies
 
     @property
-    def interval(self) -> tuple[float, float]:
+    def interval(self) -> Interval:
         """The exact 90 % interval of the share of these, over other best trials."""
         found = stats.binomtest(self.n_best_pruned, self.n_studies)
         interval = found.proportion_ci(confidence_level=JUDGED_LEVEL, method="exact")
-        return float(interval.low), float(interval.high)
+        return Interval(float(interval.low), float(interval.high))
 
     @property
     def mean_regret(self) -> float:
@@ -191,7 +188,6 @@ class PrunersInfo:
     Args:
         replays: In the order of the settings; empty after a refusal.
         halves: Places of the studies of each half in the replays.
-        n_trials: Of each replayed study.
         every: One in so many reports is what a pruner gets.
     """
 
@@ -214,7 +210,6 @@ class PrunerAdvice:
     """A pruner, and what such a choice does to trials that had no part in it.
 
     Args:
-        pruner: The choice from all replayed studies.
         judged: What the choices from either half did in the studies of the other one.
     """
 
@@ -491,15 +486,13 @@ def _points(
     points = []
     for i, epoch in enumerate(map(int, epochs)):
         n_before = sum(curve.steps[-1] < epoch for curve in pruned)
-        low, high = intervals.get(i, (None, None))
         both = np.concatenate([early[i], early_pruned[i]])
         points.append(
             FidelityPoint(
                 step=epoch,
                 n_trials=len(complete),
                 spearman=_spearman(early[i], final),
-                low=low,
-                high=high,
+                interval=intervals.get(i),
                 n_pruned_before=n_before,
                 share_pruned_before=n_before / (len(complete) + len(pruned)),
                 pruned_worst=_spearman(both, _one_after_the_other(final, last)),
@@ -598,7 +591,7 @@ def _reporting(record: StudyRecord, kind: KindInfo) -> tuple[list[TrialRecord], 
 
     Of trials that share a training, the one that was trained.
     """
-    trained_first = sorted(record.trials, key=lambda t: attrs.REUSED_FROM in t.user_attrs)
+    trained_first = sorted(record.trials, key=lambda t: attrs.REUSED_FROM.of(t) is not None)
     reporting = each_training_once(t for t in trained_first if t.intermediate_values)
     complete = [
         trial

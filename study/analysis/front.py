@@ -29,7 +29,6 @@ class FrontPoint:
     Args:
         branch: Its value of ``FrontInfo.branch``.
         mse, accuracy: Values of the two metrics, ``balanced_accuracy`` that of the kind's third.
-        infeasible: Whether it breaks the study's constraint.
         on_front: Whether no other trial is at least as good in both metrics and better in one.
             Of several equal trials the earliest stands for all. With several objectives, whether
             no other beats it in all of them.
@@ -50,7 +49,6 @@ class FrontInfo:
     """All complete trials with both metrics, and the front that none of them lies beyond.
 
     Args:
-        points: By the trials' numbers.
         front: The points on the front, those with the best first metric first.
         branch: A choice beside the family that other parameters depend on.
         min_accuracy: Value of the second metric that the study demands, if it does.

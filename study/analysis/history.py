@@ -79,7 +79,6 @@ class LearningCurve:
         rank: Place among the feasible complete trials, from 1, or None for any other trial.
         epochs: Steps that were reported: of ours counted from 1, of others as they are stored.
         values: The objective after each of these steps; may hold NaN and infinity.
-        best: The best finite one.
         seconds_per_step: The trial's mean training time; None where no time was stored or
             nothing was trained.
     """
@@ -219,14 +218,14 @@ def get_summary(record: StudyRecord) -> SummaryInfo:
         epochs_saved=sum(
             max(0, n - epochs_run(t)) for t, n in asked if t.state == TrialState.PRUNED
         ),
-        n_reused=sum(REUSED_FROM in trial.user_attrs for trial in finished),
+        n_reused=sum(REUSED_FROM.of(trial) is not None for trial in finished),
         last_completed=max((t.completed for t in record.trials if t.completed), default=None),
     )
 
 
 def _seconds_per_step(trial: TrialRecord) -> float | None:
     n_steps, seconds = epochs_run(trial), training_seconds(trial)
-    if REUSED_FROM in trial.user_attrs or n_steps < 1 or not 0 < seconds < math.inf:
+    if REUSED_FROM.of(trial) is not None or n_steps < 1 or not 0 < seconds < math.inf:
         return None
     return seconds / n_steps
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from optuna.trial import TrialState
 
-from storage.records import Scalar, StudyRecord, TrialRecord
+from search_spaces import Scalar
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of
 from study.analysis.spent import EARLIEST, spent_by
 from study.metrics import Metric

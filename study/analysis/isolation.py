@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from storage.records import Scalar, StudyRecord, TrialRecord
+from search_spaces import Scalar
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     family_of,
     kind_of,
@@ -16,6 +17,7 @@ from study.analysis import (
     ranked_once,
     sampler_of,
 )
+from study.analysis.estimates import Interval
 from study.analysis.expected_best import MIN_TRIALS
 from study.analysis.thinning import thin
 from study.metrics import Metric
@@ -55,8 +57,7 @@ class IsolatedValue:
     """
 
     value: Scalar
-    low: float | None
-    high: float | None
+    ends: Interval | None
     n_trials: int
     best: float
     best_number: int
@@ -174,14 +175,14 @@ def _isolate(
     values = []
     for group in groups:
         own = measured[group]
-        value, low, high = trials[group[0]].params[name], None, None
+        value, ends = trials[group[0]].params[name], None
         if binned is not None:
-            value, low, high = (float(f(binned[group])) for f in (np.median, np.min, np.max))
+            value, *both = (float(f(binned[group])) for f in (np.median, np.min, np.max))
+            ends = Interval(*both)
         values.append(
             IsolatedValue(
                 value=value,
-                low=low,
-                high=high,
+                ends=ends,
                 n_trials=len(group),
                 best=float(own[0]),
                 best_number=trials[group[0]].number,

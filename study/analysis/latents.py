@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from storage.records import StudyRecord, experiment_of
+from storage import attrs
+from storage.records import StudyRecord
 from study.analysis import kind_of, measured_on_request
 from study.analysis.estimates import Estimate, estimate
-from study.analysis.experiment import sides_of, trials_of_arm
+from study.analysis.experiment import trials_of_arm
 from study.metrics import Metric
 
 
@@ -33,7 +34,7 @@ def get_latents(record: StudyRecord) -> LatentsInfo | None:
     Returns:
         None if the study is no experiment, or none of its trials measured any.
     """
-    experiment = experiment_of(record.user_attrs)
+    experiment = attrs.EXPERIMENT.of(record)
     measured = measured_on_request(record)
     if experiment is None or not measured:
         return None
@@ -45,11 +46,11 @@ def get_latents(record: StudyRecord) -> LatentsInfo | None:
             LatentsOfArm(
                 arm=name,
                 values={
-                    metric: _estimate(record, name, metric, sides_of(experiment, name))
+                    metric: _estimate(record, name, metric, experiment.sides_of(name))
                     for metric in metrics
                 },
             )
-            for name in (str(arm["name"]) for arm in experiment["arms"])
+            for name in (arm.name for arm in experiment.arms)
         ),
     )
 

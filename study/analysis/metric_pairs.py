@@ -75,7 +75,6 @@ class MetricPair:
     """How two metrics go together over complete trials, each training once.
 
     Args:
-        n_trials: Trials with a finite value of both.
         pearson, spearman: Over all of them, of the values as stored.
         parameter: The setting that explains most of both, None if none explains enough of both.
         explained: Share of the variance of the ranks of either metric between its levels.
@@ -173,10 +172,10 @@ def _pair(
             _level(text, x[places == i], y[places == i]) for i, text in enumerate(words)
         )
         linear = _within(np.stack([x, y]), places, n_resamples=0, seed=seed)
-        low, high = linear_interval(linear.value, len(told) - len(words) + 1)
+        interval = linear_interval(linear.value, len(told) - len(words) + 1)
         ranks = np.stack([_ranks(v, places) for v in (x, y)])
         within = (
-            replace(linear, low=low, high=high),
+            replace(linear, interval=interval),
             _within(ranks, places, n_resamples=n_resamples, seed=seed),
         )
     return MetricPair(
@@ -284,12 +283,13 @@ def _within(rows: np.ndarray, places: np.ndarray, *, n_resamples: int, seed: int
         square = xx * yy
         square[square < 1e-12] = np.nan
         found.append(np.clip(xy / np.sqrt(square), -1, 1))
-    low, high = percentile_interval(np.concatenate(found)) if found else (None, None)
-    return Coefficient(value=value, low=low, high=high)
+    interval = percentile_interval(np.concatenate(found)) if found else None
+    return Coefficient(value=value, interval=interval)
 
 
 def _direction(found: Coefficient) -> int:
     """Return the sign of a coefficient whose interval excludes 0, else 0."""
-    if found.value is None or found.low is None or found.high is None:
+    if found.value is None or found.interval is None:
         return 0
-    return int(math.copysign(1, found.value)) if found.low > 0 or found.high < 0 else 0
+    low, high = found.interval
+    return int(math.copysign(1, found.value)) if low > 0 or high < 0 else 0

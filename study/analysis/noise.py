@@ -32,9 +32,10 @@ def get_noise(record: StudyRecord) -> float | None:
     relative = kind.objective.has_zero
     groups: dict[Hashable, dict[Hashable, float]] = defaultdict(dict)
     for value, trial in ranked(record):
-        if (value > 0 or not relative) and REUSED_FROM not in trial.user_attrs:
-            seed = trial.user_attrs.get(SEED, f"trial {trial.number}")
-            groups[_configuration(trial, kind)][seed] = math.log(value) if relative else value
+        if (value > 0 or not relative) and REUSED_FROM.of(trial) is None:
+            seed = SEED.of(trial)
+            training = f"trial {trial.number}" if seed is None else seed
+            groups[_configuration(trial, kind)][training] = math.log(value) if relative else value
     repeated = [list(values.values()) for values in groups.values() if len(values) > 1]
     degrees = sum(len(values) - 1 for values in repeated)
     scaled = [tamed(np.asarray(values)) for values in repeated]
@@ -44,7 +45,7 @@ def get_noise(record: StudyRecord) -> float | None:
 
 def _configuration(trial: TrialRecord, kind: KindInfo) -> Hashable:
     """Return what trainings must share to be replicates, their length and data included."""
-    data = trial.user_attrs.get(DATA_FINGERPRINT)
+    data = DATA_FINGERPRINT.of(trial)
     if kind.space is None:
         return (tuple(sorted((name, repr(own)) for name, own in trial.params.items())), data)
     length = None if kind.fidelity is None else trial.params.get(kind.fidelity)

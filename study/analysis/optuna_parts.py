@@ -9,7 +9,7 @@ from optuna.storages import InMemoryStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from storage.records import Scalar
+from search_spaces import Scalar
 
 
 class TrialSample(Study):

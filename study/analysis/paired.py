@@ -12,13 +12,21 @@ from scipy import optimize, special, stats
 
 from study.analysis.estimates import (
     MIN_SPLITS,
+    Interval,
     by_split,
     corrected,
     is_even,
     mean_interval,
     variance_factor,
 )
-from study.formats import counted, format_change, format_percent
+from study.formats import (
+    MINUS,
+    counted,
+    format_change,
+    format_count,
+    format_number,
+    format_percent,
+)
 from study.metrics import Metric
 
 SIGNIFICANT = 0.05
@@ -66,12 +74,10 @@ class Difference:
     Args:
         n_pairs: Pairs in which both finished.
         n: Independent numbers among them, see ``estimates.by_split``.
-        mean, low, high: The mean with its 95 % t interval, on the scale; None if there is none.
+        mean, interval: The mean with its 95 % t interval, on the scale; None if there is none.
         margin: Up to what difference, on the scale, they are called equal.
         n_above, n_below: Pairs in which the second is above, and below, the first.
         p_value: Adjusted for all comparisons of the table; None with too few pairs.
-        told: Whether the two differ.
-        equal: Whether they are equal, within a margin.
         needed: Independent numbers with which a difference as large as this one would be told
             with ``POWER``; infinite if no number will do, None if that cannot be said, or if the
             two differ or are equal.
@@ -81,8 +87,7 @@ class Difference:
     n_pairs: int
     n: int
     mean: float | None
-    low: float | None
-    high: float | None
+    interval: Interval | None
     margin: float
     n_above: int
     n_below: int
@@ -109,7 +114,7 @@ class Difference:
         """Write a difference: in per cent, if it is a share, else as a number, with its sign."""
         if end is None or self.scale != "plain":
             return format_change(end)
-        return f"{end:+.4g}".replace("-", "\N{MINUS SIGN}")
+        return f"{'+' if end >= 0 else MINUS}{format_number(abs(end))}"
 
     @property
     def within(self) -> str:
@@ -121,8 +126,8 @@ class Difference:
         if self.needed is None:
             return ""
         if self.needed > MANY:
-            return f"{MANY:,} {noun}s would not tell so much"
-        return f"about {self.needed:,.0f} {noun}s would tell so much"
+            return f"{format_count(MANY)} {noun}s would not tell so much"
+        return f"about {format_count(round(self.needed))} {noun}s would tell so much"
 
 
 def paired(
@@ -197,11 +202,7 @@ def compare(pairs: Pairs, metric: Metric, scale: Scale) -> Difference:
 
 
 def describe_power(sides: Sequence[str], n_comparisons: int, noun: str) -> str:
-    """Say which differences pairs on such splits can tell, before they are trained.
-
-    Args:
-        noun: What a pair is called.
-    """
+    """Say which differences pairs on such splits can tell, before they are trained."""
     units, overlap = by_split([0.0] * len(sides), sides)
     n, told = len(units), counted(len(sides), noun)
     told += "" if n == len(sides) else f" on {counted(n, 'split')}"
@@ -210,8 +211,8 @@ def describe_power(sides: Sequence[str], n_comparisons: int, noun: str) -> str:
     size = detectable(n, SIGNIFICANT / n_comparisons, overlap)
     return (
         f"{told}, {counted(n_comparisons, 'comparison')}: a difference is told in "
-        f"{format_percent(POWER)} of all cases if it is {size:.1f} times its own scatter, so "
-        f"one of {format_percent(0.02 * size)} where that is {format_percent(0.02)}."
+        f"{format_percent(POWER)} of all cases if it is {format_number(size, 2)} times its own "
+        f"scatter, so one of {format_percent(0.02 * size)} where that is {format_percent(0.02)}."
     )
 
 
@@ -249,27 +250,22 @@ def _difference(
 ) -> Difference:
     """Say by how much two arms differ, but for what depends on the other comparisons."""
     size = abs(fmean(pairs.before)) if scale == "share" else 1.0
-    ends = (fmean(units), *(mean_interval(units, overlap) or (None, None)))
-    margin = _margin(pairs, metric, scale)
-    mean, low, high, told_margin = (_as_told(end, size, scale) for end in (*ends, margin))
+    found = mean_interval(units, overlap)
+
+    def told(number: float) -> float:
+        return math.expm1(number) if scale == "ratio" else number / size
+
     return Difference(
         scale=scale,
         n_pairs=len(pairs),
         n=len(units),
-        mean=mean,
-        low=low,
-        high=high,
-        margin=told_margin or 0.0,
+        mean=told(fmean(units)) if size else None,
+        interval=Interval(*map(told, found)) if size and found else None,
+        margin=told(_margin(pairs, metric, scale)) if size else 0.0,
         n_above=sum(a > b for b, a in zip(pairs.before, pairs.after, strict=True)),
         n_below=sum(a < b for b, a in zip(pairs.before, pairs.after, strict=True)),
         p_value=None,
     )
-
-
-def _as_told(end: float | None, size: float, scale: Scale) -> float | None:
-    if end is None or size == 0:
-        return None
-    return math.expm1(end) if scale == "ratio" else end / size
 
 
 def _margin(pairs: Pairs, metric: Metric, scale: Scale) -> float:

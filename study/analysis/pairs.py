@@ -9,7 +9,8 @@ from statistics import median
 import numpy as np
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from storage.records import Scalar, StudyRecord, TrialRecord
+from search_spaces import Scalar, is_number
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of, ranked, ranked_once
 from study.formats import format_value
 from study.metrics import Metric
@@ -106,17 +107,13 @@ def levels(values: Iterable[Scalar]) -> tuple[list[Scalar], list[int]]:
 
     True equals 1, and is another value; 1.0 is none.
     """
-    keys = [("number" if _is_number(value) else type(value).__name__, value) for value in values]
+    keys = [("number" if is_number(value) else type(value).__name__, value) for value in values]
     distinct = sorted(set(keys), key=lambda key: _order(key[1]))
     places = {key: i for i, key in enumerate(distinct)}
     return [value for _, value in distinct], [places[key] for key in keys]
 
 
-def _is_number(value: Scalar) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _order(value: Scalar) -> tuple[bool, float, str]:
     """Sort numbers by size, before texts by name."""
-    number = _is_number(value)
+    number = is_number(value)
     return not number, float(str(value)) if number else 0.0, str(value)

@@ -11,7 +11,8 @@ from optuna.distributions import CategoricalDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from storage.records import Scalar, StudyRecord, TrialRecord
+from search_spaces import Scalar
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     each_training_once,
     is_ours,
@@ -48,12 +49,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HardlyVaried:
-    """A choice that nearly all trials made alike, so no importance says much of it.
-
-    Args:
-        n_alike: Trials that chose the value.
-        n_trials: Trials that have the parameter.
-    """
+    """A choice that nearly all trials made alike, so no importance says much of it."""
 
     name: str
     value: Scalar
@@ -67,10 +63,8 @@ class PedAnovaInfo:
 
     Args:
         parameters: Most important first, by shares that sum to 1; empty after a refusal.
-        constant: Parameters left out because they do not vary.
         hardly_varied: Those of ``parameters`` in which too few trials differ to compare them.
         n_trials: Complete trials with a finite value of the metric, and pruned ones that count.
-        n_top: How many of them count as the best.
     """
 
     metric: Metric

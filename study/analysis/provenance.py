@@ -1,13 +1,14 @@
 """How a study came about: the command that made it, and what its trials ran on."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import is_search, kind_of, reference_of, settings_of
+from storage.values import Settings, Stored
+from study.analysis import is_search, kind_of, reference_of
+from study.formats import counted
 from study.metrics import Metric
 from study.settings import IMPORTED
 from study.shell import join
@@ -20,8 +21,8 @@ class ProvenanceInfo:
     Args:
         command: What to type for another study like it, None where nothing was run: of an
             import, an experiment, or a study made by other means.
-        environments: Versions and system, each with the number of trials that ran on it.
-        devices: Device and threads likewise.
+        environments, devices: Versions and system, device and threads, each with the number of
+            trials that ran on it.
     """
 
     command: str | None
@@ -32,7 +33,7 @@ class ProvenanceInfo:
 
 def get_provenance(record: StudyRecord) -> ProvenanceInfo:
     """Collect how a study came about; trials that stored nothing of it are not counted."""
-    hosts = {str(worker).partition("/")[0] for worker in _stored(record, attrs.WORKER)}
+    hosts = {worker.partition("/")[0] for worker in _stored(record, attrs.WORKER)}
     return ProvenanceInfo(
         command=_command(record),
         environments=_counted(_stored(record, attrs.ENVIRONMENT)),
@@ -43,7 +44,7 @@ def get_provenance(record: StudyRecord) -> ProvenanceInfo:
 
 def describe_code(record: StudyRecord) -> str | None:
     """Say from which trial on another version of the kind's code trained, None if none did."""
-    digests = {t.number: t.user_attrs.get(attrs.KIND_DIGEST) for t in record.trials if t.finished}
+    digests = {t.number: attrs.KIND_DIGEST.of(t) for t in record.trials if t.finished}
     known = {number: digest for number, digest in digests.items() if digest is not None}
     first = next(iter(known.values()), None)
     other = next((number for number, digest in known.items() if digest != first), None)
@@ -56,8 +57,8 @@ def describe_code(record: StudyRecord) -> str | None:
 
 
 def _command(record: StudyRecord) -> str | None:
-    settings, kind = settings_of(record), reference_of(record)
-    if kind is None or settings.get("sampler") == IMPORTED or not is_search(record):
+    settings, kind = attrs.SETTINGS.of(record), reference_of(record)
+    if settings is None or kind is None or settings.sampler == IMPORTED or not is_search(record):
         return None
     n_finished = sum(trial.finished for trial in record.trials)
     words = ["emoji-study", "run", kind, "--study", f"{record.name}-again"]
@@ -65,36 +66,33 @@ def _command(record: StudyRecord) -> str | None:
     return join(words)
 
 
-def _options(settings: Mapping[str, Any], second: Metric | None) -> Iterator[str]:
+def _options(settings: Settings, second: Metric | None) -> Iterator[str]:
     """Yield the options that give these settings."""
     for name in ("space", "sampler", "pruner", "seed", "data", "split", "data_seed"):
-        if settings.get(name) is not None:
-            yield from (f"--{name.replace('_', '-')}", str(settings[name]))
-    needed = settings.get("min_accuracy")
+        if (value := getattr(settings, name)) is not None:
+            yield from (f"--{name.replace('_', '-')}", str(value))
+    needed = settings.min_accuracy
     if needed is not None and second is not None and not (second.maximise and 0 <= needed <= 1):
         option = "--at-least" if second.maximise else "--at-most"
         yield from (option, f"{second.name}={needed}")
     elif needed is not None:
         yield from ("--min-accuracy", str(needed))
-    if settings.get("vendors"):
-        yield from ("--vendors", ",".join(map(str, settings["vendors"])))
-    if settings.get("pareto"):
+    if settings.vendors:
+        yield from ("--vendors", ",".join(settings.vendors))
+    if settings.pareto:
         yield "--pareto"
-    fixed = settings.get("fixed")
-    for name, value in fixed.items() if isinstance(fixed, Mapping) else ():
+    for name, value in settings.fixed.items():
         text = str(value).lower() if isinstance(value, bool) else str(value)
         yield from ("--set", f"{name}={text}")
 
 
 def _device(trial: TrialRecord) -> str | None:
-    device, threads = (trial.user_attrs.get(name) for name in (attrs.DEVICE, attrs.THREADS))
-    if device is None:
-        return None
-    return f"{device}, {threads} thread{'s' * (threads != 1)}" if threads else str(device)
+    device, threads = attrs.DEVICE.of(trial), attrs.THREADS.of(trial)
+    return f"{device}, {counted(threads, 'thread')}" if device and threads else device
 
 
-def _stored(record: StudyRecord, name: str) -> Iterator[str]:
-    return (str(t.user_attrs[name]) for t in record.trials if t.user_attrs.get(name))
+def _stored(record: StudyRecord, name: Stored[str]) -> Iterator[str]:
+    return filter(None, map(name.of, record.trials))
 
 
 def _counted(texts: Iterator[str]) -> tuple[tuple[str, int], ...]:

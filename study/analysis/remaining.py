@@ -1,10 +1,11 @@
 """How many trainings a study still needs, which of a grid may be far fewer than its points."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from search_spaces import Scalar, SearchSpace
 from storage import attrs
+from storage.values import Owner
 
 
 def grid_trainings(space: SearchSpace, fixed: Mapping[str, Scalar]) -> list[str]:
@@ -16,14 +17,7 @@ def grid_trainings(space: SearchSpace, fixed: Mapping[str, Scalar]) -> list[str]
     return [space.to_config(point).identity() for point in space.grid(fixed)]
 
 
-class Finished(Protocol):
-    """A finished trial, in whatever form, with attributes by the names in ``storage.attrs``."""
-
-    @property
-    def user_attrs(self) -> Mapping[str, Any]: ...
-
-
-AnyFinished = TypeVar("AnyFinished", bound=Finished)
+AnyFinished = TypeVar("AnyFinished", bound=Owner)
 
 
 def to_train(
@@ -38,14 +32,14 @@ def to_train(
     if not trainings:
         return remaining, list(finished)
     left = trainings_left(trainings, [trial.user_attrs for trial in finished])
-    return left, [trial for trial in finished if attrs.REUSED_FROM not in trial.user_attrs]
+    return left, [trial for trial in finished if attrs.REUSED_FROM.of(trial) is None]
 
 
 def trainings_left(trainings: Sequence[str], finished: Iterable[Mapping[str, Any]]) -> int:
     """Return how many trainings a grid still needs, given its finished trials' attributes."""
     by_replicate: dict[int, set[str]] = {0: set()}
     for own in finished:
-        if attrs.DESIGN_INDEX in own:
-            done = by_replicate.setdefault(own.get(attrs.REPLICATE, 0), set())
-            done.add(trainings[own[attrs.DESIGN_INDEX]])
+        if (index := attrs.DESIGN_INDEX.among(own)) is not None:
+            done = by_replicate.setdefault(attrs.REPLICATE.among(own) or 0, set())
+            done.add(trainings[index])
     return len(set(trainings) - by_replicate[max(by_replicate)])

@@ -9,11 +9,11 @@ from statistics import fmean
 import numpy as np
 from scipy import stats
 
-from study.analysis.estimates import MIN_SPLITS
+from study.analysis.estimates import MIN_SPLITS, Interval
 from study.formats import counted, format_change, format_list, format_percent, with_article
 from study.metrics import Metric
 
-Part = tuple[float, float | None, float | None]
+Part = tuple[float, Interval | None]
 """A mean and its 95 % interval, if enough was trained for one."""
 
 
@@ -25,7 +25,6 @@ class Again:
         chosen: Whether it was chosen because the search had measured a good value.
         searched: That value; None where it had measured none, or somebody chose for himself.
         own: Values with other seeds on the search's own split, all arms in the same order.
-        fresh: Values on fresh splits, likewise.
     """
 
     name: str
@@ -92,9 +91,8 @@ def get_rise(arms: Sequence[Again], metric: Metric, *, ratios: bool) -> RiseInfo
     def shares(found: Part | None) -> Part | None:
         if found is None:
             return None
-        mean, *ends = found
-        low, high = (None if end is None else share(end) for end in ends)
-        return share(mean), low, high
+        mean, interval = found
+        return share(mean), interval and Interval(*map(share, interval))
 
     again = [
         replace(
@@ -135,7 +133,7 @@ def _choice(chosen: Sequence[Again], unchosen: Sequence[Again]) -> Part | None:
     mean = float(rises[:k].mean() - rises[k:].mean())
     n_arms, n = table.shape
     if n < MIN_SPLITS:
-        return mean, None, None
+        return mean, None
     of_seeds = n_arms * table.mean(axis=0).var(ddof=1)
     rest = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
     free = (n_arms - 1) * (n - 1)
@@ -150,7 +148,7 @@ def _choice(chosen: Sequence[Again], unchosen: Sequence[Again]) -> Part | None:
     if variance:
         freedom = variance**2 / (parts**2 / [free, n - 1]).sum()
         half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(variance)
-    return mean, mean - half, mean + half
+    return mean, Interval(mean - half, mean + half)
 
 
 def _split(chosen: Sequence[Again]) -> Part | None:
@@ -161,11 +159,11 @@ def _split(chosen: Sequence[Again]) -> Part | None:
     fresh = np.mean([arm.fresh for arm in chosen], axis=0)
     mean = float(fresh.mean() - own.mean())
     if min(len(own), len(fresh)) < MIN_SPLITS:
-        return mean, None, None
+        return mean, None
     if np.ptp(own) == np.ptp(fresh) == 0:
-        return mean, mean, mean
+        return mean, Interval(mean, mean)
     found = stats.ttest_ind(fresh, own, equal_var=False).confidence_interval(0.95)
-    return mean, float(found.low), float(found.high)
+    return mean, Interval(float(found.low), float(found.high))
 
 
 def _scatter(arms: Sequence[Again]) -> tuple[float, float] | None:
@@ -200,12 +198,7 @@ def _scatter(arms: Sequence[Again]) -> tuple[float, float] | None:
 
 
 def describe_rise(info: RiseInfo, metric: Metric, *, word: str, data: str) -> Iterator[str]:
-    """Say by how much values are worse than the search had measured, and why.
-
-    Args:
-        word: What a value is called.
-        data: What the validation data are called.
-    """
+    """Say by how much values are worse than the search had measured, and why."""
     if info.chosen is None:
         return
 
@@ -214,12 +207,12 @@ def describe_rise(info: RiseInfo, metric: Metric, *, word: str, data: str) -> It
         return f"{format_change(abs(share)).removeprefix('+')} {side}"
 
     def part(found: Part) -> str:
-        mean, low, high = found
+        mean, interval = found
         text = format_change(metric.sign * mean)
-        if low is None or high is None:
+        if interval is None:
             return text
-        low, high = sorted((metric.sign * low, metric.sign * high))
-        return f"{text} (95 % interval {format_change(low)} to {format_change(high)})"
+        turned = Interval(*sorted(metric.sign * end for end in interval))
+        return f"{text} (95 % interval {turned.written(format_change)})"
 
     where = "seeds on the search's own split" if info.n_own else "seeds and splits"
     text = (
@@ -231,8 +224,8 @@ def describe_rise(info: RiseInfo, metric: Metric, *, word: str, data: str) -> It
         text += f"; not chosen for that: {format_list(each)}"
     yield f"{text}."
     if info.choice is not None:
-        _, low, high = info.choice
-        maybe = ", which may be none" if low is None or high is None or low < 0 < high else ""
+        _, ends = info.choice
+        maybe = ", which may be none" if ends is None or ends.low < 0 < ends.high else ""
         cost = f"{part(info.choice)}, the difference{maybe}"
         yield f"So choosing by what was measured has cost {cost}."
     elif info.unchosen:

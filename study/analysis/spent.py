@@ -64,7 +64,7 @@ def get_spent(record: StudyRecord) -> SpentInfo:
         wall_seconds=wall,
         pause_seconds=wall - _length(covered),
         utilisation=busy / present if present else None,
-        n_workers=len({t.user_attrs[WORKER] for t in record.trials if t.user_attrs.get(WORKER)}),
+        n_workers=len(set(filter(None, map(WORKER.of, record.trials)))),
         n_at_once=_most_at_once(spans),
     )
 
@@ -81,10 +81,11 @@ def spent_by(record: StudyRecord) -> dict[int, Spent]:
 
 def _added(trial: TrialRecord, trials: Mapping[int, TrialRecord]) -> Spent:
     steps, seconds = epochs_run(trial), training_seconds(trial)
-    resumed = min(int(trial.user_attrs.get(RESUMED_EPOCHS) or 0), steps)
-    if resumed and TRAINING_SECONDS in trial.user_attrs:
-        earlier = trials.get(trial.user_attrs.get(RETRY_OF, -1))
-        before = None if earlier is None else earlier.user_attrs.get(TRAINING_SECONDS)
+    resumed = min(RESUMED_EPOCHS.of(trial) or 0, steps)
+    if resumed and TRAINING_SECONDS.of(trial) is not None:
+        number = RETRY_OF.of(trial)
+        earlier = None if number is None else trials.get(number)
+        before = None if earlier is None else TRAINING_SECONDS.of(earlier)
         # One that died stored no time: then each step has taken equally long.
         seconds -= min(seconds, before if before is not None else seconds * resumed / steps)
     return Spent(steps=steps - resumed, seconds=seconds)
@@ -92,8 +93,8 @@ def _added(trial: TrialRecord, trials: Mapping[int, TrialRecord]) -> Spent:
 
 def epochs_run(trial: TrialRecord) -> int:
     """Return the steps of a trial's training, earlier attempts included; 0 if it is another's."""
-    stored = trial.user_attrs.get(EPOCHS_RUN)
-    return int(stored) if isinstance(stored, int | float) else steps_reported(trial)
+    stored = EPOCHS_RUN.of(trial)
+    return steps_reported(trial) if stored is None else stored
 
 
 def steps_reported(trial: TrialRecord) -> int:
@@ -108,8 +109,8 @@ def training_seconds(trial: TrialRecord) -> float:
 
     They are those of its own clock, or from its start to its end where it stored none.
     """
-    stored = trial.user_attrs.get(TRAINING_SECONDS)
-    return float(stored) if isinstance(stored, int | float) else trial.duration_s or 0.0
+    stored = TRAINING_SECONDS.of(trial)
+    return trial.duration_s or 0.0 if stored is None else stored
 
 
 def timed(record: StudyRecord) -> list[Timed]:
@@ -131,7 +132,7 @@ def by_worker(spans: Iterable[Timed]) -> dict[str, list[Timed]]:
     """Return trials by the process that ran them, "" where none is stored, in their order."""
     found: dict[str, list[Timed]] = {}
     for span in spans:
-        found.setdefault(str(span[2].user_attrs.get(WORKER) or ""), []).append(span)
+        found.setdefault(WORKER.of(span[2]) or "", []).append(span)
     return found
 
 

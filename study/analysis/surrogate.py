@@ -16,9 +16,12 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 from scipy import stats
 
-from storage.records import Scalar, StudyRecord, TrialRecord
+from search_spaces import Scalar
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import family_of, is_independent, kind_of, parameter_names, ranked, ranked_once
+from study.analysis.estimates import Interval
 from study.analysis.magnitude import tamed
+from study.formats import format_number
 from study.metrics import Metric
 
 MIN_TRIALS, MAX_TRIALS = 30, 200
@@ -62,13 +65,12 @@ class ParameterImportance:
 
     name: str
     rise: float
-    low: float
-    high: float
+    interval: Interval
 
     @property
     def needed(self) -> bool:
         """Whether the importance can be told from zero."""
-        return self.low > 0
+        return self.interval.low > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,8 +171,6 @@ class Branch:
     Args:
         trials: Those drawn, in the order of their numbers, of ``n_trials``.
         y: Loss of each, shape ``(n,)``, in some unit: low is good.
-        log: Whether it is the decimal logarithm.
-        columns: Parameters that vary.
         x: They are, filled, shape ``(n, n_parameters)``.
     """
 
@@ -294,8 +294,7 @@ def get_surrogate(
                 ParameterImportance(
                     name=branch.columns[i].name,
                     rise=float(rises[i]),
-                    low=float(low[i]),
-                    high=float(high[i]),
+                    interval=Interval(float(low[i]), float(high[i])),
                 )
                 for i in np.argsort(-rises, kind="stable")
             )
@@ -442,7 +441,7 @@ def _too_weak(metric: Metric, r2: float) -> str:
         why = "so few trials cannot tell that from chance"
     return (
         f"That the {metric.label} is predictable from these parameters is not shown: "
-        f"R2 = {r2:.2f} on trials that the forest had not seen; {why}."
+        f"R2 = {format_number(r2, 2)} on trials that the forest had not seen; {why}."
     ).replace("-", "\N{MINUS SIGN}")
 
 

@@ -9,6 +9,7 @@ from statistics import fmean, median
 import pandas as pd
 from optuna.trial import TrialState
 
+from search_spaces import Scalar
 from storage.attrs import (
     CLASS_COUNTS,
     CONFUSION,
@@ -16,7 +17,7 @@ from storage.attrs import (
     VALIDATION_ACCURACY,
     VALIDATION_BALANCED_ACCURACY,
 )
-from storage.records import Scalar, StudyRecord, TrialRecord
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     breaks_constraint,
     each_training_once,
@@ -44,8 +45,6 @@ class BestTrial:
         rank: Place, from 1.
         accuracy, balanced_accuracy: Values of the kind's second and third metric, None if there
             are none.
-        infeasible: Whether it breaks the study's constraint.
-        epochs_run: Steps trained.
         parameter_count: Weights of the model, None if not stored.
     """
 
@@ -75,10 +74,7 @@ class Family:
     """What the trials with one value of a parameter reached.
 
     Args:
-        n_complete: Complete trials with a finite value.
-        n_infeasible: How many of them break the study's constraint.
         best_number, best: The best feasible trial and its objective, None without one.
-        median, mean: Of the objective over the complete trials.
         best_accuracy, median_accuracy: Of the second metric, None if none has one.
     """
 
@@ -130,7 +126,6 @@ class TopFamily:
     """The part of one family in the best trials.
 
     Args:
-        n_top: Its trials among the best.
         n_trials: Its complete trials with a finite value of the metric.
         best_number, best, best_rank: Its best trial, that one's value and place among all, from 1.
     """
@@ -164,7 +159,6 @@ class ClassResult:
     """One class.
 
     Args:
-        n_train, n_validation: Its images in these splits.
         share: Of the validation split.
         recall: Share of its validation images that the best trial classifies correctly; None
             without a best trial that classified, or without an image.
@@ -183,7 +177,6 @@ class ClassResultsInfo:
 
     Args:
         number: The best trial, None if there is none that classified, as are its accuracies.
-        balanced_accuracy: The mean of its recalls.
         confusion: Its validation images by class (rows) and predicted class (columns), in the
             order of ``classes``, which is that of the data set; empty as above.
     """
@@ -226,7 +219,7 @@ def get_best_trials(record: StudyRecord, *, k: int = 10) -> BestTrialsInfo:
             params=trial.params,
             epochs_run=epochs_run(trial),
             training_seconds=training_seconds(trial),
-            parameter_count=trial.user_attrs.get(PARAMETER_COUNT),
+            parameter_count=PARAMETER_COUNT.of(trial),
         )
         for rank, trial in enumerate(trials[:k], start=1)
     ]
@@ -281,24 +274,32 @@ def get_families(record: StudyRecord, *, parameter: str | None = None) -> Famili
     )
 
 
-def get_groups(record: StudyRecord, parameter: str, *, metric: Metric | None = None) -> GroupsInfo:
-    """Summarise a metric by the values of a parameter that occur.
+def _measured(record: StudyRecord, metric: Metric) -> list[tuple[float, TrialRecord]]:
+    return [(value, t) for t in record.complete if (value := metric.of(t)) is not None]
+
+
+def get_all_groups(
+    record: StudyRecord, *, metric: Metric | None = None, max_groups: int = MAX_GROUPS
+) -> tuple[GroupsInfo, ...]:
+    """Summarise a metric by every parameter with several values, but few, the family first.
 
     Complete trials with a finite value count, whether or not they keep the study's constraint.
-
-    Args:
-        parameter: A parameter with few values.
-        metric: None for the objective.
 
     Source: ``DataFrame.groupby(parameter).agg(["mean", "median", "count"])`` of pandas, which
         leaves out rows without the parameter; the numbers are its own.
     """
-    metric = metric or kind_of(record).objective
-    return _grouped(_measured(record, metric), parameter, metric)
-
-
-def _measured(record: StudyRecord, metric: Metric) -> list[tuple[float, TrialRecord]]:
-    return [(value, t) for t in record.complete if (value := metric.of(t)) is not None]
+    kind = kind_of(record)
+    family, metric = kind.family, metric or kind.objective
+    measured = _measured(record, metric)
+    names = sorted(parameter_names(record), key=lambda name: name != family)
+    few = [
+        name
+        for name in names
+        if 1
+        < len(levels(t.params[name] for _, t in measured if name in t.params)[0])
+        <= max_groups
+    ]
+    return tuple(_grouped(measured, name, metric) for name in few)
 
 
 def _grouped(
@@ -318,24 +319,6 @@ def _grouped(
             )
         ),
     )
-
-
-def get_all_groups(
-    record: StudyRecord, *, metric: Metric | None = None, max_groups: int = MAX_GROUPS
-) -> tuple[GroupsInfo, ...]:
-    """Summarise a metric by every parameter with several values, but few, the family first."""
-    kind = kind_of(record)
-    family, metric = kind.family, metric or kind.objective
-    measured = _measured(record, metric)
-    names = sorted(parameter_names(record), key=lambda name: name != family)
-    few = [
-        name
-        for name in names
-        if 1
-        < len(levels(t.params[name] for _, t in measured if name in t.params)[0])
-        <= max_groups
-    ]
-    return tuple(_grouped(measured, name, metric) for name in few)
 
 
 def get_top_families(
@@ -386,13 +369,13 @@ def get_class_results(record: StudyRecord) -> ClassResultsInfo | None:
     Source: balanced accuracy, the mean of the recalls: Brodersen, Ong, Stephan, Buhmann, "The
         balanced accuracy and its posterior distribution", ICPR 2010.
     """
-    counts = record.user_attrs.get(CLASS_COUNTS) or {}
+    counts = CLASS_COUNTS.of(record) or {}
     train, validation = counts.get("train", {}), counts.get("validation", {})
     names = list(dict.fromkeys((*train, *validation)))
     if not names:
         return None
     best = record.best
-    stored = () if best is None else best.user_attrs.get(CONFUSION) or ()
+    stored = () if best is None else CONFUSION.of(best) or ()
     confusion = tuple(tuple(row) for row in stored)
     if [len(row) for row in confusion] != [len(names)] * len(names):  # of other classes
         confusion = ()

@@ -51,7 +51,6 @@ class TimelineWorker:
 
     Args:
         label: ``worker 1 (HOST)``, counted in the order of first starts, or ``unknown worker``.
-        n_trials: Trials that it started.
         start, end: Its first start and last end, seconds since the first start of the study.
         busy_seconds: Time in between during which it ran a trial.
         longest_gap: Longest time in between during which it ran none, in seconds; 0 without any.

@@ -3,13 +3,13 @@
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 from optuna.trial import TrialState
 
 from storage import attrs
-from storage.records import StudyRecord, TrialRecord, experiment_of
-from study.analysis import kind_of, settings_of
+from storage.records import StudyRecord, TrialRecord
+from storage.values import Arm
+from study.analysis import kind_of
 from study.analysis.estimates import Estimate, estimate
 from study.analysis.experiment import trials_of_arm
 from study.analysis.paired import Difference, Scale, compare_all, paired, scale_of
@@ -24,13 +24,12 @@ class Trained:
         sides: The split of each pair of seed and split that is wanted.
         own: Numbers of the pairs whose split is that of the search.
         trials: By arm: its complete trials by the number of their pair.
-        values: Their objective likewise.
         n_failed: By arm: pairs in which its training diverged and did not finish after all.
     """
 
     name: str
     follows: str
-    arms: Sequence[Mapping[str, Any]]
+    arms: Sequence[Arm]
     sides: Sequence[str]
     own: Container[int]
     trials: Mapping[str, Mapping[int, TrialRecord]]
@@ -66,22 +65,22 @@ class Trained:
 
 def get_trained(record: StudyRecord, *names: str) -> Trained | None:
     """Read what a study trained that follows a search, None if it is none of these experiments."""
-    experiment = experiment_of(record.user_attrs)
-    if experiment is None or experiment["name"] not in names:
+    experiment = attrs.EXPERIMENT.of(record)
+    if experiment is None or experiment.name not in names:
         return None
-    trials = {arm["name"]: trials_of_arm(record, arm["name"]) for arm in experiment["arms"]}
+    trials = {arm.name: trials_of_arm(record, arm.name) for arm in experiment.arms}
     values = {
         name: {pair: t.value for pair, t in sorted(found.items()) if t.value is not None}
         for name, found in trials.items()
     }
-    sides, objective = next(iter(experiment["sides"].values())), kind_of(record).objective
-    searched = settings_of(record).get("sides")
+    sides, objective = next(iter(experiment.sides.values())), kind_of(record).objective
+    settings = attrs.SETTINGS.of(record)
     return Trained(
-        name=experiment["name"],
-        follows=str(experiment["follows"]),
-        arms=experiment["arms"],
+        name=experiment.name,
+        follows=experiment.follows,
+        arms=experiment.arms,
         sides=sides,
-        own={pair for pair, own in enumerate(sides) if own == searched},
+        own={pair for pair, own in enumerate(sides) if settings and own == settings.sides},
         trials=trials,
         values=values,
         n_failed={name: _count_failed(record, name, found) for name, found in values.items()},
@@ -94,11 +93,11 @@ def _count_failed(record: StudyRecord, arm: str, finished: Container[int]) -> in
     """Count the pairs in which the training of an arm diverged, and did not finish after all."""
     return len(
         {
-            trial.user_attrs[attrs.PAIR]
+            pair
             for trial in record.trials
             if trial.state == TrialState.FAIL
-            and trial.user_attrs.get(attrs.ARM) == arm
-            and str(trial.user_attrs.get(attrs.FAILURE, "")).startswith(attrs.DIVERGED)
-            and trial.user_attrs[attrs.PAIR] not in finished
+            and attrs.ARM.of(trial) == arm
+            and attrs.has_diverged(trial)
+            and (pair := attrs.PAIR.of(trial)) not in finished
         }
     )

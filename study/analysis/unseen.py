@@ -9,12 +9,10 @@ from scipy import stats
 
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis.estimates import MIN_SPLITS, by_split
+from study.analysis.estimates import MIN_SPLITS, Interval, by_split
 
 MIN_GROUPS = 10
 """Groups of test examples below which nothing is said of others."""
-
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +31,7 @@ class Unseen:
 def get_unseen(record: StudyRecord, trials: Mapping[int, TrialRecord]) -> Unseen | None:
     """Read what was stored of the tests of some trials, by their pairs; None without all of it."""
     found = {
-        pair: np.asarray(record.user_attrs.get(f"{attrs.TEST_EXAMPLES}{trial.number}") or [])
+        pair: np.asarray(attrs.tested_examples(trial.number).of(record) or [])
         for pair, trial in sorted(trials.items())
     }
     shapes = {rows.shape for rows in found.values()}
@@ -78,7 +76,7 @@ def interval_of(
         freedom = variance**2 / sum(part**2 / free for part, free in found)
         half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(variance)
     middle, one = float(units.mean()), float(before is not None)
-    return math.exp(middle - half) - one, math.exp(middle + half) - one
+    return Interval(math.exp(middle - half) - one, math.exp(middle + half) - one)
 
 
 def _logs(

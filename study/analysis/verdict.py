@@ -12,7 +12,7 @@ Source: the checks are those of the "Deep Learning Tuning Playbook" (Godbole, Da
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,6 +46,7 @@ from study.analysis.spent import get_spent, timed
 from study.formats import (
     counted,
     format_change,
+    format_coefficient,
     format_list,
     format_measured,
     format_percent,
@@ -182,7 +183,7 @@ def _ends_told(ends: Sequence[EndInfo], wording: Wording) -> str:
     )
 
 
-def _goes_on(space: SearchSpace, params: dict[str, Scalar], end: EndInfo) -> bool:
+def _goes_on(space: SearchSpace, params: Mapping[str, Scalar], end: EndInfo) -> bool:
     """Say whether there is another training beyond an end: dropout 0 is no end of a choice."""
     beyond: Scalar = end.end * (1.1 if end.upper else 0.9) or -0.1
     if isinstance(end.end, int):
@@ -198,9 +199,7 @@ def _failures(study: Checked) -> Check:
     info = get_failures(study.record)
     failed = info.lost
     ended = [*(trial for trial in study.trials if trial.finished), *failed]
-    diverged = sum(
-        str(trial.user_attrs.get(attrs.FAILURE, "")).startswith(attrs.DIVERGED) for trial in failed
-    )
+    diverged = sum(map(attrs.has_diverged, failed))
     told, others = describe_failures(info), "them" if info.trials == failed else "the others"
     why = f", {diverged} of {others} diverged" if study.ours else ""
     return check(
@@ -235,7 +234,7 @@ def _default(study: Checked) -> Check | None:
     info = study.confirmation
     winner = None if info is None or info.best is None else info.get(info.best)
     found = None if winner is None else winner.difference
-    if winner is not None and found is not None and found.low is not None:
+    if winner is not None and found is not None and found.interval is not None:
         sentence = (
             f"With {found.n_pairs} fresh seeds, the {word} of {winner.name} is "
             f"{format_change(found.mean)} against {name}"
@@ -326,7 +325,9 @@ def _pruner(study: Checked) -> Check | None:
     rho = float(stats.spearmanr(*zip(*pairs, strict=True)).statistic)
     low, high = _spearman_bounds(rho, len(pairs))
     command = study.new_study("unpruned", "--pruner none")
-    among = f"(rank correlation {rho:.2f} among the {len(pairs)} that were not pruned)"
+    among = (
+        f"(rank correlation {format_coefficient(rho)} among the {len(pairs)} that were not pruned)"
+    )
     if high < MIN_AGREEMENT:
         wrong = f"{early} say little of the final ones {among}: good trials may have been pruned."
         return check("pruner", True, "", wrong, command)
@@ -358,7 +359,7 @@ def _duplicates(study: Checked) -> Check | None:
         return None
     if not study.ours:
         return _repeated(finished)
-    reused = sum(attrs.REUSED_FROM in trial.user_attrs for trial in finished)
+    reused = sum(attrs.REUSED_FROM.of(trial) is not None for trial in finished)
     return check(
         "repeated trainings",
         reused / len(finished) > MAX_DUPLICATES and not study.by_design,
@@ -420,7 +421,7 @@ def _zombies(study: Checked, now: datetime) -> Check | None:
 
 
 def _leakage(study: Checked) -> Check | None:
-    split = study.settings.get("split")
+    split = study.settings and study.settings.split
     if split is None or not study.own:
         return None
     if not split:
@@ -438,7 +439,7 @@ def _leakage(study: Checked) -> Check | None:
 
 def _balance(study: Checked) -> Check | None:
     best = study.best
-    confusion = None if best is None else best.user_attrs.get(attrs.CONFUSION)
+    confusion = None if best is None else attrs.CONFUSION.of(best)
     if not isinstance(confusion, list):
         return None
     name = "balance of the classes"

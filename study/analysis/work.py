@@ -35,7 +35,7 @@ def get_work(kind: KindInfo, trials: Sequence[TrialRecord]) -> Work | None:
     """
     steps = {t.number: epochs_run(t) or len(t.intermediate_values) for t in trials}
     for name, label in _OF_A_STEP.items():
-        found = {t.number: t.user_attrs.get(name, 0) * steps[t.number] for t in trials}
+        found = {t.number: (name.of(t) or 0) * steps[t.number] for t in trials}
         if found and all(found.values()):
             even = len(set(steps.values())) == 1
             return Work(label=f"{label} × {plural(kind.step)}", of=found, even=even)

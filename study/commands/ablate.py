@@ -2,11 +2,11 @@
 
 from search_spaces import Scalar
 from storage import attrs
+from storage.values import Arm
 from study.analysis.ablation import describe_ablation, get_ablation
 from study.commands.confirm import asked_search, own_confirmation
 from study.commands.next_step import next_step
 from study.commands.show import Show
-from study.experiment import Arm
 from study.followups.arms import ablation_arms
 from study.followups.setup import Search, judged, run_followup, set_up
 from study.requests import AblateRequest, Say

@@ -2,7 +2,7 @@
 
 from study.commands.show import existing_artifacts, stored_record
 from study.dashboard.retention import clean
-from study.formats import counted, in_line
+from study.formats import counted, format_number, in_line
 from study.requests import CleanRequest, Say
 from study.shell import quote
 
@@ -18,6 +18,6 @@ def clean_request(request: CleanRequest, *, say: Say) -> None:
     cleaned = clean(storage, record, existing_artifacts(request), keep=request.pictures)
     say(
         f"Pictures of {counted(cleaned.n_trials, 'trial')} of study {in_line(record.name)} "
-        f"removed, {cleaned.n_bytes / 1e6:.1f} MB; curves stay. "
+        f"removed, {format_number(cleaned.n_bytes / 1e6, 3)} MB; curves stay. "
         f"`emoji-study train --study {quote(record.name)} --trial N` draws new ones."
     )

@@ -6,10 +6,11 @@ from functools import partial
 
 from search_spaces import Scalar
 from storage.rdb import await_server
+from storage.values import Experiment
 from study.analysis.experiment import describe_experiment, get_experiment
 from study.commands.next_step import next_step
 from study.errors import StudyError, wrong_choice
-from study.experiment import PAIRED, Design, Experiment
+from study.experiment import PAIRED, Design
 from study.followups.setup import Prepared, pair_sides, run_experiment
 from study.kind_sources import (
     FoundKind,

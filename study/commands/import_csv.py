@@ -7,7 +7,7 @@ from storage.importing import insert_study
 from storage.limits import require_room
 from storage.rdb import open_storage
 from storage.records import StudyRecord
-from study.analysis import parameter_names, settings_of
+from study.analysis import parameter_names
 from study.commands.next_step import next_step
 from study.exchange.read_results import read_results
 from study.formats import counted, format_list, in_line
@@ -35,14 +35,14 @@ def import_csv(request: ImportRequest, *, say: Say) -> None:
         parameters=parameter_names(record),
     )
     insert_study(open_storage(request.url, create=True, write=True), record)
-    what, kind = f"imported as study {in_line(record.name)}", settings_of(record).get("kind")
-    if kind is None:
+    what, settings = f"imported as study {in_line(record.name)}", attrs.SETTINGS.of(record)
+    if settings is None:
         say(f"{counted(len(record.trials), 'trial')} {what}: {_told(record)}.")
     else:
-        splits = sorted({str(trial.user_attrs[attrs.MEASURED_ON]) for trial in record.trials})
+        splits = sorted(set(filter(None, map(attrs.MEASURED_ON.of, record.trials))))
         say(
-            f"{counted(len(record.trials), 'trial')} of kind {kind} {what}; their metrics were "
-            f"measured on the {' and the '.join(splits)} split."
+            f"{counted(len(record.trials), 'trial')} of kind {settings.kind} {what}; "
+            f"their metrics were measured on the {' and the '.join(splits)} split."
         )
     say(next_step("report", "--study", record.name, url=request.url))
 

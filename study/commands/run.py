@@ -101,7 +101,7 @@ def _default_trials(ready: Ready, replicate: int) -> int:
     if n_points is None:
         return DEFAULT_TRIALS
     trials = ready.study.get_trials(deepcopy=False)
-    drawn = [trial for trial in trials if trial.user_attrs.get(attrs.REPLICATE, 0) == replicate]
+    drawn = [trial for trial in trials if (attrs.REPLICATE.of(trial) or 0) == replicate]
     return max(0, n_points - count(drawn).finished)
 
 

@@ -13,7 +13,7 @@ from storage.files import atomic_paths, require_writable
 from storage.rdb import open_storage
 from study.commands.next_step import next_step
 from study.errors import StudyError
-from study.formats import format_measured, plural
+from study.formats import format_count, format_duration, format_measured, plural
 from study.kind_sources import find_kind, make_trainer
 from study.kinds import EXAMPLES, Data, Run, Step, Trainer
 from study.requests import DEFAULT_KIND, Given, Say, TrainRequest
@@ -142,7 +142,6 @@ def train_final(
     best of its steps and pictures of validation data, unless only one step had ended.
 
     Args:
-        show: Called with every step.
         stop_requested: Asked after every step; True interrupts, unless that was the last.
 
     Raises:
@@ -224,13 +223,13 @@ def _describe(final: Final, chosen: Chosen, trainer: Trainer, out: Path) -> list
         if metric.test_name in final.test
     ]
     costs = [
-        f"{final.facts[cost.name]:,} {cost.label}"
+        f"{format_count(final.facts[cost.name])} {cost.label}"
         for cost in kind.costs
         if cost.name in final.facts
     ]
     lines = [
         f"{label}: {', '.join([reached + at, *tested])}; "
-        f"{', '.join([*costs, f'{final.seconds:.0f} s'])}. Written to {out}",
+        f"{', '.join([*costs, format_duration(final.seconds)])}. Written to {out}",
         *trainer.describe_test(final.test),
     ]
     if chosen.other_code:
@@ -240,7 +239,7 @@ def _describe(final: Final, chosen: Chosen, trainer: Trainer, out: Path) -> list
         )
     elif chosen.value is not None:
         same = value == chosen.value
-        relation = "exactly." if same else f"not exactly, it had {chosen.value:.7g}:"
+        relation = "exactly." if same else f"not exactly, it had {chosen.value!r}:"
         reason = "" if same else " another number of threads, another processor or version."
         lines.append(f"This repeats the trial's {kind.objective.label} {relation}{reason}")
     return lines

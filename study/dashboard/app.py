@@ -342,10 +342,10 @@ def _shorten_splits(storage: BaseStorage) -> None:
     def get_all_studies() -> list[Any]:
         studies = whole()
         for study in studies:
-            settings = study.user_attrs.get(attrs.SETTINGS)
-            if isinstance(settings, dict) and "sides" in settings:
-                counts = Counter(str(settings["sides"]))
-                study.user_attrs[attrs.SETTINGS] = {**settings, "sides": dict(counts)}
+            settings = attrs.SETTINGS.of(study)
+            if settings is not None:
+                counts = {"sides": dict(Counter(settings.sides))}
+                study.user_attrs[attrs.SETTINGS] = settings.to_dict() | counts
         return studies
 
     storage.get_all_studies = get_all_studies  # type: ignore[method-assign]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from optuna.trial import TrialState
 
@@ -15,7 +16,6 @@ from study.analysis import (
     kind_of,
     min_accuracy_of,
     ranked_by_constraint,
-    settings_of,
     word_for,
 )
 from study.analysis.provenance import describe_code
@@ -131,7 +131,7 @@ def trial_note(record: StudyRecord, trial: TrialRecord, *, url: str) -> str:
         )
         lines.append(f"{escape(capitalised(words))}.")
     lines.append("\n".join(f"- {fact}" for fact in _facts(record, trial)))
-    if trial.given and trial.user_attrs.get(attrs.MEASURED_ON) != "test":
+    if trial.given and attrs.MEASURED_ON.of(trial) != "test":
         lines += [
             f"Train it again for good, and measure it once on the test {data_of(record)}:",
             code_block(f"emoji-study train {_place(record, url)} --trial {trial.number}"),
@@ -150,17 +150,17 @@ def code_block(*lines: str) -> str:
 
 
 def _what(record: StudyRecord) -> str:
-    settings = settings_of(record)
+    settings = attrs.SETTINGS.of(record)
+    assert settings is not None  # of a study of ours
     purpose = "A search" if is_search(record) else "An experiment"
-    kind, space = escape(str(settings["kind"])), escape(str(settings["space"]))
-    data = escape(format_data(settings["data"], settings.get("vendors", ())))
-    text = f"{purpose} of kind **{kind}**, {space} space"
+    data = escape(format_data(settings.data, settings.vendors))
+    text = f"{purpose} of kind **{escape(settings.kind)}**, {escape(settings.space)} space"
     if is_search(record):
-        text += f"; {escape(format_sampler(str(settings['sampler'])))} sampler, "
-        text += f"{escape(str(settings['pruner']))} pruner"
+        text += f"; {escape(format_sampler(settings.sampler))} sampler, "
+        text += f"{escape(settings.pruner)} pruner"
     return (
-        f"{text}. Data: {data}, {escape(str(settings['split']))} split, fingerprint "
-        f"`{str(settings['data_fingerprint'])[:12]}`; the study's seed is {settings['seed']}."
+        f"{text}. Data: {data}, {escape(settings.split)} split, fingerprint "
+        f"`{settings.data_fingerprint[:12]}`; the study's seed is {settings.seed}."
     )
 
 
@@ -212,13 +212,14 @@ def _place(record: StudyRecord, url: str) -> str:
 
 
 def _result(kind: KindInfo, trial: TrialRecord) -> str:
-    found, objective, second = trial.user_attrs, kind.objective, kind.second
-    value = found.get(objective.name, trial.value)
-    if not isinstance(value, int | float):
+    objective, second = kind.objective, kind.second
+    value = replace(objective, place=None).any_of(trial)  # the lowest, also of a pruned one
+    value = trial.value if value is None else value
+    if value is None:
         return f"no {kind.step} was finished." if trial.state == TrialState.FAIL else "no value."
-    text = f"{escape(objective.label)} {format_measured(float(value), objective)}"
-    if attrs.BEST_EPOCH in found:
-        text += f" in {kind.step} {found[attrs.BEST_EPOCH]}"
+    text = f"{escape(objective.label)} {format_measured(value, objective)}"
+    if (step := attrs.BEST_EPOCH.of(trial)) is not None:
+        text += f" in {kind.step} {step}"
     other = None if second is None else second.of(trial)
     if second is not None and other is not None:
         text += f", {escape(second.label)} {format_measured(other, second)}"
@@ -227,7 +228,6 @@ def _result(kind: KindInfo, trial: TrialRecord) -> str:
 
 def _facts(record: StudyRecord, trial: TrialRecord) -> Iterator[str]:
     """Say why a trial ended, and what else a reader must know of it."""
-    found = trial.user_attrs
     yield f"Why it ended: {_end(record, trial)}"
     if not trial.feasible:
         needed, second = min_accuracy_of(record), kind_of(record).second
@@ -235,44 +235,41 @@ def _facts(record: StudyRecord, trial: TrialRecord) -> Iterator[str]:
         if needed is not None and second is not None:
             label += f" of {format_measured(needed, second)}"
         yield f"**Infeasible**: it misses the {label} that the study demands."
-    if attrs.ARM in found:
-        yield f"Arm {escape(str(found[attrs.ARM]))}, pair {found.get(attrs.PAIR)}."
+    if (arm := attrs.ARM.of(trial)) is not None:
+        yield f"Arm {escape(arm)}, pair {attrs.PAIR.of(trial)}."
     size = []
-    if attrs.PARAMETER_COUNT in found:
-        size.append(f"{format_count(int(found[attrs.PARAMETER_COUNT]))} weights")
-    if found.get(attrs.TRAINING_SECONDS):
-        size.append(f"{format_duration(float(found[attrs.TRAINING_SECONDS]))} of training")
-    if attrs.SEED in found:
-        size.append(f"seed {found[attrs.SEED]}")
+    if (n_weights := attrs.PARAMETER_COUNT.of(trial)) is not None:
+        size.append(f"{format_count(n_weights)} weights")
+    if seconds := attrs.TRAINING_SECONDS.of(trial):
+        size.append(f"{format_duration(seconds)} of training")
+    if (seed := attrs.SEED.of(trial)) is not None:
+        size.append(f"seed {seed}")
     if size:
         yield f"{', '.join(size)}."
-    if attrs.RETRY_OF in found:
-        yield f"A second attempt at trial {found[attrs.RETRY_OF]}."
+    if (failed := attrs.RETRY_OF.of(trial)) is not None:
+        yield f"A second attempt at trial {failed}."
 
 
 def _end(record: StudyRecord, trial: TrialRecord) -> str:
-    found = trial.user_attrs
     if trial.state == TrialState.FAIL:
-        repeats = (
-            t.number for t in record.trials if t.user_attrs.get(attrs.RETRY_OF) == trial.number
-        )
+        repeats = (t.number for t in record.trials if attrs.RETRY_OF.of(t) == trial.number)
         again = next(repeats, None)
         later = "not tried again" if again is None else f"queued again as trial {again}"
-        return f"{escape(str(found.get(attrs.FAILURE, 'its worker died')))}. It was {later}."
-    if attrs.REUSED_FROM in found:
+        return f"{escape(attrs.FAILURE.of(trial) or 'its worker died')}. It was {later}."
+    if (source := attrs.REUSED_FROM.of(trial)) is not None:
         return (
-            f"trial {found[attrs.REUSED_FROM]} had done the same training, so its curve is the "
+            f"trial {source} had done the same training, so its curve is the "
             "answer; nothing was trained."
         )
-    if attrs.MEASURED_ON in found:
-        return f"its result was imported, as measured on the {found[attrs.MEASURED_ON]} split."
+    if (split := attrs.MEASURED_ON.of(trial)) is not None:
+        return f"its result was imported, as measured on the {split} split."
     kind = kind_of(record)
-    n_steps = len(trial.intermediate_values) or found.get(attrs.EPOCHS_RUN)
+    n_steps = len(trial.intermediate_values) or attrs.EPOCHS_RUN.of(trial)
     asked = None if kind.fidelity is None else trial.params.get(kind.fidelity)
     of = "" if asked is None else f" of {asked}"
     if trial.state == TrialState.PRUNED:
-        pruner = escape(str(settings_of(record).get("pruner", "")))
+        pruner = escape(settings.pruner) if (settings := attrs.SETTINGS.of(record)) else ""
         return f"the {pruner} pruner stopped it after {n_steps}{of} {plural(kind.step)}."
-    if found.get(attrs.EARLY_STOPPED):
+    if attrs.EARLY_STOPPED.of(trial):
         return f"its {_reported(kind)} had stopped falling after {n_steps} {plural(kind.step)}."
     return f"all of its {plural(kind.step)} were trained."

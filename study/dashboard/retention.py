@@ -34,7 +34,7 @@ class Cleaned:
 
 def kept_pictures(record: StudyRecord) -> Pictures:
     """Return whose pictures a study keeps; a ChoiceError if it has stored another word."""
-    keep = str(record.user_attrs.get(attrs.KEPT_PICTURES, "all"))
+    keep = str(attrs.KEPT_PICTURES.of(record) or "all")
     if keep not in get_args(Pictures):
         raise wrong_choice("pictures", keep, get_args(Pictures))
     return cast(Pictures, keep)
@@ -78,13 +78,13 @@ def clean_states(storage: BaseStorage, name: str, space: SearchSpace, folder: Pa
     ended: set[str] = set()
     wanted: set[str] = set()  # a trial will go on with them
     for trial in record.trials:
-        if trial.finished or str(trial.user_attrs.get(attrs.FAILURE)).startswith(attrs.DIVERGED):
+        if trial.finished or attrs.has_diverged(trial):
             ended |= _training(trial, space)
         elif not trial.state.is_finished():
             attempt: TrialRecord | None = trial
             while attempt is not None:  # the latest one may not have come to train at all
                 wanted |= _training(attempt, space)
-                before = attempt.user_attrs.get(attrs.RETRY_OF)
+                before = attrs.RETRY_OF.of(attempt)
                 attempt = None if before is None else record.trials[before]
     for training in (ended - wanted) & states.keys():
         states[training].unlink(missing_ok=True)
@@ -92,8 +92,8 @@ def clean_states(storage: BaseStorage, name: str, space: SearchSpace, folder: Pa
 
 def _training(trial: TrialRecord, space: SearchSpace) -> set[str]:
     """Return the name of a trial's training, if the trial has begun one."""
-    seed, data = (trial.user_attrs.get(name) for name in (attrs.SEED, attrs.DATA_FINGERPRINT))
+    seed, data = attrs.SEED.of(trial), attrs.DATA_FINGERPRINT.of(trial)
     if seed is None or data is None:
         return set()
-    digest = trial.user_attrs.get(attrs.KIND_DIGEST)
+    digest = attrs.KIND_DIGEST.of(trial)
     return {training_name(space.to_config(trial.given), seed, data, digest)}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage import attrs
-from storage.records import Progress, StudySummary, experiment_of
+from storage.records import Progress, StudySummary
 from study.formats import format_measured, format_settings
 from study.kind_info import objective_of
 from study.report.page import render_page
@@ -53,15 +53,15 @@ def rows(summaries: Sequence[StudySummary]) -> list[Row]:
 
 
 def _followed(summary: StudySummary) -> str:
-    return str((experiment_of(summary.user_attrs) or {}).get("follows", ""))
+    experiment = attrs.EXPERIMENT.of(summary)
+    return "" if experiment is None else experiment.follows
 
 
 def _row(summary: StudySummary, *, follows: bool) -> Row:
-    experiment = experiment_of(summary.user_attrs)
-    settings = summary.user_attrs.get(attrs.SETTINGS) or {}
+    experiment, settings = attrs.EXPERIMENT.of(summary), attrs.SETTINGS.of(summary)
     what = format_settings(settings)
-    if experiment:
-        what = f"{experiment['name']}, {settings['kind']}"
+    if experiment is not None and settings is not None:
+        what = f"{experiment.name}, {settings.kind}"
     n_objectives, best = len(summary.directions), summary.best
     metric = objective_of(summary)
     value = None if best is None else metric.of(best)

@@ -25,6 +25,7 @@ from study.emoji.data import StudyData
 from study.emoji.requests import ComposeRequest
 from study.emoji.trainer import EmojiTrainer
 from study.errors import StudyError
+from study.formats import format_number
 from study.kinds import Run
 from study.requests import Say
 from study.running.choosing import stored_training
@@ -65,9 +66,9 @@ def compose_request(request: ComposeRequest, *, say: Say) -> None:
         content = picture_png(_gallery(space, request.average, say))
     elif len(combinations) == 1:
         made = compose(space, combinations[0])
-        for line in describe(space, made):
+        for line in describe(space, made, format_number):
             say(line)
-        content = picture_png(draw(space, made))
+        content = picture_png(draw(space, made, format_number))
     else:
         stops = [space.compose(combination) for combination in combinations]
         if request.through_mean:

@@ -111,7 +111,7 @@ class StudyData(Data):
         }
         train, validation = (to_float(i.images, CPU) for i in (self.own_train, self.validation))
         error = (validation - train.mean(dim=0, keepdim=True)).square().mean().item()
-        told = {attrs.DATA_REMARKS: self._remarks} if self._remarks else {}
+        told: dict[str, Any] = {attrs.DATA_REMARKS: self._remarks} if self._remarks else {}
         return {attrs.CLASS_COUNTS: counts, attrs.BASELINE: error, **told}
 
     @property

@@ -7,8 +7,9 @@ from typing import Any
 
 from emoji_ae.config import AutoencoderConfig, multitask_config
 from search_spaces import SPACES, Scalar, autoencoder, multitask
+from storage.values import Arm
 from study.errors import StudyError
-from study.experiment import Arm, Design
+from study.experiment import Design
 from study.kinds import Source
 
 SPACE = "extended"

@@ -5,7 +5,9 @@ from html import escape
 import plotly.graph_objects as go
 
 from emoji_ae.describe import NeighboursInfo, SplitInfo, WordsInfo
+from study.analysis.estimates import Interval
 from study.figures.style import BLUE, GREEN, NEUTRAL, SKY_BLUE, VERMILLION, new_figure, rounded
+from study.formats import format_number
 
 _SIDE_COLORS = {"training": BLUE, "validation": VERMILLION, "test": GREEN}
 _MAX_LABEL = 30
@@ -63,7 +65,7 @@ def plot_neighbours(info: NeighboursInfo) -> go.Figure:
             x=rounded((low + high) / 2 for low, high in bins),
             y=list(found.counts),
             width=[info.threshold] * len(bins),
-            customdata=[f"{low:.3f} to {high:.3f}" for low, high in bins],
+            customdata=[Interval(*ends).written(format_number) for ends in bins],
             marker={"color": _SIDE_COLORS[found.side]},
             hovertemplate="MSE %{customdata}<br>%{y} images",
         )

@@ -5,7 +5,14 @@ from collections.abc import Iterable, Sequence
 from emoji_ae.describe import ClassInfo, DatasetInfo, LeakageInfo, SplitInfo
 from study.emoji.data import changed
 from study.emoji.figures import plot_classes, plot_neighbours, plot_words
-from study.formats import capitalised, counted, format_count, format_list, format_percent
+from study.formats import (
+    capitalised,
+    counted,
+    format_count,
+    format_list,
+    format_number,
+    format_percent,
+)
 from study.report.page import Section, flat, render_page
 
 FEW_IMAGES = 10
@@ -97,8 +104,9 @@ def _classes_sentence(classes: Iterable[ClassInfo]) -> str:
     )
     return (
         f"These are of {len(present)} classes: {shares}. The largest has "
-        f"{largest.n_images / smallest.n_images:.1f} times as many images as the smallest, and "
-        f"always guessing it would be right for {format_percent(largest.share)} of the images."
+        f"{format_number(largest.n_images / smallest.n_images, 3)} times as many images as the "
+        "smallest, and always guessing it would be right for "
+        f"{format_percent(largest.share)} of the images."
     )
 
 

@@ -33,6 +33,7 @@ from emoji_ae.training import DivergedError, TrainResult, suspended_result, trai
 from storage import attrs
 from study import kinds
 from study.emoji.data import StudyData
+from study.formats import format_number
 from study.kinds import EXAMPLES, Run, Source, Step, Trainer, Training
 
 BEST = (
@@ -132,8 +133,8 @@ class EmojiTrainer(Trainer):
         run = curve[: config.epoch]
         after = [epoch for epoch in metrics[n_steps:] if isinstance(epoch, MultitaskMetrics)]
         best = best_metrics(run, after)
-        copied = {attrs.PARAMETER_COUNT, attrs.MULTIPLY_ADDS}
-        if facts.get(attrs.BEST_EPOCH) == best.epoch + 1:
+        copied: set[str] = {attrs.PARAMETER_COUNT, attrs.MULTIPLY_ADDS}
+        if attrs.BEST_EPOCH.among(facts) == best.epoch + 1:
             copied.add(attrs.CONFUSION)
         if len(curve) < config.epoch:
             copied.add(attrs.EARLY_STOPPED)
@@ -200,7 +201,7 @@ class CurveTraining(Training):
 
     def file(self, name: str, *, tested: bool = False) -> bytes:
         if name == attrs.LEARNING_CURVE_FILE:
-            return learning_curve_png(self._run)
+            return learning_curve_png(self._run, format_number)
         raise LookupError(name)
 
 

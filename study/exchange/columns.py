@@ -138,7 +138,7 @@ def meaning(column: str) -> tuple[Part, str]:
 
 def _attributes(record: StudyRecord, params: Sequence[str]) -> list[Column]:
     """Return a column for each attribute; other programs' have a prefix in any case."""
-    trials, results = record.trials, record.user_attrs.get(TEST_RESULTS) or {}
+    trials, results = record.trials, TEST_RESULTS.of(record) or {}
     own = [
         {**t.user_attrs, **{f"test_{k}": x for k, x in results.get(str(t.number), {}).items()}}
         for t in trials

@@ -32,7 +32,6 @@ class Layout:
     Args:
         values: Of the objectives, in their order; None for one without a name.
         constraints: None for a list of them.
-        reports: Intermediate values, with their steps.
         zone: Of times that name none; None for this machine's.
         plain: Whether texts stand as they are, so that some look like numbers.
     """

@@ -14,6 +14,7 @@ from optuna.distributions import (
 )
 from optuna.trial import TrialState
 
+from search_spaces import is_number
 from storage.records import StudyRecord, TrialRecord
 from study.errors import StudyError
 from study.exchange.cells import encode
@@ -23,7 +24,6 @@ from study.exchange.sheet import Row, Sheet
 from study.exchange.trial_cells import (
     curve_of,
     in_order,
-    is_number,
     is_whole,
     number_in,
     numbers_in,

@@ -8,13 +8,13 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from search_spaces import Scalar, SearchSpace
+from search_spaces import Scalar, SearchSpace, is_number
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from study.errors import StudyError
 from study.exchange.columns import COMPLETED, CURVE, SECONDS, STARTED, meaning
 from study.exchange.sheet import Row, Sheet
-from study.exchange.trial_cells import curve_of, in_order, is_number, state_of, times_of
+from study.exchange.trial_cells import curve_of, in_order, state_of, times_of
 from study.kind_sources import FoundKind
 from study.kinds import Source
 from study.metrics import Metric, value_name

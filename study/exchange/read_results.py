@@ -20,7 +20,6 @@ def read_results(path: Path, *, name: str, directions: Sequence[str] = ()) -> St
     """Read what ``emoji-study export`` wrote, a table of Optuna's, or one of a kind's own layout.
 
     Args:
-        name: Of the study.
         directions: Of its objectives, for a file that does not tell.
 
     Raises:

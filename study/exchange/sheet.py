@@ -64,7 +64,6 @@ class Sheet:
     """A table.
 
     Args:
-        columns: Their names, in order.
         about: What the file says of the study; empty for CSV and other programs' files.
         fields: What it says of its columns.
     """

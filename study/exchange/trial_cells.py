@@ -7,6 +7,7 @@ from typing import Any, TypeGuard
 
 from optuna.trial import TrialState
 
+from search_spaces import is_number
 from study.exchange.columns import CURVE, CURVE_STEPS, NUMBER, STATE
 from study.exchange.sheet import Row
 
@@ -41,7 +42,6 @@ def times_of(
     """Return when a trial started and ended, in UTC; now, if the table has no column for it.
 
     Args:
-        known: All columns of the table.
         zone: Of times that name none; None for this machine's.
     """
     now = datetime.now(UTC)
@@ -79,10 +79,6 @@ def number_in(row: Row, column: str) -> float:
     if not is_number(value) or math.isnan(value):
         raise row.wrong(column, "a number")
     return float(value)
-
-
-def is_number(value: Any) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_whole(value: Any) -> TypeGuard[int | float]:

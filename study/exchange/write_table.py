@@ -47,11 +47,11 @@ def _texts(column: Column) -> "pd.Series[Any]":
 def _parquet(record: StudyRecord, columns: list[Column]) -> pa.Table:
     """Return a table that says what CSV cannot: objectives, ranges, what each column holds."""
     table = pa.Table.from_pandas(to_frame(columns), preserve_index=False)
-    settings = record.user_attrs.get(SETTINGS) or {}
+    settings = SETTINGS.of(record)
     about = {
         "directions": list(record.directions),
         "metric_names": list(record.metric_names),
-        "kind": settings.get("kind"),
+        "kind": settings and settings.kind,
         "user_attrs": {} if settings else dict(record.other_attrs),
     }
     fields = [

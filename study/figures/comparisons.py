@@ -90,7 +90,7 @@ def plot_front(info: FrontInfo, kind: KindInfo) -> go.Figure:
                 "line": {"width": 1.5 if infeasible else 0},
             },
             hovertemplate=f"trial %{{customdata}}<br>{escape(first.label)} {told(first, 'x')}"
-            f"<br>{escape(second.label)} {'%{y:.1%}' if second.is_share else told(second, 'y')}"
+            f"<br>{escape(second.label)} {told(second, 'y')}"
             + infeasible
             * "<br>breaks the constraint",
         )
@@ -222,9 +222,9 @@ def plot_experiment(info: ExperimentInfo, label: str) -> go.Figure:
         hovertemplate=f"%{{y}}<br>difference %{{x{number}}}",
     )
     sure = [
-        (c.arm, found.mean, found.low, found.high)
+        (c.arm, found.mean, *found.interval)
         for c in comparisons
-        if (found := c.found).mean is not None and found.low is not None and found.high is not None
+        if (found := c.found).mean is not None and found.interval is not None
     ]
     figure.add_scatter(
         name="mean, 95 % interval",
@@ -264,7 +264,7 @@ def plot_confirmation(info: ConfirmationInfo, kind: KindInfo) -> go.Figure:
             mode="markers",
             orientation="h",
             marker={"color": NEUTRAL, "size": 10, "symbol": "x-thin-open", "line": {"width": 2}},
-            hovertemplate="%{y}<br>search %{x:.4g}",
+            hovertemplate=f"%{{y}}<br>search {told(kind.objective, 'x')}",
         )
     metric = kind.objective
     validation = [(name, c.validation) for name, c in rows]
@@ -290,7 +290,7 @@ def plot_ablation(info: AblationInfo, kind: KindInfo) -> go.Figure:
             mode="lines+markers",
             line={"color": NEUTRAL, "dash": "dot"},
             marker={"color": NEUTRAL, "symbol": "diamond-open", "size": 8},
-            hovertemplate="%{y}<br>expected %{x:.4g}",
+            hovertemplate=f"%{{y}}<br>expected {told(kind.objective, 'x')}",
         )
     measured = [(name, found.validation) for name, found in zip(names, info.path, strict=True)]
     add_estimates(
@@ -340,8 +340,7 @@ def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:
         add_band(
             figure,
             x=rounded(point.budget for point in sure),
-            low=[point.low for point in sure],
-            high=[point.high for point in sure],
+            ends=[(point.low, point.high) for point in sure],
             color=color,
             legendgroup=name,
         )
@@ -354,8 +353,8 @@ def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:
             mode="lines+markers",
             line={"color": color, "width": 2, "dash": dash},
             marker={"size": 4},
-            hovertemplate=f"{escape(name)}<br>%{{customdata[0]}}<br>median best {label} %{{y:.4g}}"
-            "<br>90 % band: %{customdata[1]}<extra></extra>",
+            hovertemplate=f"{escape(name)}<br>%{{customdata[0]}}<br>median best "
+            f"{label} {told(metric, 'y')}<br>90 % band: %{{customdata[1]}}<extra></extra>",
         )
     title = f"budget in {escape('seconds of training' if unit == 'seconds' else words)}"
     span = max(budgets) / min(budgets) if budgets else math.inf
@@ -395,7 +394,7 @@ def _looks(info: ComparisonInfo) -> dict[str, tuple[str, str]]:
 def _hover(words: str, point: BudgetPoint, metric: Metric) -> list[str]:
     missing = ("finds none", "–") if metric.maximise else ("–", "finds none")
     low, high = (
-        text if end is None else f"{end:.4g}"
+        text if end is None else format_measured(end, metric)
         for end, text in zip((point.low, point.high), missing, strict=True)
     )
     return [describe_budget(words, point.budget), f"{low} to {high}"]

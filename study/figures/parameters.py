@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from storage.records import Scalar, StudyRecord
+from search_spaces import Scalar
+from storage.records import StudyRecord
 from study.analysis import kind_of, ranked
 from study.analysis.correlation import CorrelationsInfo, ParameterCorrelation
+from study.analysis.estimates import Interval
 from study.analysis.isolation import IsolatedParameter, IsolatedPoint, IsolatedValue, IsolationInfo
 from study.analysis.pairs import PairInfo
 from study.analysis.surrogate import SurrogateInfo
@@ -33,7 +35,12 @@ from study.figures.style import (
     told,
     whiskers,
 )
-from study.formats import counted, format_measured, format_value
+from study.formats import (
+    counted,
+    format_coefficient,
+    format_measured,
+    format_value,
+)
 from study.kind_info import KindInfo
 from study.metrics import Metric
 from study.wording import OURS, Wording
@@ -64,14 +71,14 @@ def plot_importances(info: SurrogateInfo, wording: Wording = OURS) -> go.Figure:
             "line": {"color": GREEN, "width": 1},
         },
         error_x=whiskers(
-            below=(p.rise - p.low for p in parameters),
-            above=(p.high - p.rise for p in parameters),
+            below=(p.rise - p.interval.low for p in parameters),
+            above=(p.interval.high - p.rise for p in parameters),
             color=NEUTRAL,
         )
         if info.independent
         else None,
         customdata=[
-            [("told from zero" if p.needed else "may be zero") + _interval(info, p.low, p.high)]
+            [("told from zero" if p.needed else "may be zero") + _interval(info, p.interval)]
             for p in parameters
         ],
         hovertemplate="%{y}<br>importance %{x:.2f}, %{customdata[0]}<extra></extra>",
@@ -82,9 +89,8 @@ def plot_importances(info: SurrogateInfo, wording: Wording = OURS) -> go.Figure:
     return figure.update_yaxes(type="category", autorange="reversed", ticks="", showgrid=False)
 
 
-def _interval(info: SurrogateInfo, low: float, high: float) -> str:
-    words = f", 95 % interval {low:.2f} to {high:.2f}" if info.independent else ""
-    return words.replace("-", "\N{MINUS SIGN}")
+def _interval(info: SurrogateInfo, found: Interval) -> str:
+    return f", 95 % interval {found.written(format_coefficient)}" if info.independent else ""
 
 
 def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
@@ -99,10 +105,10 @@ def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
     for family in info.families:
         having = [p for p in family.parameters if p.spearman.value is not None]
         # The arrays of whiskers end before the rows that have none.
-        rows = sorted(having, key=lambda p: p.spearman.low is None)
-        sure = [p for p in rows if p.spearman.low is not None]
-        ends = [_whisker_end(p) for p in rows]
-        reach = max(reach, *map(abs, ends), 0.0)
+        rows = sorted(having, key=lambda p: p.spearman.interval is None)
+        sure = [(p.spearman.value or 0.0, ends) for p in rows if (ends := p.spearman.interval)]
+        reached = [_whisker_end(p) for p in rows]
+        reach = max(reach, *map(abs, reached), 0.0)
         color = family_color(kind, family.family)
         position = {
             "orientation": "h",
@@ -124,8 +130,8 @@ def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
                 "line": {"color": color, "width": 1},
             },
             error_x=whiskers(
-                below=(_length(p.spearman.low, p.spearman.value) for p in sure),
-                above=(_length(p.spearman.value, p.spearman.high) for p in sure),
+                below=(max(0.0, value - low) for value, (low, _) in sure),
+                above=(max(0.0, high - value) for value, (_, high) in sure),
                 color=NEUTRAL,
                 thickness=1.5,
                 width=3,
@@ -137,8 +143,8 @@ def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
                     p.n_trials,
                     "log10 of the value" if p.log else "value",
                     "too few trials"
-                    if p.spearman.low is None
-                    else f"{p.spearman.low:.2f} to {p.spearman.high:.2f}",
+                    if p.spearman.interval is None
+                    else p.spearman.interval.written(format_coefficient),
                 ]
                 for p in rows
             ],
@@ -148,8 +154,8 @@ def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
         )
         figure.add_bar(
             **position,
-            x=rounded(ends),
-            text=[f"{p.spearman.value:+.2f}".replace("-", "\N{MINUS SIGN}") for p in rows],
+            x=rounded(reached),
+            text=[format_coefficient(p.spearman.value) for p in rows],
             textposition="outside",
             cliponaxis=False,
             marker={"color": "rgba(0,0,0,0)"},
@@ -254,7 +260,7 @@ def _isolated_axis(parameter: IsolatedParameter, wording: Wording) -> dict[str, 
         axis: dict[str, Any] = {"type": parameter.scale}
         if parameter.scale == "log":
             axis |= {"tickformat": PLAIN, "dtick": ticks(max(values) / min(values) > 100)}
-        if len(values) <= _FEW and all(value.low is None for value in parameter.values):
+        if len(values) <= _FEW and all(value.ends is None for value in parameter.values):
             axis |= {"tickvals": values}
         return axis
     choices = [wording.value(value.value, parameter.name) for value in parameter.values]
@@ -285,21 +291,16 @@ def _value_x(parameter: IsolatedParameter, place: int) -> float | None:
 def _value_texts(value: IsolatedValue, parameter: str, wording: Wording) -> Sequence[str]:
     """Return a value, how many trials have it and its best trial as texts."""
     name = wording.value(value.value, parameter)
-    if value.low is not None and value.high is not None:
-        name = f"{format_value(value.low)} to {format_value(value.high)}"
+    if value.ends is not None:
+        name = value.ends.written(format_value)
     return escape(name), counted(value.n_trials, "trial"), str(value.best_number)
 
 
 def _whisker_end(parameter: ParameterCorrelation) -> float:
     """Return where a bar of correlation ends together with its whisker."""
     value = parameter.spearman.value or 0.0
-    end = parameter.spearman.high if value >= 0 else parameter.spearman.low
-    return value if end is None else max(value, end) if value >= 0 else min(value, end)
-
-
-def _length(low: float | None, high: float | None) -> float:
-    """Return the length of one side of an interval, 0 where the estimate lies beyond its end."""
-    return max(0.0, (high or 0.0) - (low or 0.0))
+    low, high = parameter.spearman.interval or (value, value)
+    return max(value, high) if value >= 0 else min(value, low)
 
 
 def plot_pair(info: PairInfo, wording: Wording = OURS) -> go.Figure:

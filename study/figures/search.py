@@ -32,7 +32,13 @@ from study.figures.style import (
     told,
     value_axis,
 )
-from study.formats import MISSING, counted, format_duration
+from study.formats import (
+    MISSING,
+    counted,
+    format_coefficient,
+    format_duration,
+    format_measured,
+)
 from study.kind_info import KindInfo
 
 _DASHES = {TrialState.PRUNED: "dot", TrialState.FAIL: "dash"}
@@ -193,8 +199,7 @@ def plot_distribution(info: DistributionInfo, kind: KindInfo) -> go.Figure:
         add_band(
             figure,
             x=values,
-            low=[step.low for step in family.steps],
-            high=[step.high for step in family.steps],
+            ends=[step.band for step in family.steps],
             color=color,
             legendgroup=name,
             shape="hv",
@@ -242,15 +247,14 @@ def plot_expected_best(info: ExpectedBestInfo, kind: KindInfo) -> go.Figure:
     """Draw the expected best over the number of trials, with its 95 % interval as a band."""
     figure = new_figure(height=420)
     numbers = [point.n for point in info.points]
-    sure = [point for point in info.points if point.low is not None]
+    sure = [(point.n, point.interval) for point in info.points if point.interval is not None]
     add_band(
         figure,
-        x=[point.n for point in sure],
-        low=[point.low for point in sure],
-        high=[point.high for point in sure],
+        x=[n for n, _ in sure],
+        ends=[ends for _, ends in sure],
         color=BLUE,
     )
-    label, digits = escape(info.metric.label), info.metric.digits
+    label = escape(info.metric.label)
     time = "training time" if kind.name else "time"
     figure.add_scatter(
         name="expected best",
@@ -259,8 +263,8 @@ def plot_expected_best(info: ExpectedBestInfo, kind: KindInfo) -> go.Figure:
         customdata=[
             [
                 MISSING
-                if point.low is None
-                else f"{point.low:.{digits}g} to {point.high:.{digits}g}",
+                if point.interval is None
+                else point.interval.written(lambda end: format_measured(end, info.metric)),
                 format_duration(point.seconds),
             ]
             for point in info.points
@@ -281,7 +285,7 @@ def plot_expected_best(info: ExpectedBestInfo, kind: KindInfo) -> go.Figure:
             hoverinfo="skip",
         )
     figure.update_xaxes(**count_axis("trials", numbers[-1]))
-    values = [v for p in info.points for v in (p.value, p.low, p.high) if v is not None]
+    values = [v for p in info.points for v in (p.value, *(p.interval or ()))]
     return figure.update_yaxes(**value_axis(info.metric, values))
 
 
@@ -291,12 +295,11 @@ def plot_fidelity(info: FidelityInfo, kind: KindInfo) -> go.Figure:
     Where trials were pruned, dotted lines show it had all of them ended worst, and best.
     """
     figure = new_figure(height=420)
-    sure = [point for point in info.points if point.low is not None]
+    sure = [(point.step, point.interval) for point in info.points if point.interval is not None]
     add_band(
         figure,
-        x=[point.step for point in sure],
-        low=[point.low for point in sure],
-        high=[point.high for point in sure],
+        x=[step for step, _ in sure],
+        ends=[ends for _, ends in sure],
         color=BLUE,
     )
     epochs = [point.step for point in info.points]
@@ -306,7 +309,7 @@ def plot_fidelity(info: FidelityInfo, kind: KindInfo) -> go.Figure:
         x=epochs,
         y=rounded(point.spearman for point in info.points),
         customdata=[
-            ["none" if p.low is None else f"{p.low:.2f} to {p.high:.2f}", p.n_pruned_before]
+            [p.interval.written(format_coefficient) if p.interval else "none", p.n_pruned_before]
             for p in info.points
         ],
         mode="lines+markers",

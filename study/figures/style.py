@@ -116,9 +116,6 @@ def small_multiple(
     """Return one of several charts beside each other, which share the axis of a metric.
 
     The page says what the marks mean, once for all of them.
-
-    Args:
-        values: Of the metric, in all of the charts.
     """
     figure = new_figure(height=230).add_traces(list(traces)).update_layout(showlegend=False)
     drawn = [value for value in values if math.isfinite(value)]
@@ -181,7 +178,7 @@ def value_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]
 
 def told(metric: Metric, axis: str) -> str:
     """Return what a hover text holds for the metric's value on an axis, ``x`` or ``y``."""
-    return f"%{{{axis}:.{metric.digits}g}}"
+    return f"%{{{axis}:{'.1%' if metric.is_share else f'.{metric.digits}g'}}}"
 
 
 def mean_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]:
@@ -200,8 +197,7 @@ def add_band(
     figure: go.Figure,
     *,
     x: Sequence[float | None],
-    low: Sequence[float | None],
-    high: Sequence[float | None],
+    ends: Sequence[tuple[float | None, float | None]],
     color: str,
     legendgroup: str | None = None,
     shape: str = "linear",
@@ -219,12 +215,12 @@ def add_band(
         "line": {"width": 0, "shape": shape},
         "hoverinfo": "skip",
     }
-    figure.add_scatter(**edge, y=rounded(low), showlegend=False)
+    figure.add_scatter(**edge, y=rounded(low for low, _ in ends), showlegend=False)
     figure.add_scatter(
         **edge,
         name="95 % interval" if alone else None,
         showlegend=alone,
-        y=rounded(high),
+        y=rounded(high for _, high in ends),
         fill="tonexty",
         fillcolor=pale(color, 0.2 if alone else 0.15),
     )
@@ -244,6 +240,7 @@ def add_estimates(
     present = [(row, e) for row, e in estimates if e is not None and drawable(e.mean)]
     if not present:
         return
+    ends = [e.interval or (e.mean, e.mean) for _, e in present]
     figure.add_scatter(
         name=name,
         x=rounded(found.mean for _, found in present),
@@ -255,17 +252,13 @@ def add_estimates(
         error_x=whiskers(
             # A logarithmic axis has no 0, where an interval may end.
             below=(
-                e.mean
-                - max(
-                    e.mean if e.low is None else e.low,
-                    e.mean / 100 if metric.logarithmic else -math.inf,
-                )
-                for _, e in present
+                e.mean - max(low, e.mean / 100 if metric.logarithmic else -math.inf)
+                for (_, e), (low, _) in zip(present, ends, strict=True)
             ),
-            above=((e.mean if e.high is None else e.high) - e.mean for _, e in present),
+            above=(high - e.mean for (_, e), (_, high) in zip(present, ends, strict=True)),
             color=color,
         ),
-        hovertemplate="%{y}<br>%{x:.4g}",
+        hovertemplate=f"%{{y}}<br>{told(metric, 'x')}",
     )
 
 

@@ -9,12 +9,12 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from search_spaces import Scalar, SearchSpace
 from search_spaces.base import Parameter
 from storage.records import StudyRecord, TrialRecord
+from storage.values import Arm
 from study.analysis import breaks_constraint, ranked_by_constraint
 from study.analysis.ablation import PATH, SWEEP
 from study.analysis.confirmation import CHOSEN, DEFAULT, MIDDLE, TOP
 from study.analysis.surrogate import get_surrogate, predict
 from study.errors import StudyError
-from study.experiment import Arm
 from study.kinds import Kind
 
 SWEEP_STEPS = (-0.25, -0.1, 0.1, 0.25)
@@ -46,7 +46,6 @@ def confirmation_arms(
         fixed: What all trials of the search share; the default takes it over.
         top: How many of the best, at least 1.
         numbers: Of complete trials to train again beside the default, in place of all others.
-        seed: Of the choice from the middle third.
 
     Raises:
         StudyError: If no trial is complete and keeps the constraint, or one of ``numbers`` is not.
@@ -107,7 +106,6 @@ def ablation_arms(
     it expects most of; where it cannot predict the study, the order is that of the space.
 
     Args:
-        fixed: What all trials of the search share.
         only: Parameters to sweep; empty for all that the search varied.
 
     Source: Fawcett, Hoos, "Analysing differences between algorithm configurations through
@@ -208,7 +206,8 @@ def _neighbours(parameter: Parameter, value: Scalar) -> list[Scalar]:
     few = isinstance(distribution, IntDistribution) and len(parameter.values()) <= MAX_FEW
     if few or isinstance(distribution, CategoricalDistribution):
         return [other for other in parameter.values() if other != value]
-    position = parameter.quantile(float(value))
+    assert isinstance(value, int | float)
+    position = parameter.quantile(value)
     units = (min(max(position + step, 0.0), 1.0) for step in SWEEP_STEPS)
     # Near an end of the range some may read alike, and are as good as equal.
     found = {_text(other): other for other in map(parameter.at, units)}

@@ -9,12 +9,13 @@ from statistics import fmean
 from storage import attrs
 from storage.internals import storage_of
 from storage.records import StudyRecord, load_study_record
+from storage.values import Arm, Experiment
 from study.analysis import kind_of
 from study.analysis.ablation import PATH
 from study.analysis.paired import describe_power
 from study.analysis.spent import training_seconds
 from study.errors import StudyError
-from study.experiment import PAIRED, Arm, Experiment
+from study.experiment import PAIRED
 from study.formats import format_duration
 from study.kind_sources import FoundKind, find_stored
 from study.kinds import Data, Trainer
@@ -75,7 +76,7 @@ def find_search(study: str, place: Place, *, say: Say) -> Search:
         )
     record = load_study_record(storage, study)
     found = find_stored(kind_of(record), study=study, where=place.kind)
-    digests = [trial.user_attrs.get(attrs.KIND_DIGEST) for trial in record.complete]
+    digests = [attrs.KIND_DIGEST.of(trial) for trial in record.complete]
     n_other = len(digests) - digests.count(found.digest)
     if n_other and stored.settings.sampler != IMPORTED:
         say(
@@ -99,7 +100,6 @@ def set_up(
 
     Args:
         what: It is: a name of ``QUESTIONS``.
-        choose: Chooses the arms of a new one.
         n_own: Seeds that train on the search's own split; None for half of them.
         other: Data of a transfer, whose split is drawn as the search's was.
     """
@@ -193,8 +193,6 @@ def own_pairs(
     """Return which new pairs get the search's own split, evenly among those with fresh ones.
 
     Args:
-        kept: The splits of the pairs that are stored.
-        searched: That of the search.
         n_own: How many pairs are to have it in all. None for half, but for none where stored
             pairs do without.
 
@@ -223,7 +221,7 @@ def own_pairs(
 
 def run_followup(followup: Followup, place: Place, *, say: Say) -> tuple[RunOutcome, StudyRecord]:
     """Say how long it may take, and run it."""
-    n = len(followup.experiment)
+    n = followup.experiment.n_trials
     seconds = [s for s in map(training_seconds, followup.record.complete) if s > 0]
     if seconds:
         say(
@@ -256,7 +254,7 @@ def run_experiment(
         noun = "seed" if stored.follows else "pair"
         say(describe_power(next(iter(stored.sides.values())), n_compared, noun))
     budget.start_design(study, settings, space)
-    target = budget.request(study, len(stored), in_all=True)
+    target = budget.request(study, stored.n_trials, in_all=True)
     ready = Ready(study=study, settings=settings, kind=found.kind, space=space, data=data)
     outcome = launch(ready, place, target=target, say=say)
     return outcome, load_study_record(storage_of(study), name)

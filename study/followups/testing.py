@@ -45,14 +45,17 @@ class _KeptModels:
         """Return where a trial's model is; None if it is lost, or another one lies there."""
         kind = self.followup.found.kind
         config = self.followup.settings.space_in(kind).to_config(trial.given)
+        seed, data = attrs.SEED.of(trial), attrs.DATA_FINGERPRINT.of(trial)
+        if seed is None or data is None:
+            return None
         for study in (self.uid, self.study_id):  # the latter of an earlier version
             path = model_path(self.folder, study, trial.number)
             with suppress(ValueError):
                 self.followup.trainer.require_model(
                     path,
                     config,
-                    seed=trial.user_attrs[attrs.SEED],
-                    data_fingerprint=trial.user_attrs[attrs.DATA_FINGERPRINT],
+                    seed=seed,
+                    data_fingerprint=data,
                 )
                 return path
         return None
@@ -73,7 +76,7 @@ def measure_models(
         study_id=study_id,
         followup=followup,
     )
-    tested: Mapping[str, object] = record.user_attrs.get(attrs.TEST_RESULTS) or {}
+    tested: Mapping[str, object] = attrs.TEST_RESULTS.of(record) or {}
     kind = followup.found.kind
     names = [m.test_name for m in kind.metrics[:2] if m.always]
     found: dict[str, dict[str, Any]] = {}
@@ -81,7 +84,7 @@ def measure_models(
         model = None if str(trial.number) in tested else models.find(trial)
         if model is None:
             continue
-        own_threads(trial.user_attrs.get(attrs.THREADS, 1))  # as `train` does
+        own_threads(attrs.THREADS.of(trial) or 1)  # as `train` does
         measured = followup.trainer.test(model, followup.data, device=device)
         kind.require_tested(measured)
         found[str(trial.number)] = {name: measured[name] for name in names if name in measured}
@@ -90,7 +93,7 @@ def measure_models(
                 storage,
                 operations.keep_study_attr,
                 study_id=study_id,
-                name=f"{attrs.TEST_EXAMPLES}{trial.number}",
+                name=attrs.tested_examples(trial.number),
                 value=blocks(examples),
             )
     results = perform(

@@ -2,18 +2,19 @@
 
 import math
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from optuna.trial import TrialState
 
-from storage.attrs import DATA_REMARKS
+from storage.attrs import DATA_REMARKS, SETTINGS
 from study.analysis import (
     data_of,
     is_own,
     min_accuracy_of,
     ranked,
-    settings_of,
+    sampler_of,
     word_for,
 )
 from study.analysis.ablation import describe_ablation
@@ -67,7 +68,6 @@ class Answer:
     Args:
         headline: What was found, in a sentence that needs no other.
         doubt: What keeps it from being trusted, or what it can be trusted for.
-        about: What was done, with how much of what.
         sure: What the data say, and what they cannot say.
         described: Whether that describes trials that chance may explain, or how they were chosen.
     """
@@ -183,8 +183,8 @@ def _judged(found: Findings) -> str:
 
 def _parts(found: Findings) -> dict[str, int]:
     """Count the data of each side of the split: t, v, and others; empty where that is unknown."""
-    sides = settings_of(found.record).get("sides")
-    return {letter: sides.count(letter) for letter in set(sides)} if isinstance(sides, str) else {}
+    settings = SETTINGS.of(found.record)
+    return {} if settings is None else Counter(settings.sides)
 
 
 def _doubt(found: Findings) -> Iterator[str]:
@@ -247,16 +247,16 @@ def _confirmed(found: Findings, winner: Confirmed, info: ConfirmationInfo) -> It
 
 
 def _interval(found: Estimate, metric: Metric) -> str:
-    if found.low is None or found.high is None:
+    if found.interval is None:
         return ""
-    low, high = format_measured(found.low, metric), format_measured(found.high, metric)
-    return f"95\N{NO-BREAK SPACE}% interval {low} to {high}"
+    ends = found.interval.written(lambda end: format_measured(end, metric))
+    return f"95\N{NO-BREAK SPACE}% interval {ends}"
 
 
 def _about(found: Findings) -> str:
     """Say what was done, with how many trials and data."""
     record, summary = found.record, found.summary
-    settings, parts, data = settings_of(record), _parts(found), data_of(record)
+    settings, parts, data = SETTINGS.of(record), _parts(found), data_of(record)
     models = {"autoencoder": "small autoencoders", "multitask": "small multitask autoencoders"}
     what = models.get(found.kind.name, "models") if is_own(record) else "models"
     n_started = summary.n_trials - summary.by_state.get(TrialState.WAITING, 0)
@@ -277,15 +277,15 @@ def _about(found: Findings) -> str:
     text += f"; {describe_failures(summary.failures)}." if summary.failures.trials else "."
     if summary.n_reused:
         text += f" {counted(summary.n_reused, 'trial')} took the result of another one's training."
-    sampler = settings.get("sampler")
+    sampler = "" if settings is None else settings.sampler
     if found.search and sampler == IMPORTED:
         return f"{text} They were imported from a file."
-    if vendors := settings.get("vendors"):
-        text += f" The data are {format_data(settings.get('data'), vendors)}."
-    if found.search and sampler:
-        space = f" in the {settings['space']} space" if settings.get("space") else ""
+    if settings is not None and settings.vendors:
+        text += f" The data are {format_data(settings.data, settings.vendors)}."
+    if settings is not None and found.search:
+        space = f" in the {settings.space} space"
         learns = ", which learns from earlier trials," if sampler in ADAPTIVE_SAMPLERS else ""
-        name = format_sampler(str(sampler))
+        name = format_sampler(sampler)
         text += (
             f" The settings are a grid{space}."
             if sampler == "grid"
@@ -373,7 +373,7 @@ def _sure(found: Findings) -> Iterator[str]:
             "together: what one of them is worth depends on the other."
         )
     if any(told.clear for told in infos) and not info.independent:
-        sampler = settings_of(found.record).get("sampler")
+        sampler = sampler_of(found.record)
         how = "How trials were chosen is unknown"
         if sampler in ADAPTIVE_SAMPLERS:
             how = f"{format_sampler(str(sampler))} chose trials by earlier results"
@@ -413,11 +413,10 @@ def _sure(found: Findings) -> Iterator[str]:
 
 def _to_keep_in_mind(found: Findings) -> Iterator[str]:
     """Say what changes what the numbers mean."""
-    record, summary, settings = found.record, found.summary, settings_of(found.record)
+    record, summary, settings = found.record, found.summary, SETTINGS.of(found.record)
     if (code := describe_code(record)) is not None:
         yield code
-    remarks = [text for text in record.user_attrs.get(DATA_REMARKS, ()) if isinstance(text, str)]
-    if remarks:
+    if remarks := DATA_REMARKS.of(record):
         yield f"Of its data: {', '.join(remarks)}."
     if (share := summary.failures.share_lost) > MAX_FAILED:
         told = describe_failures(summary.failures)
@@ -431,12 +430,12 @@ def _to_keep_in_mind(found: Findings) -> Iterator[str]:
             "The study does not say whether low or high values are better; here, as in Optuna, "
             "low ones are."
         )
-    if settings.get("sampler") == IMPORTED:
+    if settings is not None and settings.sampler == IMPORTED:
         yield (
             f"Where the imported {word_for(found.kind.objective)}s were measured on a test split, "
             "that split chose the best trial and is no test any more."
         )
-    elif settings.get("split") == "random" and is_own(record) and found.search:
+    elif settings is not None and settings.split == "random" and is_own(record) and found.search:
         yield (
             "The random split has variants of one emoji on both sides: errors look lower than "
             "they would on new emoji."

@@ -14,12 +14,14 @@ from study.analysis.comparison import (
     describe_budget,
     get_comparison,
 )
+from study.analysis.estimates import Interval
 from study.analysis.tables import get_families
 from study.figures import plot_best_distribution, plot_comparison
 from study.formats import (
     counted,
     format_list,
     format_measured,
+    format_number,
     format_percent,
     format_sampler,
     in_line,
@@ -170,7 +172,11 @@ def _best_of_all(info: ComparisonInfo) -> Iterator[str]:
     if spent and less:
         factor = spent / less
         steps = next((found.words for found in info.budgets if found.unit == "epochs"), "steps")
-        how = f"{factor:.2g} times the" if factor >= 1 else f"{format_percent(factor)} of the"
+        how = (
+            f"{format_number(factor, 2)} times the"
+            if factor >= 1
+            else f"{format_percent(factor)} of the"
+        )
         times = f", with {'about as many' if 0.9 < factor < 1.1 else how} {steps}"
     yield (
         f"“{winner.name}” found the {info.objective.better} {word_for(info.objective)}: "
@@ -232,15 +238,15 @@ def _describe_pair(info: ComparisonInfo, pair: PairComparison) -> str:
     """Say how likely the study that finds the better value more often does so."""
     better = f"{info.objective.better} {word_for(info.objective)}"
     first, second = pair.first, pair.second
-    probability, low, high = pair.probability, pair.low, pair.high
+    probability, interval = pair.probability, pair.interval
     if probability < 0.5:
         first, second = second, first
-        probability, low, high = 1 - probability, 1 - high, 1 - low
+        probability, interval = 1 - probability, Interval(1 - interval.high, 1 - interval.low)
     return (
         f"a search with trials of “{first}” finds a {better} than one with trials of "
         f"“{second}” with a probability of {format_probability(probability)} "
-        f"({format_percent(pair.level)} interval {format_probability(low)} to "
-        f"{format_probability(high)}): {pair.verdict}"
+        f"({format_percent(pair.level)} interval {interval.written(format_probability)}): "
+        f"{pair.verdict}"
     )
 
 

@@ -13,7 +13,9 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
+
+from msgspec import convert
 
 from storage.errors import StorageError
 from storage.record_json import record_from_json, record_to_json
@@ -43,13 +45,9 @@ class ReportData:
 
     Args:
         studies: One for the report of a study, several for a comparison.
-        followups: Confirmations and ablations of the one study.
         files: Pictures that its trials attach, beside those of the best one.
-        gallery: What its best confirmed model draws.
-        correlated: Which trials the correlations are of.
         storage: URL by which commands of the page find the studies; None for the default.
         n_left_out: Trials that the studies had and that the page does not hold.
-        thinned: Whether intermediate values were left out.
     """
 
     studies: tuple[StudyRecord, ...]
@@ -116,18 +114,18 @@ def read_report_data(path: Path) -> ReportData:
             )
         if not values["studies"]:
             raise ValueError("they hold no study")
-        pictures, gallery = values["pictures"], values.get("gallery")  # older pages have none
-        storage = values.get("storage")
-        if not isinstance(storage, str | None):
-            raise ValueError("the storage is no text")
+        pictures, gallery, files = (  # older pages have no gallery and no files
+            _with_shown(found, shown)
+            for found in (values["pictures"], values.get("gallery"), values.get("files", ()))
+        )
         return ReportData(
             studies=tuple(map(record_from_json, values["studies"])),
             followups=tuple(map(record_from_json, values["followups"])),
-            pictures=None if pictures is None else _read(Pictures, pictures, shown),
-            files=_read(tuple[TrialFiles, ...], values.get("files", ()), shown),  # likewise
-            gallery=None if gallery is None else _read(LatentGallery, gallery, shown),
+            pictures=convert(pictures, Pictures | None),
+            files=convert(files, tuple[TrialFiles, ...]),
+            gallery=convert(gallery, LatentGallery | None),
             correlated="independent" if values["correlated"] == "independent" else "all",
-            storage=storage,
+            storage=convert(values.get("storage"), str | None),
             n_left_out=int(values["n_left_out"]),
             thinned=bool(values["thinned"]),
         )
@@ -161,18 +159,16 @@ def _plain(value: Any, shown: Mapping[str, bytes]) -> Any:
     return [_plain(item, shown) for item in value] if isinstance(value, tuple) else value
 
 
-def _read(wanted: Any, value: Any, shown: Mapping[str, bytes]) -> Any:
-    """Read what ``_plain`` made of a value of a type."""
-    if wanted is bytes and isinstance(value, dict):
-        return shown[value[_SHOWN]]
-    if wanted is bytes:
-        return base64.b64decode(value, validate=True)
-    if get_origin(wanted) is tuple:
-        return tuple(_read(get_args(wanted)[0], item, shown) for item in value)
-    if is_dataclass(wanted) and isinstance(wanted, type):
-        types = get_type_hints(wanted)
-        return wanted(**{name: _read(types[name], item, shown) for name, item in value.items()})
-    return wanted(value)
+def _with_shown(value: Any, shown: Mapping[str, bytes]) -> Any:
+    """Put the pictures that the page shows back into what ``_plain`` made."""
+    match value:
+        case {"$shown": digest}:
+            return shown[digest]
+        case dict():
+            return {name: _with_shown(item, shown) for name, item in value.items()}
+        case list():
+            return [_with_shown(item, shown) for item in value]
+    return value
 
 
 def _with_fewer_trials(record: StudyRecord) -> StudyRecord:

@@ -6,8 +6,9 @@ from functools import cached_property, partial
 
 from optuna.trial import TrialState
 
+from search_spaces import Scalar
 from storage import attrs
-from storage.records import Scalar, StudyRecord, TrialRecord
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     branch_of,
     family_of,
@@ -112,9 +113,9 @@ class Findings:
     def confirmed_default(self) -> Mapping[str, Scalar] | None:
         """The default as it was confirmed, with what the search had fixed."""
         name = None if self.at_home is None else self.at_home.study
-        told = (r.user_attrs[attrs.EXPERIMENT] for r in self.data.followups if r.name == name)
-        arms = (arm for experiment in told for arm in experiment["arms"])
-        return next((arm["params"] for arm in arms if arm.get("role") == DEFAULT), None)
+        told = (attrs.EXPERIMENT.of(r) for r in self.data.followups if r.name == name)
+        arms = (arm for experiment in filter(None, told) for arm in experiment.arms)
+        return next((arm.params for arm in arms if arm.role == DEFAULT), None)
 
     @cached_property
     def ablations(self) -> tuple[AblationInfo, ...]:
@@ -177,7 +178,7 @@ class Findings:
     @property
     def baseline(self) -> float | None:
         """What a constant prediction scores, where the study stores it."""
-        stored = self.record.user_attrs.get(attrs.BASELINE)
+        stored = attrs.BASELINE.of(self.record)
         return float(stored) if isinstance(stored, int | float) else None
 
     @property

@@ -61,7 +61,6 @@ def to_markdown(page: str, *, name: str | None) -> MarkdownPage:
     """Turn a page into Markdown.
 
     Args:
-        page: A complete HTML document of this program.
         name: What the files of pictures begin with; None for a text without any.
     """
     soup = BeautifulSoup(page, "html.parser")

@@ -28,10 +28,9 @@ _DATA = Markup("<report-data>")  # a mark that no text of a study can hold
 _TEMPLATES = Path(__file__).parent / "templates"
 
 _FORMATS = (
-    *("accuracy", "change", "coefficient", "count", "duration", "mse", "p_value"),
+    *("accuracy", "change", "coefficient", "count", "duration", "number", "p_value"),
     *("percent", "sampler", "state"),
 )
-
 """Filters that are called like the function ``format_...`` of ``study.formats``."""
 
 _NUMBER_WITH_EXPONENT = re.compile(r"\d[\d.]*e-\d+")
@@ -109,7 +108,6 @@ class Part:
 
     Args:
         name: What links lead to.
-        template: Of what it shows, without its endings.
     """
 
     name: str
@@ -143,8 +141,6 @@ def render_page(
     """Turn data into a page.
 
     Args:
-        page: Name of its template.
-        words: What all templates may show.
         report_data: What a page keeps so that it can be rebuilt, as base64, given its other text.
 
     Returns:
@@ -191,11 +187,7 @@ def _text(
 
 
 def flat(folder: str, *sections: tuple[str, str, Section]) -> list[Group]:
-    """Return sections that stand by themselves, each under its name and its heading.
-
-    Args:
-        folder: With their templates.
-    """
+    """Return sections that stand by themselves, each under its name and its heading."""
     parts = [
         Part(name=name, heading=heading, content=section, template=Path(f"{folder}/{name}"))
         for name, heading, section in sections

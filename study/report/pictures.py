@@ -100,9 +100,7 @@ class Pictures:
     Args:
         caption, drawn_by: See ``DrawnImages``; of the ranked pictures.
         ranked: From the lowest error to the highest.
-        texts, originals: Of the fixed images.
         trials: What the best, the median and the worst trial made of these, of those there are.
-        n_trials: How many trials these three were chosen from.
     """
 
     caption: str
@@ -223,11 +221,9 @@ def _chosen(
 
 def _comparable(record: StudyRecord, best: TrialRecord) -> list[TrialRecord]:
     """Return the feasible complete trials with the best one's split, best first."""
-    sides = best.user_attrs.get(attrs.SIDES)
+    sides = attrs.SIDES.of(best)
     return [
-        trial
-        for _, trial in ranked(record)
-        if trial.feasible and trial.user_attrs.get(attrs.SIDES) == sides
+        trial for _, trial in ranked(record) if trial.feasible and attrs.SIDES.of(trial) == sides
     ]
 
 

@@ -64,7 +64,6 @@ class Ruler:
     """Trials along the objective.
 
     Args:
-        ticks: Places with their numbers.
         spread: From where to where the mean of the best configuration over fresh seeds lies (95 %
             interval); None where that is not known.
         n_covered: Trials of which others cover the marks.
@@ -183,7 +182,7 @@ def _spread(found: Findings) -> tuple[float, float] | None:
     if info is None or info.best is None:
         return None
     mean = info.get(info.best).validation
-    return None if mean is None or mean.low is None or mean.high is None else (mean.low, mean.high)
+    return None if mean is None else mean.interval
 
 
 def _ticks(values: Sequence[float], log: bool) -> list[float]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from storage import attrs
 from study import analysis
 from study.formats import format_label, in_line, plural
 from study.report.answer import get_answer
@@ -47,7 +48,7 @@ def page_words(found: Findings) -> Mapping[str, Any]:
         "name": in_line(record.name),
         "command": found.command,
         "placed": found.placed,
-        "settings": analysis.settings_of(record),
+        "settings": attrs.SETTINGS.of(record),
         "kind": kind,
         "wording": kind.wording,
         "objective": kind.objective,

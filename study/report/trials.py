@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from optuna.distributions import FloatDistribution, IntDistribution
 
+from search_spaces import Scalar
 from storage import attrs
 from storage.record_json import encode
-from storage.records import Scalar, StudyRecord
+from storage.records import StudyRecord
 from study.analysis import (
     is_ours,
     kind_of,
@@ -114,8 +115,8 @@ def get_constants(record: StudyRecord) -> dict[str, Scalar]:
 
 def _places(record: StudyRecord) -> list[Column]:
     """Return what tells the trials of an experiment apart: arm and pair."""
-    arms = {t.user_attrs[attrs.ARM]: None for t in record.trials if attrs.ARM in t.user_attrs}
-    if attrs.EXPERIMENT not in record.user_attrs or not arms:
+    arms = {attrs.ARM.of(t): None for t in record.trials if attrs.ARM.of(t) is not None}
+    if attrs.EXPERIMENT.of(record) is None or not arms:
         return []
     arm = Column(
         key=attrs.ARM, source="user_attrs", label="arm", format="value", choices=tuple(arms)

@@ -11,7 +11,9 @@ from search_spaces.designs import design_points
 from storage import attrs, operations
 from storage.internals import key_of, storage_of
 from storage.served import perform
-from study.experiment import PAIRED, Experiment
+from storage.values import Experiment
+from study.errors import StudyError
+from study.experiment import PAIRED
 from study.sampling.names import ADAPTIVE_SAMPLERS
 from study.settings import StudySettings
 
@@ -56,7 +58,9 @@ def extend_experiment(study: optuna.Study, experiment: Experiment) -> Experiment
     arms already, those stay.
     """
     stored = _perform(study, operations.extend_experiment, experiment=experiment.to_dict())
-    return Experiment.from_attrs({attrs.EXPERIMENT: stored}, study=study.study_name)
+    found = attrs.EXPERIMENT.read(stored)
+    assert found is not None  # as it was just stored
+    return found
 
 
 def exhausted(study: optuna.Study) -> bool:
@@ -68,14 +72,17 @@ def find_experiment(study: optuna.Study, settings: StudySettings) -> Experiment 
     """Return the experiment that a study is, None if it is none."""
     if settings.sampler != PAIRED:
         return None
-    return Experiment.from_attrs(study.user_attrs, study=study.study_name)
+    found = attrs.EXPERIMENT.of(study)
+    if found is None:
+        raise StudyError(f"Study {study.study_name!r} is no experiment.")
+    return found
 
 
 def n_points(study: optuna.Study, settings: StudySettings, space: SearchSpace) -> int | None:
     """Return how many points the design of a study has, None where there is no end."""
     experiment = find_experiment(study, settings)
     if experiment is not None:
-        return len(experiment)
+        return experiment.n_trials
     if settings.sampler == "grid":
         return sum(1 for _ in space.grid(settings.fixed))
     return None
@@ -89,12 +96,14 @@ def design_point(
     They follow from its number in the design, so it does not matter who asks. An adaptive
     sampler, and a trial that was enqueued by hand, have none.
     """
-    index = trial.user_attrs.get(attrs.DESIGN_INDEX)
+    index = attrs.DESIGN_INDEX.of(trial)
     if index is None or settings.sampler in ADAPTIVE_SAMPLERS:
         return {}, {}
     experiment = find_experiment(study, settings)
     if experiment is not None:
-        return experiment.point(index)
+        pair, arm = experiment.point(index)
+        sides = experiment.sides[arm.split][pair]
+        return dict(arm.params), {attrs.PAIR: pair, attrs.ARM: arm.name, attrs.SIDES: sides}
     fixed, seed = settings.fixed, settings.seed
     return next(design_points(settings.sampler, space, fixed, seed=seed, start=index)), {}
 

@@ -22,7 +22,6 @@ class Chosen:
     """A training, fully decided but for its data.
 
     Args:
-        label: What it is called, also as a file.
         n_steps: For how long; None if its parameters do not say.
         threads, settings, sides: Of a trial and its study; None for a training of no trial.
         value: What the trial reached, if this repeats it.
@@ -61,20 +60,20 @@ def stored_training(
     found = find_stored(kind_of(record), study=study, where=kind)
     trial = find_trial(record, which)
     config = settings.space_in(found.kind).to_config(trial.given)
-    own = trial.user_attrs.get(attrs.SEED)
+    own = attrs.SEED.of(trial)
     if own is None:  # it never began to train
-        own = trial_seed(settings.seed, config, trial.user_attrs.get(attrs.REPLICATE, 0))
+        own = trial_seed(settings.seed, config, (attrs.REPLICATE.of(trial) or 0))
     return Chosen(
         label=f"{study}-trial-{trial.number}",
         kind=found.kind,
         config=config,
         n_steps=found.kind.n_steps(trial.given),
         seed=own if seed is None else seed,
-        threads=trial.user_attrs.get(attrs.THREADS),
+        threads=attrs.THREADS.of(trial),
         settings=settings,
-        sides=trial.user_attrs.get(attrs.SIDES),
+        sides=attrs.SIDES.of(trial),
         value=trial.value if seed is None else None,
-        other_code=trial.user_attrs.get(attrs.KIND_DIGEST) != found.digest,
+        other_code=attrs.KIND_DIGEST.of(trial) != found.digest,
     )
 
 

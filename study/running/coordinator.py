@@ -130,7 +130,7 @@ def launch(ready: Ready, place: Place, *, target: int, say: Say) -> RunOutcome:
         watched = optuna.load_study(study_name=name, storage=open_storage(place.url))
         with open_cluster(place) as cluster, stop_signals() as stop:
             say(  # whoever hears it may interrupt at once
-                f"Study {name} in {redact(place.url)}: {format_settings(settings.to_dict())}; "
+                f"Study {name} in {redact(place.url)}: {format_settings(settings)}; "
                 f"{ready.data.describe()}; {counted(place.n_workers, 'worker')} with "
                 f"{counted(threads, 'thread')} each."
             )
@@ -205,7 +205,7 @@ def describe_outcome(record: StudyRecord, outcome: RunOutcome) -> str:
     """Say in a sentence or two how a run ended."""
     progress = outcome.progress
     # Another command may have asked for more meanwhile.
-    target = max(outcome.target, int(record.user_attrs.get(attrs.TARGET, 0)))
+    target = max(outcome.target, int(attrs.TARGET.of(record) or 0))
     text = (
         f"{progress.finished} of {target} trials finished: {progress.complete} complete, "
         f"{progress.pruned} pruned, {progress.failed} failed."

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+import msgspec
+
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -39,11 +41,7 @@ class WorkerJob:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read what ``to_json`` gave."""
-        values = json.loads(text)
-        values["artifacts"] = Path(values["artifacts"])
-        values["data"] = Path(values["data"]) if values["data"] else None
-        values["folder"] = tuple(values["folder"]) if values["folder"] else None
-        return cls(**values)
+        return msgspec.json.decode(text, type=cls, dec_hook=lambda wanted, value: wanted(value))
 
 
 def own_process(module: str) -> list[str]:

@@ -85,14 +85,14 @@ class TrainingObjective:
         """
         trial, params = self._suggest(trial)
         config = self.space.to_config(params)
-        replicate = int(trial.user_attrs.get(attrs.REPLICATE, 0))
-        pair = trial.user_attrs.get(attrs.PAIR)
+        replicate = attrs.REPLICATE.of(trial) or 0
+        pair = attrs.PAIR.of(trial)
         seed = (
             trial_seed(self.settings.seed, config, replicate)
             if pair is None
             else pair_seed(self.settings.seed, pair)
         )
-        user_attrs = {
+        user_attrs: dict[str, Any] = {
             attrs.SEED: seed,
             attrs.REPLICATE: replicate,
             attrs.DATA_FINGERPRINT: self.data.fingerprint,

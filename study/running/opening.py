@@ -6,11 +6,12 @@ from typing import Any
 
 from optuna.storages import BaseStorage
 
+from storage import attrs
 from storage.limits import require_study_name
 from storage.rdb import find_storage, open_storage
-from storage.records import experiment_of, unknown_study
+from storage.records import unknown_study
+from storage.values import Experiment
 from study.errors import StudyError
-from study.experiment import Experiment
 from study.kind_info import FOREIGN, KindInfo, stored_kind
 from study.kind_sources import make_trainer
 from study.kinds import Data, Kind, OtherDataError, Trainer
@@ -30,9 +31,7 @@ class StoredStudy:
     @property
     def experiment(self) -> Experiment | None:
         """The experiment that it is, None if it is none."""
-        if experiment_of(self.user_attrs) is None:
-            return None
-        return Experiment.from_attrs(self.user_attrs, study=self.name)
+        return attrs.EXPERIMENT.of(self)
 
 
 class Database:

@@ -69,19 +69,16 @@ def find_source(
     It has the seed, and the digests of data and code, among these ``user_attrs``.
     """
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    names = (attrs.SEED, attrs.DATA_FINGERPRINT, attrs.KIND_DIGEST)
-    same = {name: user_attrs.get(name) for name in names} | {attrs.REUSED_FROM: None}
-    seed = same[attrs.SEED]
+    alike = (attrs.SEED, attrs.DATA_FINGERPRINT, attrs.KIND_DIGEST)  # most others differ in seed
     for other in finished:
-        own = other.user_attrs
-        if own.get(attrs.SEED) != seed:  # most others; large studies have thousands
+        if attrs.REUSED_FROM.of(other) is not None:
             continue
-        if any(own.get(name) != value for name, value in same.items()):
+        if any(name.of(other) != name.among(user_attrs) for name in alike):
             continue
-        whole = attrs.EARLY_STOPPED in own or (
+        whole = attrs.EARLY_STOPPED.of(other) or (
             other.state is TrialState.COMPLETE
             if n_steps is None
-            else own[attrs.EPOCHS_RUN] >= n_steps
+            else (attrs.EPOCHS_RUN.of(other) or 0) >= n_steps
         )
         if whole and space.to_config(other.params).identity() == config.identity():
             return other
@@ -103,14 +100,14 @@ def recall(
         return read_artifact(store, storage, trial_key(source), name)
 
     curves = read(attrs.CURVES_FILE)
-    if curves is None or curves_digest(curves) != source.user_attrs[attrs.CURVES_DIGEST]:
+    if curves is None or curves_digest(curves) != attrs.CURVES_DIGEST.of(source):
         return None  # lost or damaged
     found = {file.name: read(file.name) for file in kind.files}
     files = {name: content for name, content in found.items() if content is not None}
     if len(files) < len(found):
         return None  # lost
     training = trainer.recall(
-        config, read_curves(curves), source.user_attrs[attrs.EPOCHS_RUN], source.user_attrs
+        config, read_curves(curves), attrs.EPOCHS_RUN.of(source) or 0, source.user_attrs
     )
     if training is None:
         return None

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from study.errors import StudyError
+from study.formats import format_duration
 from study.running.attempt import EXIT_OUTAGE
 from study.running.job import THREAD_VARIABLES, WorkerJob, own_process
 from study.terminal.signals import held_interrupts
@@ -71,7 +72,7 @@ def supervise(
             if time.monotonic() - away_since > PATIENCE_S:
                 raise StudyError(f"The storage stayed away for a day: {message}")
             wait_s = _wait_s(outages)
-            say(f"The storage is away ({message}); next attempt in {wait_s:.0f} s.")
+            say(f"The storage is away ({message}); next attempt in {format_duration(wait_s)}.")
         elif message is not None:
             raise StudyError(message)
         else:
@@ -86,7 +87,7 @@ def supervise(
                     f"A worker died {deaths} times in a row, the last time {reason}: {question}"
                 )
             wait_s = _wait_s(deaths)
-            say(f"A worker died {reason}; next attempt in {wait_s:.0f} s.")
+            say(f"A worker died {reason}; next attempt in {format_duration(wait_s)}.")
         stop.wait(wait_s)
 
 

@@ -7,7 +7,7 @@ import psutil
 from optuna.trial import FrozenTrial, TrialState
 
 from storage import attrs
-from study.formats import counted
+from study.formats import counted, format_number
 from study.requests import Place, Say
 
 
@@ -37,8 +37,9 @@ def oversubscription(cores: int, threads: int, *, busy: float) -> Iterator[str]:
             "times; take fewer --workers or --threads."
         )
     elif threads + busy > cores + 0.5:
+        kept = "all" if busy > cores - 0.5 else f"about {format_number(busy, 2)}"
         yield (
-            f"other programs kept {'all' if busy > cores - 0.5 else f'about {busy:.1f}'} of "
+            f"other programs kept {kept} of "
             f"{counted(cores, 'core')} busy in the last minute, so trials may take many times as "
             "long; end those programs, or take fewer --workers or --threads."
         )
@@ -47,10 +48,10 @@ def oversubscription(cores: int, threads: int, *, busy: float) -> Iterator[str]:
 def other_threads(trials: Iterable[FrozenTrial], threads: int) -> Iterator[str]:
     """Say whether trials of a study had other threads than each worker, which changes results."""
     before = {
-        int(trial.user_attrs[attrs.THREADS])
+        stored
         for trial in trials
         if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-        and attrs.THREADS in trial.user_attrs
+        and (stored := attrs.THREADS.of(trial)) is not None
     }
     if before - {threads}:
         numbers = " or ".join(map(str, sorted(before)))

@@ -38,8 +38,7 @@ def best_points(
 def began_with(study: StudyRecord, source: str) -> bool:
     """Say whether a study began with points of another one, by its name."""
     return any(
-        str(trial.user_attrs.get(attrs.WARM_START)).startswith(f"{source}, trial ")
-        for trial in study.trials
+        str(attrs.WARM_START.of(trial)).startswith(f"{source}, trial ") for trial in study.trials
     )
 
 

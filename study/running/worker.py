@@ -76,8 +76,8 @@ def _run_trials(job: WorkerJob, stop: threading.Event, check_folder: Callable[[]
         space=space if experiment is None else space.holding(a.params for a in experiment.arms),
         kind_digest=found.digest,
         keep_models=experiment is not None and experiment.keep_models,
-        draw=user_attrs.get(attrs.KEPT_PICTURES) != "none",
-        measure=experiment is not None or attrs.MEASURES_LATENTS in user_attrs,
+        draw=attrs.KEPT_PICTURES.among(user_attrs) != "none",
+        measure=experiment is not None or bool(attrs.MEASURES_LATENTS.among(user_attrs)),
         check_folder=check_folder,
     )
     max_steps = kind.max_steps(space, settings.fixed)
@@ -92,8 +92,8 @@ def _run_trials(job: WorkerJob, stop: threading.Event, check_folder: Callable[[]
             settings.sampler, seed=sampler_seed(settings.seed, claimed.number), params=params
         )
         own = objective
-        if attrs.SIDES in user_attrs:  # a trial of an experiment, with a split of its own
-            own = replace(objective, data=objective.data.with_sides(user_attrs[attrs.SIDES]))
+        if sides := attrs.SIDES.among(user_attrs):  # of an experiment's trial, its own split
+            own = replace(objective, data=objective.data.with_sides(sides))
         trial = live_trial(study, claimed)
         if user_attrs:
             write_trial(trial, user_attrs=user_attrs)

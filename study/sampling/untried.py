@@ -75,11 +75,11 @@ def untried_points(
 
     At first random ones; where these were nearly all tried, the others of a finite space.
     """
-    replicate = trial.user_attrs.get(attrs.REPLICATE, 0)
+    replicate = attrs.REPLICATE.of(trial) or 0
     tried = {
         frozenset(other.params.items())
         for other in study.get_trials(deepcopy=False)
-        if other.number != trial.number and other.user_attrs.get(attrs.REPLICATE, 0) == replicate
+        if other.number != trial.number and (attrs.REPLICATE.of(other) or 0) == replicate
     }
     rng, n = np.random.default_rng(seed), len(space.parameters)
     drawn = (space.at(rng.random(n).tolist(), fixed) for _ in range(N_DRAWS))

@@ -9,7 +9,7 @@ from study.analysis.ablation import Ablated, AblationInfo
 from study.analysis.confirmation import ConfirmationInfo
 from study.analysis.estimates import Estimate
 from study.analysis.paired import Difference
-from study.formats import MISSING, format_change, format_measured, format_mse, format_value
+from study.formats import MISSING, format_change, format_measured, format_value
 from study.metrics import Metric
 
 
@@ -26,11 +26,11 @@ def confirmation_tables(info: ConfirmationInfo) -> Iterator[Table]:
         table.add_row(
             "=" if c.tied else "",
             escape(c.name) + _failed(c.n_failed),
-            format_mse(c.search_value),
-            _mean(c.validation),
+            format_measured(c.search_value, info.objective),
+            _mean(c.validation, info.objective),
             *_difference(c.difference),
             MISSING if c.difference is None else f"{c.n_wins} of {c.difference.n_pairs}",
-            _mean(c.test),
+            _mean(c.test, info.objective),
         )
     yield table
     second = info.second
@@ -73,7 +73,7 @@ def _ablated(found: Ablated, *, guided: bool, indent: str = "") -> list[str]:
     return [
         mark,
         indent + escape(found.name) + _failed(found.n_failed),
-        _mean(found.validation),
+        _mean(found.validation, found.objective),
         *_difference(found.difference),
         *([format_change(found.expected_difference)] if guided else []),
     ]
@@ -83,14 +83,12 @@ def _failed(n_failed: int) -> str:
     return f" ({n_failed} failed)" if n_failed else ""
 
 
-def _mean(found: Estimate | None, metric: Metric | None = None) -> str:
-    if found is None:
-        return MISSING
-    return format_mse(found.mean) if metric is None else format_measured(found.mean, metric)
+def _mean(found: Estimate | None, metric: Metric) -> str:
+    return format_measured(None if found is None else found.mean, metric)
 
 
 def _difference(found: Difference | None) -> tuple[str, str]:
     """Write a difference and its interval."""
-    if found is None or found.low is None:
+    if found is None or found.interval is None:
         return format_change(None if found is None else found.mean), MISSING
-    return format_change(found.mean), f"{format_change(found.low)} to {format_change(found.high)}"
+    return format_change(found.mean), found.interval.written(format_change)

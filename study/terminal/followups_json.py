@@ -1,11 +1,11 @@
 """Confirmations and ablations as JSON; docs/tables.md says what stands under which key."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import Any
 
 from study.analysis.ablation import Ablated, AblationInfo
 from study.analysis.confirmation import ConfirmationInfo
+from study.analysis.estimates import Estimate
 from study.analysis.paired import Difference
 from study.terminal.as_json import told
 
@@ -52,10 +52,16 @@ def _difference(
     found: Difference | None, *, low: str = "low", high: str = "high"
 ) -> dict[str, Any]:
     """Return a difference by names of its own for the ends of its interval."""
-    names = {**_DIFFERENCE, low: "low", high: "high"}
-    return {key: found and getattr(found, name) for key, name in names.items()}
+    ends = (found and found.interval) or (None, None)
+    told = {key: found and getattr(found, name) for key, name in _DIFFERENCE.items()}
+    return told | dict(zip((low, high), ends, strict=True))
 
 
 def _fields(found: Any, names: Iterable[str]) -> dict[str, Any]:
-    values = asdict(found)
-    return {name: values[name] for name in names}
+    values = {name: getattr(found, name) for name in names}
+    return {k: _estimate(v) if isinstance(v, Estimate) else v for k, v in values.items()}
+
+
+def _estimate(found: Estimate) -> dict[str, Any]:
+    low, high = found.interval or (None, None)
+    return {"mean": found.mean, "low": low, "high": high, "n": found.n}

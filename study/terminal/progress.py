@@ -16,7 +16,7 @@ from storage.outages import failure, outage
 from storage.records import StudyRecord, TrialRecord, count, load_study_record
 from study.analysis import kind_of
 from study.analysis.remaining import to_train
-from study.formats import format_count, format_duration, format_measured
+from study.formats import format_count, format_duration, format_measured, format_number
 from study.kinds import Step
 from study.metrics import Metric
 from study.terminal import screen
@@ -160,7 +160,7 @@ def _speed(seconds_each: float) -> str:
     if seconds_each <= 0:
         return ""
     per_hour = 3600 / seconds_each
-    told = f"{per_hour:.1f}" if per_hour < 10 else format_count(round(per_hour))
+    told = format_number(per_hour, 2) if per_hour < 10 else format_count(round(per_hour))
     return f", {told} trials/h"
 
 

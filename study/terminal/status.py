@@ -23,7 +23,6 @@ from study.analysis import (
     objectives_of,
     ranked,
     sampler_of,
-    settings_of,
 )
 from study.analysis.front import get_unbeaten
 from study.analysis.remaining import grid_trainings
@@ -32,6 +31,7 @@ from study.formats import (
     format_duration,
     format_list,
     format_measured,
+    format_number,
     format_settings,
     in_line,
     plural,
@@ -64,10 +64,10 @@ def study_table(summaries: Sequence[StudySummary]) -> Table:
     for name in ("done", "failed", "running", "waiting", "best", *second):
         table.add_column(name, justify="right", no_wrap=True)
     for summary, text in zip(summaries, shown, strict=True):
-        settings, n = summary.user_attrs.get(attrs.SETTINGS) or {}, summary.progress
+        settings, n = attrs.SETTINGS.of(summary), summary.progress
         table.add_row(
             escape(in_line(summary.name)),
-            *(escape(str(settings.get(name, "—"))) for name in ("kind", "space")),
+            *(("—", "—") if settings is None else map(escape, (settings.kind, settings.space))),
             *(str(number) for number in (n.finished, n.failed, n.running, n.waiting)),
             _best(summary),
             *([text or "—"] if second else []),
@@ -86,15 +86,15 @@ def status_lines(
     ``silent_s`` are the seconds since the last sign of life of running trials, by database key.
     """
     now = now or datetime.now(UTC)
-    settings = settings_of(record)
+    settings = attrs.SETTINGS.of(record)
+    fixed = {} if settings is None else settings.fixed
     yield escape(f"Study {in_line(record.name)}: {format_settings(settings)}")
-    if settings.get("fixed"):
-        yield escape(f"Fixed: {kind_of(record).wording.settings(settings['fixed'])}")
-    if attrs.IMPORTED in record.user_attrs:
-        origin = record.user_attrs[attrs.IMPORTED]
-        yield escape(f"Imported from {origin['file']}; not to be continued.")
+    if fixed:
+        yield escape(f"Fixed: {kind_of(record).wording.settings(fixed)}")
+    if (origin := attrs.IMPORTED.of(record)) is not None:
+        yield escape(f"Imported from {origin.file}; not to be continued.")
     n = count(record.trials)
-    ours, target = is_ours(record), record.user_attrs.get(attrs.TARGET, n.finished)
+    ours, target = is_ours(record), attrs.TARGET.of(record) or n.finished
     running = [trial for trial in record.trials if trial.state == TrialState.RUNNING]
     finished = f"{n.finished} of {target} trials" if ours else counted(n.finished, "trial")
     counts = (
@@ -103,7 +103,7 @@ def status_lines(
     )
     if running and n.finished < target:
         space = kind_of(record).space if sampler_of(record) == "grid" else None
-        trainings = [] if space is None else grid_trainings(space, settings.get("fixed", {}))
+        trainings = [] if space is None else grid_trainings(space, fixed)
         remaining = target - n.finished
         counts += "; " + eta(
             record.trials, trainings, remaining=remaining, n_workers=n.running, now=now
@@ -132,7 +132,7 @@ def status_lines(
         which = f"Among others, {which.lower()}" if len(failures) > _N_FAILURES else which
         yield f"{which} failed; why is not stored."
     for trial in failures[-_N_FAILURES:] if ours else ():
-        reason = trial.user_attrs.get(attrs.FAILURE, "its worker died")
+        reason = attrs.FAILURE.of(trial) or "its worker died"
         yield escape(f"Trial {trial.number} failed: {shortened(reason, _MAX_REASON)}")
 
 
@@ -164,7 +164,7 @@ def watch(
 
 def _is_done(record: StudyRecord) -> bool:
     """Whether all trials are there; where nobody said how many, none runs or waits."""
-    n, target = count(record.trials), record.user_attrs.get(attrs.TARGET)
+    n, target = count(record.trials), attrs.TARGET.of(record)
     return n.running + n.waiting == 0 if target is None else n.finished >= int(target)
 
 
@@ -182,7 +182,7 @@ def _running_table(
         last = max(reports, default=None)
         value = "—" if last is None else format_measured(reports[last], kind.objective)
         told = value if last is None else f"{value} at {kind.step} {last}"
-        told += "" if silence is None else f", sign of life {silence:.0f} s ago"
+        told += "" if silence is None else f", sign of life {format_duration(silence)} ago"
         table.add_row(str(trial.number), format_duration(age_s(trial, now)), told)
     return table
 
@@ -194,14 +194,14 @@ def _worker_table(
     now: datetime,
 ) -> Table:
     """Return one row for each worker that is at a trial."""
-    n_done = Counter(t.user_attrs.get(attrs.WORKER) for t in record.trials if t.finished)
+    n_done = Counter(attrs.WORKER.of(t) for t in record.trials if t.finished)
     table = Table("running trial", "worker", box=None, header_style="bold")
     kind = kind_of(record)
     label = escape(kind.objective.label)
     for name in ("trials done", kind.step, f"{plural(kind.step)}/s", label, "heartbeat"):
         table.add_column(name, justify="right")
     for trial in running:
-        worker = trial.user_attrs.get(attrs.WORKER)
+        worker = attrs.WORKER.of(trial)
         silence = silent_s.get(trial.trial_id)
         reached, rate, value = "—", "—", "—"
         if trial.intermediate_values:
@@ -210,9 +210,9 @@ def _worker_table(
             reached = f"{last + kind.first_step}{of}"
             value = format_measured(trial.intermediate_values[last], kind.objective)
             # Of this attempt at the trial alone.
-            n_steps = last + 1 - int(trial.user_attrs.get(attrs.RESUMED_EPOCHS, 0))
+            n_steps = last + 1 - (attrs.RESUMED_EPOCHS.of(trial) or 0)
             seconds = age_s(trial, now)
-            rate = f"{n_steps / seconds:.2f}" if seconds > 0 else "—"
+            rate = format_number(n_steps / seconds, 3) if seconds > 0 else "—"
         table.add_row(
             str(trial.number),
             escape(shown_worker(str(worker or "—"))),
@@ -220,7 +220,7 @@ def _worker_table(
             reached,
             rate,
             value,
-            "—" if silence is None else f"{silence:.0f} s ago",
+            "—" if silence is None else f"{format_duration(silence)} ago",
         )
     return table
 
@@ -233,7 +233,8 @@ def _best_table(record: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
     kind, several = kind_of(record), len(record.directions) > 1
     others = objectives_of(record)[1:] if several else filter(None, [kind.second])
     told = [metric for metric in others if any(_second(metric, trial) for trial in trials)]
-    fixed = settings_of(record).get("fixed", {})
+    settings = attrs.SETTINGS.of(record)
+    fixed = {} if settings is None else settings.fixed
     first = "trial" if several else "best trial"
     table = Table(first, escape(kind.objective.label), box=None, header_style="bold")
     for name in (
@@ -247,7 +248,7 @@ def _best_table(record: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
             str(trial.number),
             format_measured(trial.value, kind.objective),
             *(_second(metric, trial) or "—" for metric in told),
-            *([str(trial.user_attrs.get(attrs.BEST_EPOCH, "—"))] if is_ours(record) else []),
+            *([str(attrs.BEST_EPOCH.of(trial) or "—")] if is_ours(record) else []),
             escape(
                 kind.wording.settings({n: v for n, v in trial.params.items() if n not in fixed})
             ),

@@ -38,8 +38,7 @@ from storage.records import followups, load_study_record, study_names
 from tests.servers import next_line, opened, process
 from tests.storage_tests.test_reading import fields
 from tests.study_tests.foreign import make_study
-
-SETTINGS = {name: "x" for name in ("kind", "space", "sampler", "pruner", "data_fingerprint")}
+from tests.study_tests.synthetic import EXPERIMENT, SETTINGS
 
 
 def content(storage: BaseStorage, name: str) -> tuple[Any, ...]:
@@ -182,7 +181,7 @@ def test_new_names(shared_storage: BaseStorage) -> None:
     Another's attribute of that kind stays; a name that is taken changes nothing.
     """
     names = ("lines", "lines-confirmation", "third", "foreign")
-    experiment = {"arms": [], "follows": "lines", "question": "Which of study lines stay good?"}
+    experiment = {**EXPERIMENT, "follows": "lines", "question": "Which of study lines stay good?"}
     for name in names:
         study = optuna.create_study(storage=shared_storage, study_name=name)
         if name != "lines":

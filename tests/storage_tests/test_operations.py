@@ -18,8 +18,9 @@ from storage.errors import StorageAccessError
 from storage.internals import key_of, storage_of
 from storage.records import count, load_summaries
 from storage.served import perform
+from storage.values import Arm, Experiment
 from tests.servers import at_once
-from tests.storage_tests.test_records import OURS
+from tests.study_tests.synthetic import SETTINGS
 
 N_ROUNDS = 4
 """Races that are run; of one that is not held together by a transaction most go wrong."""
@@ -55,7 +56,7 @@ def test_unknown_keys(shared_storage: BaseStorage) -> None:
 def test_overview(shared_storage: BaseStorage) -> None:
     """A list tells of studies without their trials; the best is one that keeps the constraint."""
     study = optuna.create_study(storage=shared_storage, direction="maximize")
-    study.set_user_attr(attrs.SETTINGS, OURS)
+    study.set_user_attr(attrs.SETTINGS, SETTINGS)
     for value, own in ((0.1, {}), (0.3, {attrs.INFEASIBLE: True}), (0.2, {})):
         study.add_trial(create_trial(value=value, user_attrs=own))
     study.enqueue_trial({})
@@ -121,15 +122,17 @@ def test_two_creations(shared_storage: BaseStorage, shared_place: str) -> None:
 def test_two_experiments(study: optuna.Study, shared_place: str) -> None:
     """Of two that extend an experiment the one with more pairs remains; arms never change."""
 
+    def experiment_of(n_pairs: int, arm: str = "a") -> Experiment:
+        sides = {"group": ("tvx",) * n_pairs}
+        return Experiment(name="e", question="", arms=(Arm(name=arm, params={}),), sides=sides)
+
     def extend(n_pairs: int, arm: str = "a") -> Callable[[BaseStorage], Any]:
-        arms = [{"name": arm, "params": {}}]
-        experiment = {"name": "e", "arms": arms, "sides": {"group": ["tvx"] * n_pairs}}
+        experiment = experiment_of(n_pairs, arm).to_dict()
         return asking(operations.extend_experiment, study_id=key_of(study), experiment=experiment)
 
     sizes = range(1, 1 + N_ROUNDS)
     answers = at_once(shared_place, *([extend(n), extend(2 * n)] for n in sizes))
     for n, (_, stored) in zip(sizes, answers, strict=True):
-        arms = [{"name": "a", "params": {}}]
-        assert stored == {"name": "e", "arms": arms, "sides": {"group": ["tvx"] * 2 * n}}
-    assert study.user_attrs[attrs.EXPERIMENT] == stored
-    assert extend(99, "b")(storage_of(study)) == stored
+        assert attrs.EXPERIMENT.read(stored) == experiment_of(2 * n)
+    assert attrs.EXPERIMENT.of(study) == experiment_of(2 * N_ROUNDS)
+    assert attrs.EXPERIMENT.read(extend(99, "b")(storage_of(study))) == experiment_of(2 * N_ROUNDS)

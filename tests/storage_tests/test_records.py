@@ -13,12 +13,11 @@ from storage import attrs
 from storage.errors import StorageError, UnknownStudyError
 from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record, only_study, study_names
+from tests.study_tests.synthetic import SETTINGS, trial
 from tests.study_tests.synthetic import study as made_up
-from tests.study_tests.synthetic import trial
 
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 RUNNING, WAITING = TrialState.RUNNING, TrialState.WAITING
-OURS = dict.fromkeys(("kind", "space", "sampler", "pruner", "data_fingerprint"), "x")
 """Settings by which a study is one of this package."""
 
 
@@ -32,7 +31,7 @@ def test_contents(url: str) -> None:
     open_storage(url, create=True)
     storage = optuna.storages.RDBStorage(url)  # as Optuna alone would open it
     study = optuna.create_study(storage=storage, study_name="faces")
-    study.set_user_attr("settings", OURS)
+    study.set_user_attr("settings", SETTINGS)
     study.set_user_attr("target_trials", 5)
     study.set_user_attr("experiment", "baseline")
     for state, value in ((COMPLETE, 0.25), (PRUNED, None), (FAIL, None), (None, None)):
@@ -47,7 +46,7 @@ def test_contents(url: str) -> None:
     study.enqueue_trial({"x": 0.5}, user_attrs={"design_index": 3})
     record = read(study)
     assert (record.name, record.directions) == ("faces", ("minimize",))
-    assert record.user_attrs == {"settings": OURS, "target_trials": 5}
+    assert record.user_attrs == {"settings": SETTINGS, "target_trials": 5}
     assert record.other_attrs == {"experiment": "baseline"}
     assert [trial.number for trial in record.trials] == [0, 1, 2, 3, 4]
     assert [t.state for t in record.trials] == [COMPLETE, PRUNED, FAIL, RUNNING, WAITING]
@@ -88,7 +87,7 @@ def test_several_objectives(url: str) -> None:
     assert [t.values for t in record.trials] == [(0.0, math.inf), (-1.5, 2.0)]
     assert [t.constraints for t in record.trials] == [{"memory": 0.0}, {"memory": 0.5}]
     assert [t.feasible for t in record.trials] == [True, False]
-    study.set_user_attr(attrs.SETTINGS, OURS)
+    study.set_user_attr(attrs.SETTINGS, SETTINGS)
     assert [t.user_attrs for t in read(study).trials] == [{}, {attrs.INFEASIBLE: True}]
 
 

@@ -16,10 +16,11 @@ from optuna.distributions import (
 )
 from optuna.trial import TrialState
 
+from search_spaces import Scalar
 from storage import attrs
-from storage.records import Scalar, StudyRecord, TrialRecord
+from storage.records import StudyRecord, TrialRecord
+from storage.values import Arm, Experiment
 from study.emoji import MULTITASK
-from study.experiment import Arm, Experiment
 
 VALIDATION_MSE, VALIDATION_ACCURACY, _, *LATENT_METRICS = MULTITASK.metrics
 
@@ -56,6 +57,8 @@ SETTINGS = {
 }
 
 MULTITASK_SETTINGS = {**SETTINGS, "kind": "multitask", "sampler": "random", "min_accuracy": 0.7}
+
+EXPERIMENT = {"name": "leakage", "question": "Which?", "arms": [], "sides": {}}
 
 CLASS_COUNTS = {
     "train": {"animal": 12, "human face": 60, "other": 18, "person": 30},

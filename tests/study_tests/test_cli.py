@@ -29,7 +29,7 @@ from study.analysis import metrics_of
 from study.cli import app, main
 from study.emoji import LATENT_METRICS
 from study.errors import StudyError
-from study.formats import format_mse
+from study.formats import format_number
 from study.report import read_report_data
 from study.settings import StudySettings
 from tests.assets.commands import meaning
@@ -339,7 +339,7 @@ def test_from_run_to_report(cli: Cli, tmp_path: Path) -> None:
     record = load_study_record(open_storage(url), "faces")
     best = record.best
     assert best is not None
-    assert f"Best validation MSE {format_mse(best.value)} (trial {best.number})." in out
+    assert f"Best validation MSE {format_number(best.value)} (trial {best.number})." in out
     settings = record.user_attrs["settings"]
     assert settings["vendors"] == ["google", "meta"]
     n_own = load_dataset(None).n_own
@@ -349,7 +349,7 @@ def test_from_run_to_report(cli: Cli, tmp_path: Path) -> None:
     assert all(m.of(t) is not None for t in record.complete for m in LATENT_METRICS)
 
     row = cli("list", "--storage", url)[1].splitlines()[-2].split()
-    assert (row[0], format_mse(best.value) in row) == ("faces", True)
+    assert (row[0], format_number(best.value) in row) == ("faces", True)
     code, out, _ = cli("status", *shared)
     assert (code, "3 of 3 trials" in out, "Fixed: auto encoder CNN" in out) == (0, True, True)
     said = "3 trials written to trials.parquet\n"
@@ -362,7 +362,7 @@ def test_from_run_to_report(cli: Cli, tmp_path: Path) -> None:
     metrics = json.loads((tmp_path / "best" / "metrics.json").read_text())
     assert metrics["validation_mse"] == best.value
     assert metrics["seed"] == best.user_attrs["seed"]
-    assert f"test MSE {format_mse(metrics['test_mse'])}" in out
+    assert f"test MSE {format_number(metrics['test_mse'])}" in out
     assert (tmp_path / "best" / "checkpoint.pt").stat().st_size > 10_000
     assert cli("compose", "nerd face", *shared, "--out", "sum.png")[0] == 0
 
@@ -518,7 +518,7 @@ def test_interrupted_training(toy: Path, number: signal.Signals) -> None:
     assert running.returncode == 130
     assert said == (
         f"{said.split(':')[0]}: interrupted after rounds {metrics['rounds']} of 10000. The best "
-        f"so far, distance {format_mse(metrics['loss'])} (rounds {metrics['best_rounds']}), "
+        f"so far, distance {format_number(metrics['loss'])} (rounds {metrics['best_rounds']}), "
         "is in best, without a look at the test data; the same command trains anew.\n"
     )
     assert metrics["rounds"] >= 2

@@ -3,7 +3,10 @@
 import json
 from typing import Any
 
+from storage import attrs
+from storage.values import Stored
 from study.analysis.spent import epochs_run, training_seconds
+from study.formats import format_label
 from study.report.findings import Findings
 from study.report.page import Section
 from study.terminal.screen import shortened
@@ -18,8 +21,16 @@ def section(found: Findings) -> Section | None:
     if best is None:
         return None
     told = "settings, seed, size, time" if found.ours else "settings, attributes, time"
-    stored = {} if found.ours else {n: _told(v) for n, v in best.other_attrs.items()}
-    data = {"stored": stored, "steps_run": epochs_run(best), "seconds": training_seconds(best)}
+    facts: dict[str, Stored[Any]] = {
+        f"best {format_label(found.kind.step)}": attrs.BEST_EPOCH,
+        **{"seed": attrs.SEED, "device": attrs.DEVICE, "threads": attrs.THREADS},
+    }
+    data = {
+        "stored": {} if found.ours else {n: _told(v) for n, v in best.other_attrs.items()},
+        "steps_run": epochs_run(best),
+        "seconds": training_seconds(best),
+        "facts": [(text, name.of(best)) for text, name in facts.items()],
+    }
     return Section(data, folded=f"Trial {best.number}: {told}")
 
 

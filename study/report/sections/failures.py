@@ -13,5 +13,5 @@ def section(found: Findings) -> Section | None:
     info = found.summary.failures
     if not info.trials:
         return None
-    failures = [(trial, trial.user_attrs.get(attrs.FAILURE)) for trial in info.trials]
+    failures = [(trial, attrs.FAILURE.of(trial)) for trial in info.trials]
     return Section({"failures": failures}, folded=describe_failures(info))

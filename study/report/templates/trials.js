@@ -55,20 +55,19 @@ const table = (async () => {
 
   // The same texts as in the page's other tables.
   const missing = "–";
-  const significant = (value, digits) => String(Number(value.toPrecision(digits)));
-  const exponential = (value, digits) => {
-    const [mantissa, exponent] = value.toExponential(digits).split("e");
-    return [mantissa, Number(exponent)];
+  const formatted = (value, digits, chosen) => {
+    const [mantissa, exponent] = value.toExponential(digits - 1).split("e");
+    const rounded = Number(`${mantissa}e${exponent}`);
+    const size = Math.abs(rounded);
+    const [least, beyond] = chosen ? [1e-2, 1e4] : [1e-4, 10 ** digits];
+    const plain = size === 0 || (size >= least && size < beyond);
+    if (chosen) return plain ? String(rounded) : `${Number(mantissa)}e${Number(exponent)}`;
+    return plain ? rounded.toPrecision(digits) : `${mantissa}e${Number(exponent)}`;
   };
   const formats = {
     number: String,
     count: (value) => value.toLocaleString("en-US"),
-    measured: (value, digits = 4) => {
-      const size = Math.abs(value);
-      if (value === 0 || (size >= 1e-4 && size < 10 ** digits)) return value.toPrecision(digits);
-      const [mantissa, exponent] = exponential(value, digits - 1);
-      return `${mantissa}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
-    },
+    measured: (value, digits = 4) => formatted(value, digits, false),
     share: (value) => `${(100 * value).toFixed(1)}\u00a0%`,
     duration: (value) => {
       if (value < 59.95) return `${value.toFixed(1)} s`;
@@ -78,10 +77,7 @@ const table = (async () => {
     },
     value: (value) => {
       if (typeof value === "boolean") return value ? "on" : "off";
-      if (typeof value !== "number" || Number.isInteger(value)) return String(value);
-      if (Math.abs(value) >= 0.01 && Math.abs(value) < 1e4) return significant(value, 3);
-      const [mantissa, exponent] = exponential(value, 2);
-      return `${Number(mantissa)}e${exponent}`;
+      return typeof value !== "number" || Number.isInteger(value) ? String(value) : formatted(value, 3, true);
     },
     text: (value) => (value === "FAIL" ? "failed" : String(value).toLowerCase()),
   };

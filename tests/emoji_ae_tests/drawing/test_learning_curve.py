@@ -42,7 +42,7 @@ def rows_of(image: npt.NDArray[np.int_], color: str) -> dict[int, float]:
 def test_lines_follow_the_errors() -> None:
     """Errors that fall by a constant factor make straight lines, the lower one below."""
     train = [0.2 * 0.97**i for i in range(100)]
-    image = pixels(learning_curve_png(curve_of(train, [0.5 * error for error in train])))
+    image = pixels(learning_curve_png(curve_of(train, [0.5 * error for error in train]), str))
     for color in (TRAINING, VALIDATION):
         rows = rows_of(image, color)
         left, middle, right = (rows[x] for x in (40, 185, 330))
@@ -55,10 +55,10 @@ def test_the_lowest_error_is_marked() -> None:
     """A dot stands at the epoch whose weights are kept, and for a training of one epoch."""
     validation = [0.1] * 101
     validation[50] = 0.05
-    image = pixels(learning_curve_png(curve_of([0.2] * 101, validation)))
+    image = pixels(learning_curve_png(curve_of([0.2] * 101, validation), str))
     dot = image[-15:, 190:204]
     assert (np.abs(dot - ImageColor.getrgb(VALIDATION)[:3]).max(axis=2) < 80).sum() > 20
-    image = pixels(learning_curve_png(curve_of([0.2], [0.1])))
+    image = pixels(learning_curve_png(curve_of([0.2], [0.1]), str))
     assert rows_of(image, TRAINING)
     assert rows_of(image, VALIDATION)
 
@@ -70,6 +70,6 @@ errors = st.floats(1e-6, 1e3) | st.sampled_from([math.nan, math.inf, 0.0])
 @settings(max_examples=25)
 def test_every_curve_has_a_small_picture(values: list[tuple[float, float]]) -> None:
     """Diverged, constant, long or short: there is a picture, of at most 20 kB."""
-    png = learning_curve_png(curve_of(*zip(*values, strict=True)))
+    png = learning_curve_png(curve_of(*zip(*values, strict=True)), str)
     assert pixels(png).shape == (208, 395, 3)
     assert len(png) <= 20_000

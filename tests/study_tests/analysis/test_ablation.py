@@ -11,6 +11,7 @@ from scipy import stats
 from search_spaces import Scalar
 from storage import attrs
 from storage.records import StudyRecord
+from storage.values import Arm
 from study.analysis.ablation import (
     PATH,
     SWEEP,
@@ -19,7 +20,6 @@ from study.analysis.ablation import (
     describe_ablation,
     get_ablation,
 )
-from study.experiment import Arm
 from study.formats import format_change
 from tests.study_tests.analysis.test_confirmation import BASE
 from tests.study_tests.synthetic import Values, trained
@@ -98,7 +98,7 @@ def compare(found: Ablated, before: Sequence[float], after: Sequence[float]) -> 
     ends = np.expm1([logs.mean(), logs.mean() - half, logs.mean() + half])
     compared = found.difference
     assert compared.n_pairs == len(logs)
-    assert (compared.mean, compared.low, compared.high) == pytest.approx(tuple(ends))
+    assert (compared.mean, *compared.interval) == pytest.approx(tuple(ends))
 
 
 def test_path() -> None:
@@ -117,7 +117,7 @@ def test_path() -> None:
     assert [step.changes for step in info.path] == changes
     total = info.total
     assert (total.name, total.better) == ("then auto_encoder linear", True)
-    ends = (total.difference.mean, total.difference.low, total.difference.high)
+    ends = (total.difference.mean, *total.difference.interval)
     assert ends == pytest.approx((-0.3, -0.3, -0.3))
     assert total.changes == WINNER
     # A winner that is the default has no path and no total, but neighbours.
@@ -182,7 +182,12 @@ def test_missing_trainings() -> None:
     assert [found.difference.n_pairs for found in info.path[1:]] == [3, 3]
     few, better, _, none = neighbours(info).values()
     assert (few.difference.n_pairs, few.difference.mean) == (2, pytest.approx(0.0))
-    assert (few.difference.low, few.better, few.worse, few.verdict) == (None, False, False, "")
+    assert (few.difference.interval, few.better, few.worse, few.verdict) == (
+        None,
+        False,
+        False,
+        "",
+    )
     assert better.difference.lower  # with its other seeds
     assert (better.n_failed, better.better) == (1, False)
     assert (none.validation, none.difference) == (None, None)
@@ -202,7 +207,7 @@ def test_sentences() -> None:
     total, steps, gains = describe_ablation(info)
     for found, line in ((info.total, total), (info.path[1], steps), (info.path[2], steps)):
         of = found.difference
-        change, low, high = map(format_change, (of.mean, of.low, of.high))
+        change, low, high = map(format_change, (of.mean, *of.interval))
         assert f"{change}, 95 % interval {low} to {high}" in line
     assert "validation MSE changes by \N{MINUS SIGN}30.0\N{NO-BREAK SPACE}%" in total
     assert steps.index("auto_encoder linear (") < steps.index("; learning_rate 0.001 (+10.1")
@@ -217,7 +222,11 @@ def test_sentences() -> None:
     info, three = (ablated({name: v[:n] for name, v in VALUES.items()}) for n in (2, 3))
     assert not [text for text in describe_ablation(three) if "fewer" in text]
     assert info.total.difference.mean == pytest.approx(-0.3)
-    assert (info.total.difference.low, info.total.better, info.total.worse) == (None, False, False)
+    assert (info.total.difference.interval, info.total.better, info.total.worse) == (
+        None,
+        False,
+        False,
+    )
     first, *_, last = describe_ablation(info)
     assert first.endswith("30.0\N{NO-BREAK SPACE}%, over 2 seeds and splits.")
     assert last.startswith("With fewer than 3 seeds no difference can be told from chance;")

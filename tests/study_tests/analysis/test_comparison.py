@@ -24,7 +24,14 @@ from study.analysis.comparison import (
     get_comparison,
 )
 from study.figures import STUDY_COLORS, plot_best_distribution, plot_comparison
-from tests.study_tests.synthetic import SETTINGS, planted, planted_multitask, study, trial
+from tests.study_tests.synthetic import (
+    EXPERIMENT,
+    SETTINGS,
+    planted,
+    planted_multitask,
+    study,
+    trial,
+)
 
 RANDOM = {**SETTINGS, "sampler": "random"}
 
@@ -93,7 +100,7 @@ def test_the_best_of_n_trials_is_that_of_all_tuples() -> None:
         both = (best[round(found.budget) - 1] for best in best_of)
         wins = [(a < b) + (a == b) / 2 for a, b in itertools.product(*both)]
         assert found.probability == pytest.approx(np.mean(wins))
-        assert found.low <= found.probability <= found.high
+        assert found.interval.low <= found.probability <= found.interval.high
 
 
 VALUES = st.lists(st.integers(1, 6), min_size=5, max_size=9)
@@ -113,7 +120,7 @@ def test_laws(first: list[int], second: list[int], cost: int) -> None:
             assert values == sorted(values, reverse=True)
         for one, other in zip(mine.pairs, theirs.pairs, strict=True):
             assert one.probability == pytest.approx(1 - other.probability)
-            assert (one.low, one.high) == pytest.approx((1 - other.high, 1 - other.low))
+            assert one.interval == pytest.approx((1 - other.interval.high, 1 - other.interval.low))
             assert one.better == other.better
     trials, epochs = (info.of_unit(unit).pairs[-1] for unit in ("trials", "epochs"))
     assert epochs.budget == cost * trials.budget
@@ -261,7 +268,7 @@ def test_adaptive_unknown_and_other_searches_are_cautions() -> None:
     """Samplers, kinds, experiments and warm starts are said to limit what the numbers mean."""
     warm = named("warm", *(done(i, 1.0 + i, warm_start=f"old, trial {i}") for i in range(2)))
     chosen = replace(
-        drawn("arms", 20, seed=0), user_attrs={"experiment": {"arms": []}, "settings": RANDOM}
+        drawn("arms", 20, seed=0), user_attrs={"experiment": EXPERIMENT, "settings": RANDOM}
     )
     records = [planted(40), planted_multitask(40), warm, chosen, study(name="empty")]
     text = " ".join(get_comparison(records, n_bootstrap=10).cautions)

@@ -12,13 +12,13 @@ from scipy import stats
 
 from storage import attrs
 from storage.records import StudyRecord
+from storage.values import Arm
 from study.analysis.confirmation import ConfirmationInfo, get_confirmation
 from study.analysis.confirmation_text import describe_confirmation, same_order
 from study.analysis.estimates import Estimate
 from study.analysis.paired import power
-from study.experiment import Arm
 from study.followups.testing import MAX_BLOCKS, blocks
-from study.formats import format_change, format_mse
+from study.formats import format_change, format_number
 from tests.study_tests.synthetic import MULTITASK_SETTINGS, SETTINGS, START, Values, trained, trial
 
 BASE = [0.10, 0.12, 0.11, 0.13, 0.09]
@@ -109,7 +109,7 @@ def by_scipy(values: Sequence[float]) -> Estimate:
     """Return a mean with its 95 % interval as SciPy calculates it, up to rounding."""
     ends = stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
     low, high = map(pytest.approx, ends)
-    return Estimate(mean=pytest.approx(np.mean(values)), low=low, high=high, n=len(values))
+    return Estimate(mean=pytest.approx(np.mean(values)), interval=(low, high), n=len(values))
 
 
 def test_by_hand() -> None:
@@ -122,12 +122,12 @@ def test_by_hand() -> None:
         *(("a", "top", 2000), ("default", "default", 1000), ("middle", "middle", 3000))
     ]
     assert (a.validation, default.validation) == (by_scipy(BETTER), by_scipy(BASE))
-    logs = np.log1p([a.difference.mean, a.difference.low, a.difference.high]).tolist()
+    logs = np.log1p([a.difference.mean, *a.difference.interval]).tolist()
     shares = by_scipy(np.log(BETTER) - np.log(BASE))
-    assert logs == [shares.mean, shares.low, shares.high]
+    assert logs == [shares.mean, *shares.interval]
     assert not confirmed({"default": [0.1, 0.0], "a": BASE[:2]}).ratios  # of 0 there are none
     # The default is compared with nothing but the best.
-    assert (default.difference, default.beats_low, default.n_wins) == (None, None, 0)
+    assert (default.difference, default.beats, default.n_wins) == (None, None, 0)
     assert default.from_best.mean == pytest.approx(1 / (1 + a.difference.mean) - 1)
     # The probability of beating it has a Wilson interval; a tie is no win.
     c = confirmed({"default": BASE, "a": [*(v - 0.01 for v in BASE[:2]), *BASE[2:]]}).get("a")
@@ -135,7 +135,7 @@ def test_by_hand() -> None:
     z, share = stats.norm.ppf(0.975), 2 / 5
     middle = (share + z**2 / 10) / (1 + z**2 / 5)
     half = z / (1 + z**2 / 5) * math.sqrt(share * (1 - share) / 5 + z**2 / 100)
-    assert (c.beats_low, c.beats_high) == pytest.approx((middle - half, middle + half))
+    assert c.beats == pytest.approx((middle - half, middle + half))
 
 
 def test_shrinkage() -> None:
@@ -178,7 +178,7 @@ def test_seed_split_and_choice() -> None:
     assert rise.unchosen == pytest.approx({n: same[n] for n in ("default", "middle")})
     chosen = math.sqrt((1 + same["a"]) * (1 + same["b"]))
     cost = chosen / math.sqrt((1 + same["default"]) * (1 + same["middle"]))
-    (choice, low, high), (split, least, most) = rise.choice, rise.split
+    (choice, (low, high)), (split, (least, most)) = rise.choice, rise.split
     assert (choice, rise.chosen) == pytest.approx((cost - 1, chosen - 1))
     ratios = [np.log(values[n]) for n in ("a", "b")]
     means = [np.mean(ratios, axis=0)[i::2].mean() for i in (0, 1)]
@@ -253,7 +253,7 @@ def test_accuracies() -> None:
     info = confirmed(values, accuracies=accuracies, min_accuracy=0.7)
     assert (info.best, info.tied, info.excluded) == ("b", ("b",), ("a",))
     assert info.get("a").accuracy == by_scipy(a)
-    assert info.get("default").accuracy == Estimate(mean=0.8, low=0.8, high=0.8, n=5)
+    assert info.get("default").accuracy == Estimate(mean=0.8, interval=(0.8, 0.8), n=5)
     assert confirmed(values, accuracies=accuracies).best == "a"
     assert set(confirmed(values, min_accuracy=0.7).excluded) == set(values)  # they are unknown
 
@@ -270,9 +270,9 @@ def test_missing_pairs() -> None:
     a, b, c = (info.get(name) for name in "abc")
     assert (a.difference.n_pairs, b.difference.n_pairs, a.n_wins) == (3, 1, 3)
     assert (a.difference.mean, b.difference.mean) == pytest.approx((-0.5, 0.0))
-    assert (b.difference.low, b.difference.p_value, c.difference) == (None, None, None)
+    assert (b.difference.interval, b.difference.p_value, c.difference) == (None, None, None)
     assert (info.best, info.tied, info.excluded) == ("a", ("a", "b"), ())
-    assert (c.validation, c.difference, c.beats_low, c.seconds) == (None, None, None, None)
+    assert (c.validation, c.difference, c.beats, c.seconds) == (None, None, None, None)
     assert (c.parameter_count, c.tied, c.shrinkage) == (None, False, None)
     assert said(values).startswith("10 trainings are missing; ")
     # With two seeds there are differences, no intervals, and nothing is ruled out.
@@ -321,7 +321,8 @@ def test_test_results() -> None:
     values: dict[str, Values] = {"default": BASE, "a": BETTER, "b": BETTER}
     info = confirmed(values, tests={"a": [0.1, None, 0.3, 0.2, None]})
     assert info.tested
-    assert info.get("a").test == replace(by_scipy([0.1, 0.3, 0.2]), low=0.0)
+    expected = by_scipy([0.1, 0.3, 0.2])
+    assert info.get("a").test == replace(expected, interval=(0.0, expected.interval[1]))
     assert info.get("b").test is None
     assert {c.test_accuracy for c in info.confirmed} == {None}
     info = confirmed(values, promised={"a": 0.08})
@@ -358,19 +359,19 @@ def test_other_test_images() -> None:
     hard, kept = hard / np.average(hard, weights=counts), dict(made.user_attrs)
     for t in made.trials:
         rows = zip(counts.tolist(), (t.value * hard).tolist(), strict=True)
-        kept[f"{attrs.TEST_EXAMPLES}{t.number}"] = [list(row) for row in rows]
+        kept[attrs.tested_examples(t.number)] = [list(row) for row in rows]
     info = get_confirmation(replace(made, user_attrs=kept))
     a, default = info.get("a"), info.get("default")
     assert a.test_rows[0] < a.test.mean < a.test_rows[1]
-    assert a.test_rows[1] - a.test_rows[0] > a.test.high - a.test.low
+    assert a.test_rows[1] - a.test_rows[0] > a.test.interval.high - a.test.interval.low
     assert a.test_against[0] < a.difference.mean < a.test_against[1]
     assert default.test_against is None
     text = " ".join(describe_confirmation(info))
     assert (
-        f"it is {format_mse(a.test_rows[0])} to {format_mse(a.test_rows[1])}. On such images"
+        f"it is {format_number(a.test_rows[0])} to {format_number(a.test_rows[1])}. On such images"
         in text
     )
-    del kept[f"{attrs.TEST_EXAMPLES}{made.trials[0].number}"]
+    del kept[attrs.tested_examples(made.trials[0].number)]
     assert get_confirmation(replace(made, user_attrs=kept)).get("default").test_rows is None
     groups = [(1, float(i)) for i in range(MAX_BLOCKS)] + [(3, 8.0)]
     assert blocks(groups) == [(4, 6.0), *groups[1:-1]]
@@ -384,13 +385,13 @@ def test_sentences() -> None:
     info = confirmed(values, **changes)
     c = info.get("trial 10")
     found = c.difference
-    mine, measured = ([format_mse(end) for end in (e.low, e.high)] for e in (c.validation, c.test))
+    mine, measured = ([format_number(end) for end in e.interval] for e in (c.validation, c.test))
     text = said(values, **changes)
     for words in (
         f"validation MSE: 0.08760 (95 % interval {mine[0]} to {mine[1]}).",
         "All others are worse beyond what chance explains.",
         f"The error of trial 10 is {-100 * found.mean:.1f}{PERCENT} below the default's "
-        f"(95 % interval {format_change(found.low)} to {format_change(found.high)})",
+        f"(95 % interval {found.interval.written(format_change)})",
         "lower with all 5 seeds.",
         f"liked best have errors {100 * info.rise.chosen:.1f}{PERCENT} above what it had "
         "measured (mean); not chosen for that: middle "

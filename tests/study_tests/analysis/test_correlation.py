@@ -13,7 +13,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 from scipy import stats
 
-from storage.records import Scalar, StudyRecord
+from search_spaces import Scalar
+from storage.records import StudyRecord
 from study.analysis.correlation import (
     Coefficient,
     get_correlations,
@@ -117,8 +118,8 @@ def test_linear_interval() -> None:
     x, y = noise(30, n_columns=2)
     found = correlated(y, x=x)["x"].pearson
     expected = stats.pearsonr(x, y).confidence_interval()
-    assert (found.low, found.high) == pytest.approx(tuple(expected), abs=1e-4)
-    assert linear_interval(0.5, 9) == linear_interval(None, 30) == (None, None)
+    assert found.interval == pytest.approx(tuple(expected), abs=1e-4)
+    assert linear_interval(0.5, 9) is linear_interval(None, 30) is None
     assert linear_interval(-1.0, 10) == (-1.0, -1.0)
 
 
@@ -127,10 +128,10 @@ def test_up_to_one_in_twenty_resamples_may_lack_a_coefficient() -> None:
     resampled = np.random.default_rng(0).permutation(np.arange(1001.0))
     some = np.append(resampled, [math.nan] * 50)
     assert percentile_interval(resampled) == percentile_interval(some) == (25, 975)
-    assert percentile_interval(np.append(some, [math.nan] * 10)) == (None, None)
+    assert percentile_interval(np.append(some, [math.nan] * 10)) is None
     p = correlated(noise(40)[0], x=[float(i == 3) for i in range(40)])["x"]
     assert p.spearman.value is not None
-    assert p.spearman.low is None
+    assert p.spearman.interval is None
 
 
 def test_few_trials() -> None:
@@ -138,7 +139,7 @@ def test_few_trials() -> None:
     for n in (2, 3, 9, 10):
         x, y = noise(n, n_columns=2)
         p = correlated(y, x=x)["x"]
-        assert (p.spearman.low is None) == (p.pearson.high is None) == (n < 10)
+        assert (p.spearman.interval is None) == (p.pearson.interval is None) == (n < 10)
         assert (p.spearman.value is None) == (p.pearson.value is None) == (n < 3)
     x, y = [1.0, 2.0, 2.0, 3.0, 5.0, 4.0], [3.0, 1.0, 5.0, 4.0, 6.0, 6.0]
     ranks = stats.rankdata(x)
@@ -176,7 +177,7 @@ def test_what_a_partial_correlation_is() -> None:
     assert (found["x"].n_trials, found["x"].n_controls) == (50, 0)
     assert (found["extra"].n_trials, found["extra"].n_controls) == (25, 1)
     alone, own = correlated(y[1::2], extra=rest[1::2])["extra"].spearman, found["extra"].spearman
-    assert (own.value, own.low, own.high) == pytest.approx((alone.value, alone.low, alone.high))
+    assert (own.value, *own.interval) == pytest.approx((alone.value, *alone.interval))
 
 
 def test_groups_that_differ_have_an_effect() -> None:

@@ -38,7 +38,10 @@ def test_correlations(n: int, rho: float) -> None:
         linear, rank = correlate(x, y, n_resamples=400, seed=0)
         skewed, _ = correlate(x, np.exp(y), n_resamples=0, seed=0)
         truths = (rho, 6 / math.pi * math.asin(rho / 2), of_skewed)
-        held += [f.low <= t <= f.high for f, t in zip((linear, rank, skewed), truths, strict=True)]
+        held += [
+            f.interval.low <= t <= f.interval.high
+            for f, t in zip((linear, rank, skewed), truths, strict=True)
+        ]
     assert (held[:2] / len(pairs) >= 0.93).all()
     assert (held[:2] / len(pairs) <= 0.98).all()
     assert 0.85 <= held[2] / len(pairs) <= 0.98
@@ -53,7 +56,7 @@ def test_expected_best(n_trials: int, n: int, skewed: bool) -> None:
         values = rng.exponential(size=n_trials) if skewed else rng.random(n_trials)
         info = get_expected_best(record(values), seed=seed)
         (point,) = [p for p in info.points if p.n == n]
-        held += point.low <= truth <= point.high
+        held += point.interval.low <= truth <= point.interval.high
     assert 0.92 <= held / (2 * N) <= 0.98
 
 
@@ -96,9 +99,12 @@ def test_means_and_differences_of_splits_that_overlap(n_own: int, n_fresh: int) 
         )
         plain = estimate(mine)
         held += [
-            mean.low <= truth <= mean.high,
-            change.low <= 0 <= change.high,
-            plain.low <= truth <= plain.high,
+            ends.low <= center <= ends.high
+            for ends, center in (
+                (mean.interval, truth),
+                (change.interval, 0),
+                (plain.interval, truth),
+            )
         ]
     mean, change, plain = held / n
     assert 0.93 <= mean <= 0.97
@@ -116,7 +122,8 @@ def test_ablations_without_an_effect(n_seeds: int) -> None:
         values = errors(rng, sides, list(path), 0.05)
         info = ablated(values, path=path, sweeps={}, sides={"group": sides})
         named += any(step.better or step.worse for step in info.path)
-        held += info.path[1].difference.low <= 0 <= info.path[1].difference.high
+        low, high = info.path[1].difference.interval
+        held += low <= 0 <= high
     assert named <= 0.05 * 2 * N
     assert held >= 0.93 * 2 * N
 
@@ -172,7 +179,7 @@ def test_parts_of_a_rise(n_own: int, n_fresh: int) -> None:
             for i, arm in enumerate(arms)
         ]
         info = get_rise(again, ERROR, ratios=True)
-        (_, low, high), (_, least, most) = info.choice, info.split
+        (_, (low, high)), (_, (least, most)) = info.choice, info.split
         cost = math.expm1(np.mean(truth[ranks[:5]] - searched[ranks[:5]]))
         held += [low <= cost <= high, least <= 0 <= most]
         scatter.append((info.seed_scatter, info.split_scatter))

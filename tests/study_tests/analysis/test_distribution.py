@@ -37,8 +37,8 @@ def test_the_function_is_scipys_and_the_band_massarts() -> None:
         assert quartiles == tuple(np.quantile(errors, [0.25, 0.5, 0.75]))
         assert 2 * math.exp(-2 * family.n_trials * family.band**2) == pytest.approx(0.05)
         for step in family.steps:
-            assert step.low == max(0, step.share - family.band)
-            assert step.high == min(1, step.share + family.band)
+            assert step.band.low == max(0, step.share - family.band)
+            assert step.band.high == min(1, step.share + family.band)
     # Equal and infeasible trials are steps of their own; a study without trials has no family.
     trials = (trial(0, value=0.3), trial(1, value=0.1, attrs={"infeasible": True}))
     (family,) = get_distribution(study(*trials, trial(2, value=0.3))).families
@@ -71,8 +71,8 @@ def test_chart_draws_steps_with_colours_and_dashes() -> None:
     assert (other.meta, other.line.dash) == ({"edf": "linear"}, "dash")
     steps = INFO.families[0].steps
     assert list(line.x) == pytest.approx([step.value for step in steps], rel=1e-4)
-    for trace, name in ((line, "share"), (low, "low"), (high, "high")):
-        shares = [getattr(step, name) for step in steps]
+    ends = zip(*(step.band for step in steps), strict=True)
+    for trace, shares in zip((line, low, high), ([s.share for s in steps], *ends), strict=True):
         assert (list(trace.y), trace.line.shape) == (pytest.approx(shares, abs=1e-4), "hv")
     assert (low.fill, high.fill, figure.layout.xaxis.type) == (None, "tonexty", "log")
     record = planted_multitask(20)

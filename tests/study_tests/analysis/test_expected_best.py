@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from storage.records import StudyRecord
 from study.analysis.expected_best import expected_minimum, get_expected_best, overtuning
-from tests.study_tests.synthetic import VALIDATION_ACCURACY, study, trial
+from tests.study_tests.synthetic import SETTINGS, VALIDATION_ACCURACY, study, trial
 
 
 def record(
@@ -26,7 +26,9 @@ def record(
         trial(i, value=float(value), attrs={k: c[i] for k, c in attrs.items() if c[i] is not None})
         for i, value in enumerate(values)
     ]
-    return study(*trials, settings=None if sampler is None else {"sampler": sampler})
+    return study(
+        *trials, settings=None if sampler is None else {**SETTINGS, "kind": "", "sampler": sampler}
+    )
 
 
 @given(values=st.lists(st.floats(-100, 100), min_size=1, max_size=8))
@@ -54,8 +56,9 @@ def test_points_reach_from_one_trial_to_all() -> None:
     assert info.points[-1].n == info.n_trials == 40
     for point in info.points:
         assert point.value == pytest.approx(expected_minimum(values, point.n))
-        assert (point.low is None) == (point.high is None) == (not 2 <= point.n <= 4)
-        assert point.low is None or point.low <= point.value <= point.high
+        assert (point.interval is None) == (not 2 <= point.n <= 4)
+        low, high = point.interval or (point.value, point.value)
+        assert low <= point.value <= high
         assert point.seconds == pytest.approx(3.0 * point.n)
     assert (info.refusal, info.caution, info.adaptive, info.n_reliable) == (None, None, False, 4)
 

@@ -15,6 +15,7 @@ from statsmodels.stats.multitest import multipletests
 
 from storage import attrs
 from storage.records import StudyRecord
+from storage.values import Arm
 from study.analysis.ablation import get_ablation
 from study.analysis.confirmation import get_confirmation
 from study.analysis.experiment import (
@@ -23,7 +24,6 @@ from study.analysis.experiment import (
     describe_experiment,
     get_experiment,
 )
-from study.experiment import Arm
 from tests.study_tests.analysis import test_ablation, test_confirmation
 from tests.study_tests.analysis.test_confirmation import BASE, PERCENT
 from tests.study_tests.synthetic import MULTITASK_SETTINGS, Values, study, trained, trial
@@ -82,7 +82,7 @@ def test_by_hand() -> None:
     assert (c.found.n_above, c.found.n_below) == (6, 1)
     t = stats.ttest_1samp([*logs, 0.0], 0.0)
     ends = np.expm1(t.confidence_interval(0.95))
-    assert (c.found.low, c.found.high) == pytest.approx(tuple(ends))
+    assert c.found.interval == pytest.approx(tuple(ends))
     flips = np.array(list(itertools.product([-1, 1], repeat=7))) @ logs
     exact = float(np.mean(np.abs(flips) >= abs(logs.sum()) - 1e-12))
     assert c.found.p_value == pytest.approx(max(exact, t.pvalue))
@@ -121,7 +121,7 @@ def test_missing_trials() -> None:
     tested, few = info.comparisons
     ratios = np.log(values["all"][:3]) - np.log(values["base"][:3])
     assert tested.found.p_value == pytest.approx(stats.ttest_1samp(ratios, 0.0).pvalue)
-    assert (few.found.p_value, few.found.low, few.found.high) == (None, None, None)
+    assert (few.found.p_value, few.found.interval) == (None, None)
     assert "2 pairs are too few to tell a difference" in few.verdict
     first, *others = describe_experiment(info)
     assert first == "6 of 16 trainings are missing; their pairs are left out."
@@ -148,7 +148,7 @@ def test_verdicts() -> None:
     base = [0.1, 0.3, 0.2, 0.5, 0.4, 0.6]
     c = compared(base, base)
     assert c.verdict == "arm: the validation MSE equals that of base in all 6 pairs."
-    assert (c.found.low, c.found.high, c.found.p_value) == (0.0, 0.0, 1.0)
+    assert (*c.found.interval, c.found.p_value) == (0.0, 0.0, 1.0)
     c = compared(base, [v * f for v, f in zip(base, [1.01, 0.99] * 3, strict=True)])
     assert (c.found.told, c.found.equal) == (False, True)
     assert f"the validation MSE is that of base, within 10{PERCENT} (mean diff" in c.verdict
@@ -178,7 +178,7 @@ def test_splits_that_overlap() -> None:
     assert found.mean == pytest.approx(math.expm1(units.mean()))
     r = 1 / 3
     half = stats.t.ppf(0.975, 2) * units.std(ddof=1) * math.sqrt(1 / 3 + r / (1 - r))
-    assert math.log1p(found.high) == pytest.approx(units.mean() + half)
+    assert math.log1p(found.interval.high) == pytest.approx(units.mean() + half)
     assert found.p_value > stats.ttest_1samp(units, 0.0).pvalue
 
 
@@ -206,7 +206,7 @@ def test_one_image_more_in_every_pair() -> None:
         before, after = ([float(np.float32((k + i) / n)) for k in range(6)] for i in (0, 1))
         c = compared(before, after, metric=ACCURACY)
         assert (c.found.n_above, c.found.p_value) == (6, 0.5**5)
-        assert (c.found.low, c.found.high) == pytest.approx((1 / n, 1 / n), rel=1e-4)
+        assert c.found.interval == pytest.approx((1 / n, 1 / n), rel=1e-4)
         assert "the validation accuracy is higher than with base by" in c.verdict
 
 

@@ -103,7 +103,7 @@ def test_coefficients_are_those_of_pandas(worst: float) -> None:
         (resampled,) = resampled_correlations(
             stats.rankdata(early)[None], final.to_numpy(), n_resamples=1000, seed=0
         )
-        assert (point.low, point.high) == percentile_interval(resampled)
+        assert point.interval == percentile_interval(resampled)
     curves = [[1.0 + i, 0.5 + i] for i in range(12)]
     one = record(curves)
     plain = get_fidelity(one)
@@ -112,7 +112,7 @@ def test_coefficients_are_those_of_pandas(worst: float) -> None:
     imported = trial(12, value=0.1)  # it has no curve
     assert get_fidelity(replace(one, trials=(*one.trials, imported))) == plain
     equal = get_fidelity(record([2.0 + i, 1.0] for i in range(12)))
-    assert {(p.spearman, p.low, p.pruned_worst) for p in equal.points} == {(None, None, None)}
+    assert {(p.spearman, p.interval, p.pruned_worst) for p in equal.points} == {(None, None, None)}
     # Nine complete trials say nothing, whatever was pruned.
     one = record(parallel()[:9], pruned=[[1.0]] * 20)
     info, replays = get_fidelity(one), replay_pruners(one)

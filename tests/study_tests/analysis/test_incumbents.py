@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from study.analysis.incumbents import ChangedParameter, get_incumbents
 from tests.study_tests.pages import render_report
 from tests.study_tests.report.test_report import Page, plain
-from tests.study_tests.synthetic import START, study, trial
+from tests.study_tests.synthetic import SETTINGS, START, study, trial
 
 
 def ran(number: int, minutes: tuple[int, int], epochs: int, seconds: float, **more: Any) -> Any:
@@ -33,7 +33,7 @@ def test_the_order_of_ends_decides() -> None:
         ran(2, (2, 3), 1, 5.0, state=TrialState.PRUNED, curve=(0.1,)),
         ran(3, (10, 12), 20, 90.0, value=0.2),
         ran(4, (12, 13), 9, 30.0, state=TrialState.FAIL),
-        settings={"kind": "autoencoder"},
+        settings={**SETTINGS, "space": ""},
     )
     info = get_incumbents(record)
     first, second = info.incumbents

@@ -11,7 +11,8 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from storage.records import Scalar, StudyRecord
+from search_spaces import Scalar
+from storage.records import StudyRecord
 from study.analysis import kind_of
 from study.analysis.isolation import (
     MAX_POINTS,
@@ -104,8 +105,8 @@ def test_bins_part_the_trials(values: list[float], seed: int) -> None:
     info = get_isolation(with_param(values, errors, FloatDistribution(0.01, 1)))
     assert len(info.parameters) == (len(set(values)) > 1)
     for parameter in info.parameters:
-        lows = [v.value if v.low is None else v.low for v in parameter.values]
-        highs = [v.value if v.high is None else v.high for v in parameter.values]
+        lows = [v.value if v.ends is None else v.ends.low for v in parameter.values]
+        highs = [v.value if v.ends is None else v.ends.high for v in parameter.values]
         assert all(high < low for high, low in zip(highs, lows[1:], strict=False))
         assert sum(value.n_trials for value in parameter.values) == len(values)
         for place, value in enumerate(parameter.values):

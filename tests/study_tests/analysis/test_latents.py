@@ -15,6 +15,7 @@ from storage.records import StudyRecord, TrialRecord
 from study.analysis import measured_on_request
 from study.analysis.experiment import describe_experiment, get_experiment
 from study.analysis.latents import get_latents
+from study.formats import format_accuracy
 from study.report import ReportData, read_report_data, render_data
 from study.report.pictures import LatentGallery
 from study.report.trials import get_columns
@@ -51,7 +52,7 @@ def test_means_of_the_arms() -> None:
         found = arm.values[AUC]
         assert (arm.arm, found.n, found.mean) == (name, 8, pytest.approx(np.mean(areas)))
         ends = stats.t.interval(0.95, 7, np.mean(areas), stats.sem(areas))
-        assert (found.low, found.high) == pytest.approx(ends)
+        assert found.interval == pytest.approx(ends)
     assert get_latents(planted(12)) is get_latents(record(ERRORS)) is None
     assert measured_on_request(record(ERRORS)) == ()
     # The experiment sums each number up in one sentence; the error is told arm by arm.
@@ -79,7 +80,10 @@ def test_section_of_the_report(tmp_path: Path) -> None:
     source = render_data(data)
     page = Page(source)
     text = plain(page.text("latent-space"))
-    for words in (*(f"{np.mean(areas):.3f}" for areas in AREAS.values()), "Trial 7 of <b>"):
+    for words in (
+        *(plain(format_accuracy(np.mean(areas))) for areas in AREAS.values()),
+        "Trial 7 of <b>",
+    ):
         assert words in text
     assert '<img class="gallery" src="data:image/png;base64,' in source
     for section in ("importance", "correlations", "isolation"):

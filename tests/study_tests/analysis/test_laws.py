@@ -163,7 +163,7 @@ def test_a_confirmation_names_the_best() -> None:
     assert set(high.tied) == {"a", "b"}
     assert (low.ratios, high.ratios) == (True, False)
     for mine, theirs in zip(high.confirmed, low.confirmed, strict=True):
-        assert (mine.n_wins, mine.beats_low) == (theirs.n_wins, theirs.beats_low)
+        assert (mine.n_wins, mine.beats) == (theirs.n_wins, theirs.beats)
     a, default = high.get("a"), high.get("default")
     means = a.validation.mean, default.validation.mean
     assert a.difference.mean == pytest.approx(means[0] / means[1] - 1)
@@ -187,8 +187,8 @@ def test_ends_of_what_can_be() -> None:
     """No share is above 1, so neither is the end of its interval; there is no share of 0."""
     low, high = confirmations({"default": [0.5] * 4, "a": [0.01, 0.02, 0.01, 0.4]})
     mine, theirs = high.get("a").validation, low.get("a").validation
-    assert (mine.high, theirs.low) == (1.0, 0.0)
-    assert mine.low == pytest.approx(mirror(theirs.high))
+    assert (mine.interval.high, theirs.interval.low) == (1.0, 0.0)
+    assert mine.interval.low == pytest.approx(mirror(theirs.interval.high))
     low, high = confirmations({"default": [1.0] * 4, "a": [0.5, 0.25, 0.5, 0.5]})
     assert (high.best, high.get("a").difference.mean, high.get("a").n_wins) == ("a", None, 4)
     assert "default" not in " ".join(describe_confirmation(high))

@@ -53,7 +53,7 @@ def test_what_is_left(between: float, within: float, tie: Tie, words: str) -> No
     assert [level.words for level in found.levels] == [str(size) for size in LEVELS]
     if within:
         inside = found.within_spearman
-        assert inside.low <= inside.value <= inside.high
+        assert inside.interval.low <= inside.value <= inside.interval.high
         assert np.sign(inside.value) == np.sign(within)
     whole = np.corrcoef([(p.first, p.second) for p in found.points], rowvar=False)[0, 1]
     assert found.pearson.value == pytest.approx(whole)
@@ -73,7 +73,7 @@ def test_within_is_the_correlation_of_what_levels_leave() -> None:
 def test_coverage_of_what_is_left() -> None:
     """Where nothing is left, its interval holds zero in about 95 of 100 studies."""
     found = [pair(between=-1.0, within=0.0, seed=seed).within_spearman for seed in range(60)]
-    held = sum(c.low <= 0 <= c.high for c in found)
+    held = sum(c.interval.low <= 0 <= c.interval.high for c in found)
     assert held >= 52, held
 
 

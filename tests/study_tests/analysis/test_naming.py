@@ -210,7 +210,10 @@ def test_intervals_hold_the_mean_over_studies_of_the_same_size(n: int) -> None:
         for p in (p for forest in forests for p in forest.parameters):
             rises[p.name].append(p.rise)
         held += [
-            all(p.low <= np.mean(rises[p.name]) <= p.high for p in forest.parameters)
+            all(
+                p.interval.low <= np.mean(rises[p.name]) <= p.interval.high
+                for p in forest.parameters
+            )
             for forest in forests
             if forest.parameters
         ]

@@ -21,6 +21,7 @@ from study.analysis.provenance import get_provenance
 from study.analysis.tables import get_class_results
 from study.kind_info import KindInfo, KindSource
 from study.metrics import Metric
+from tests.study_tests import synthetic
 from tests.study_tests.analysis import test_confirmation
 from tests.study_tests.synthetic import START, trial
 from tests.study_tests.synthetic import study as study_of
@@ -39,7 +40,14 @@ SPACE = SearchSpace(
     ),
 )
 DEFAULTS = {"units": 32, "rate": 1e-3, "bias": True, "passes": 12}
-SETTINGS = {"kind": "digits", "space": "small", "sampler": "random", "split": "random", "seed": 0}
+SETTINGS = {
+    **synthetic.SETTINGS,
+    "kind": "digits",
+    "space": "small",
+    "sampler": "random",
+    "split": "random",
+    "seed": 0,
+}
 
 
 def kind(*metrics: Metric, fidelity: str | None = None) -> KindInfo:

@@ -7,7 +7,14 @@ from search_spaces import parse_params
 from storage import attrs
 from study.analysis.provenance import get_provenance
 from study.emoji import AUTOENCODER
-from tests.study_tests.synthetic import MULTITASK_SETTINGS, SETTINGS, planted, study, trial
+from tests.study_tests.synthetic import (
+    EXPERIMENT,
+    MULTITASK_SETTINGS,
+    SETTINGS,
+    planted,
+    study,
+    trial,
+)
 
 
 def test_the_command_gives_the_settings() -> None:
@@ -33,7 +40,7 @@ def test_the_command_gives_the_settings() -> None:
     high = study(trial(0, value=0.1), settings=MULTITASK_SETTINGS | {"min_accuracy": 7})
     assert "--at-least validation_accuracy=7" in str(get_provenance(high).command)
     imported = {attrs.SETTINGS: {**SETTINGS, "sampler": "imported"}}
-    experiment = {attrs.SETTINGS: SETTINGS, attrs.EXPERIMENT: {"name": "leakage", "arms": []}}
+    experiment = {attrs.SETTINGS: SETTINGS, attrs.EXPERIMENT: EXPERIMENT}
     for user_attrs in ({}, imported, experiment):
         assert get_provenance(replace(planted(), user_attrs=user_attrs)).command is None
 

@@ -79,8 +79,8 @@ def test_permutation_finds_the_order_of_sobol_indices() -> None:
     assert (info.n_folds, info.n_repeats, info.n_splits) == (5, 2, 8)
     assert [p.name for p in info.parameters] == ["a", "b", "c", "d"]
     assert info.needed == ("a", "b", "c")
-    assert all(p.low < p.rise < p.high for p in info.parameters)
-    assert info.parameters[3].low < 0 < info.parameters[3].high
+    assert all(p.interval.low < p.rise < p.interval.high for p in info.parameters)
+    assert info.parameters[3].interval.low < 0 < info.parameters[3].interval.high
     # Permuting a parameter that explains a share S of the variance adds 2 S to the error.
     assert info.parameters[0].rise == pytest.approx(2 * 16 / 21, abs=0.3)
     # R2 lies between what the forest can learn and the share that is no noise.

@@ -14,8 +14,8 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from benchmarks.simulated import Trainings, simulate_other
-from search_spaces import SPACES, Parameter
-from storage.records import Scalar, StudyRecord, TrialRecord
+from search_spaces import SPACES, Parameter, Scalar
+from storage.records import StudyRecord, TrialRecord
 from study.analysis.checks import Check, Level
 from study.analysis.noise import get_noise
 from study.analysis.verdict import ENOUGH_TRIALS, get_verdict

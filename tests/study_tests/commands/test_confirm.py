@@ -21,6 +21,7 @@ from emoji_ae.splits import Split, redraw_validation, split_dataset
 from storage import attrs
 from storage.rdb import open_storage
 from storage.records import StudyRecord, followups, load_study_record
+from storage.values import Arm
 from study.analysis import metrics_of
 from study.analysis.ablation import get_ablation
 from study.analysis.confirmation import get_confirmation
@@ -28,7 +29,6 @@ from study.analysis.confirmation_text import same_order
 from study.commands.show import stored_record
 from study.emoji import LATENT_METRICS, MULTITASK
 from study.errors import StudyError
-from study.experiment import Arm, Experiment
 from study.followups.arms import confirmation_arms
 from study.followups.setup import Followup, find_search, own_pairs, run_followup, set_up
 from study.followups.testing import measure_models
@@ -66,7 +66,8 @@ def read(folder: Path, name: str = "search-confirmation") -> StudyRecord:
 
 def arms_of(record: StudyRecord) -> dict[str, Arm]:
     """Return the stored arms of an experiment by name."""
-    found = Experiment.from_attrs(record.user_attrs, study=record.name)
+    found = attrs.EXPERIMENT.of(record)
+    assert found is not None
     return {arm.name: arm for arm in found.arms}
 
 

@@ -155,7 +155,7 @@ def test_describe_outcome() -> None:
         (2, 1, 1.5, None),
         (2, 4, 9.0, "^4 threads of all workers on 2 cores slow each other down many times; take "),
         (1, 2, 0.0, "^2 threads of all workers on 1 cores .* take fewer --workers or --threads.$"),
-        (2, 2, 0.6, "^other programs kept about 0.6 of 2 cores busy in the last minute, so tri"),
+        (2, 2, 0.6, "^other programs kept about 0.60 of 2 cores busy in the last minute, so tri"),
         (2, 2, 11.7, "^other programs kept all of 2 cores busy .* or take fewer --workers or --t"),
     ],
 )

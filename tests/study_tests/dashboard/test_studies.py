@@ -3,12 +3,12 @@
 from storage import attrs
 from storage.records import BestTrial, Progress, StudySummary
 from study.dashboard.studies import rows
-from tests.study_tests.synthetic import SETTINGS
+from tests.study_tests.synthetic import EXPERIMENT, SETTINGS
 
 
 def test_followups_stand_under_their_search() -> None:
     """The latest search is first; values are written as in reports, with the study's metric."""
-    again = {attrs.EXPERIMENT: {"name": "confirmation", "follows": "old", "arms": []}}
+    again = {attrs.EXPERIMENT: {**EXPERIMENT, "follows": "old"}}
     named = (("old", 0.0130901942, {}), ("new", None, {}), ("again", 0.5, again))
     same = {"study_id": 1, "directions": ("minimize",), "progress": Progress.of({})}
     made = [

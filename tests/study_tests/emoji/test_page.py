@@ -16,7 +16,7 @@ from study.emoji.describe import describe_data, draw_splits
 from study.emoji.figures import plot_classes, plot_neighbours, plot_words
 from study.emoji.page import get_data_cautions, get_data_sentences, render_data_report
 from study.emoji.requests import DescribeRequest
-from study.formats import format_mse
+from study.formats import format_number
 from tests.conftest import Cli
 from tests.emoji_ae_tests.reference import write_data
 from tests.study_tests.report.test_report import Page
@@ -72,8 +72,8 @@ def test_what_is_on_the_page(page: Page, info: DatasetInfo) -> None:
     shown = text_of(page)
     for text in (
         *("with23111.4 %", "not used: the face of a clock24", "PNGRGBA72 × 72173"),
-        *("training11083171759594", "random572165", "0.000 to 0.00510", "abc-123"),
-        f"validation, MSE {format_mse(info.neighbours.pairs[0].mse)}, another",
+        *("training11083171759594", "random572165", "0.000 to 0.005", "abc-123"),
+        f"validation, MSE {format_number(info.neighbours.pairs[0].mse)}, another",
         "grinning facehuman facelist1",
         "emoji-study data build --vendor google --out google.parquet",
         "emoji-study run autoencoder --split group --data-seed 42",

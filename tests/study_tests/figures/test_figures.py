@@ -188,8 +188,8 @@ def test_importances_draw_rises_with_intervals_that_hold() -> None:
     assert bars.error_x.array is None
     (bars,) = plot_importances(replace(info, independent=True)).data
     first = info.parameters[0]
-    assert bars.error_x.array[0] == pytest.approx(first.high - first.rise, rel=1e-3)
-    assert bars.error_x.arrayminus[0] == pytest.approx(first.rise - first.low, rel=1e-3)
+    assert bars.error_x.array[0] == pytest.approx(first.interval.high - first.rise, rel=1e-3)
+    assert bars.error_x.arrayminus[0] == pytest.approx(first.rise - first.interval.low, rel=1e-3)
 
 
 def test_correlations_have_numbers_and_whiskers() -> None:
@@ -212,7 +212,7 @@ def test_correlations_have_numbers_and_whiskers() -> None:
         for i, label in enumerate(bars.y):
             high = bars.x[i] + bars.error_x.array[i]
             low = bars.x[i] - bars.error_x.arrayminus[i]
-            assert (low, high) == pytest.approx((found[label].low, found[label].high), abs=1e-4)
+            assert (low, high) == pytest.approx(found[label].interval, abs=1e-4)
     axis = figure.layout.xaxis
     assert axis.title.text == "Spearman correlation<br>with validation<br>accuracy"
     assert (axis.range, axis.tickvals) == ((-1.75, 1.75), (-1, 0, 1))

@@ -21,12 +21,12 @@ from search_spaces import SPACES, Scalar, SearchSpace
 from search_spaces.designs import design_points
 from storage import attrs
 from storage.records import StudyRecord
+from storage.values import Arm
 from study import emoji
 from study.analysis.ablation import PATH, SWEEP
 from study.analysis.confirmation import CHOSEN, DEFAULT, MIDDLE, TOP
 from study.analysis.surrogate import get_branch, predict
 from study.errors import StudyError
-from study.experiment import Arm
 from study.followups.arms import (
     MAX_FEW,
     ablation_arms,

@@ -86,12 +86,12 @@ ONE = trial(0, value=0.5, params={"auto_encoder": "CNN"}, attrs=classified((2, 1
     ("settings", "about", "kept"),
     [
         (
-            {"sampler": "imported", "sides": None},
+            {"sampler": "imported", "sides": ""},
             "2 trainings of small autoencoders: 2 complete. They were imported from a file.",
             "Where the imported errors were measured on a test split, that split chose the best ",
         ),
         (
-            {"split": "random", "vendors": ["google", "apple"], "space": None},
+            {"split": "random", "vendors": ["google", "apple"]},
             "embedded images of google, with extra training images of apple. TPE, which learns",
             "The random split has variants of one emoji on both sides: errors look lower than ",
         ),
@@ -105,8 +105,8 @@ def test_where_the_numbers_come_from(settings: dict[str, Any], about: str, kept:
 
 
 def test_data_that_lost_rows() -> None:
-    """What was left out of the data, or changed, is to be kept in mind; what is no text is not."""
-    told = {DATA_REMARKS: ["14 rows without the word “face” left out", None, "2 images all white"]}
+    """What was left out of the data, or changed, is to be kept in mind."""
+    told = {DATA_REMARKS: ["14 rows without the word “face” left out", "2 images all white"]}
     lost = replace(SEARCH, user_attrs={**SEARCH.user_attrs, **told})
     (more,) = set(answer(lost).sure).difference(answer(SEARCH).sure)
     assert more == "Of its data: 14 rows without the word “face” left out, 2 images all white."

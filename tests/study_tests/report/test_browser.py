@@ -16,7 +16,7 @@ from storage.records import load_study_record
 from study.emoji.describe import describe_data
 from study.emoji.requests import DescribeRequest
 from study.exchange.write_table import write_table
-from study.formats import format_duration, format_mse, format_value
+from study.formats import format_duration, format_number, format_value
 from tests.study_tests import synthetic
 from tests.study_tests.browser import visited
 from tests.study_tests.foreign import make_study
@@ -153,7 +153,7 @@ def test_numbers_are_those_of_the_study(page: Page) -> None:
         texts = dict(zip(names, row, strict=True))
         assert texts["trial"] == str(trial.number)
         assert texts["state"] == {"FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
-        assert texts["validation MSE"] == format_mse(trial.value)
+        assert texts["validation MSE"] == format_number(trial.value)
         assert texts["training time"] == format_duration(trial.user_attrs["training_seconds"])
         for name in ("learning_rate", "weight_decay", "batch_size", "batch_normalization"):
             assert texts[name.replace("_", " ")] == format_value(trial.params.get(name))
@@ -300,10 +300,10 @@ def test_headings_sort(page: Page) -> None:
     expect(title).to_have_attribute("aria-sort", "none")
     title.get_by_role("button").click()
     expect(title).to_have_attribute("aria-sort", "ascending")
-    assert column(page, "validation MSE") == [*map(format_mse, values), *missing]
+    assert column(page, "validation MSE") == [*map(format_number, values), *missing]
     title.get_by_role("button").press("Enter")
     expect(title).to_have_attribute("aria-sort", "descending")
-    assert column(page, "validation MSE") == [*map(format_mse, reversed(values)), *missing]
+    assert column(page, "validation MSE") == [*map(format_number, reversed(values)), *missing]
     heading(page, "trial").get_by_role("button").click()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from study.analysis.comparison import UNITS, ComparisonInfo, describe_budget, get_comparison
-from study.formats import format_mse, format_percent
+from study.formats import format_number, format_percent
 from study.report import ReportData
 from study.report.comparison_report import format_probability, get_comparison_verdict
 from tests.study_tests.exchange.test_read_results import (
@@ -67,7 +67,7 @@ def test_verdict_says_who_is_better_how_sure_and_what_next(
     found = primary.pairs[-1]
     assert found.first == "planted"
     assert found.probability > 0.5
-    interval = f"{format_probability(found.low)} to {format_probability(found.high)}"
+    interval = found.interval.written(format_probability)
     others = [
         pair.verdict for budget in info.budgets for pair in budget.pairs if pair is not found
     ]
@@ -84,7 +84,7 @@ def test_verdict_says_who_is_better_how_sure_and_what_next(
     )
     for record in RECORDS:
         assert record.best is not None
-        error = f"an MSE of {format_mse(record.best.value)} on the validation split"
+        error = f"an MSE of {format_number(record.best.value)} on the validation split"
         page.says(
             "verdict",
             f"The lowest error of “{record.name}” is {error}, of trial {record.best.number}.",

@@ -11,7 +11,7 @@ from storage.records import StudyRecord
 from study.analysis.ablation import AblationInfo, describe_ablation, get_ablation
 from study.analysis.confirmation import CHOSEN, TOP, ConfirmationInfo, get_confirmation
 from study.analysis.confirmation_text import describe_confirmation
-from study.formats import format_change, format_mse
+from study.formats import format_change, format_number
 from study.terminal.followups import ablation_tables
 from tests.study_tests.analysis import test_ablation, test_confirmation
 from tests.study_tests.pages import render_report
@@ -74,7 +74,7 @@ def test_confirmation_is_told(page: Page) -> None:
         assert c.validation is not None
         assert c.test is not None
         means = (c.validation.mean, c.test.mean)
-        page.says("confirmation", c.name, *map(format_mse, means))
+        page.says("confirmation", c.name, *map(format_number, means))
     searched, validation, test = x_of(page, "confirmation-0")
     assert searched == [PROMISED[name] for name in ("trial 7", MARKUP)]
     means = [c.validation.mean for c in info.confirmed if c.validation]
@@ -87,10 +87,10 @@ def test_confirmation_is_told(page: Page) -> None:
     assert best.test is not None
     page.says(
         "header",
-        f"validation MSE {format_mse(best.validation.mean)} in the mean of 5 fresh seeds",
+        f"validation MSE {format_number(best.validation.mean)} in the mean of 5 fresh seeds",
         "Confirmed over 5 fresh seeds and splits (95 % interval",
         f"{format_change(best.difference.mean)} against the default’s",
-        f"by which nothing was chosen: {format_mse(best.test.mean)} (95 % interval",
+        f"by which nothing was chosen: {format_number(best.test.mean)} (95 % interval",
         "emoji-study train --study planted --trial 10",
     )
     assert "Not confirmed yet" not in page.text("header")

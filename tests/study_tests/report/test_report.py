@@ -18,14 +18,15 @@ import pytest
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from search_spaces import Parameter, SearchSpace
+from search_spaces import Parameter, Scalar, SearchSpace
 from storage.attrs import KIND, REUSED_FROM
-from storage.records import Scalar, StudyRecord
+from storage.records import StudyRecord
 from study.analysis.distribution import get_distribution
 from study.formats import (
     format_accuracy,
+    format_count,
     format_duration,
-    format_mse,
+    format_number,
     format_p_value,
     format_value,
 )
@@ -215,15 +216,15 @@ def test_the_first_screen_answers(page: Page) -> None:
     header = plain(page.text("header"))
     page.says(
         "header",
-        f"Best so far: CNN (trial {best.number}), validation MSE {format_mse(best.value)} on 35 "
-        "validation images.",
+        f"Best so far: CNN (trial {best.number}), validation MSE {format_number(best.value)} on "
+        "35 validation images.",
         "Not confirmed yet: it is the lowest of 102 single trainings",
         "120 trainings of small autoencoders on 105 images, judged on 35 others: 102 complete, 12 "
         "pruned early; 6 of 120 trials failed. TPE, which learns from earlier trials, chose "
         "the settings in the extended space.",
         "Auto encoder CNN instead of linear: error × 0.32, medians 0.02492 and "
         "0.07831 of 53 and 49 trials.",
-        "Learning rate 4.34e-3 to 0.0293 instead of up to 6.98e-4: error × 0.2, medians",
+        "Learning rate 4.34e-3 to 0.0293 instead of up to 6.98e-4: error × 0.20, medians",
         "Cannot be told from 102 trials: batch size, batch normalization, weight decay and",
         f"emoji-study train --study planted --trial {best.number}",
         "emoji-study confirm --study planted --seeds 6",
@@ -287,7 +288,7 @@ def test_tables_hold_the_numbers_behind_the_charts(page: Page) -> None:
     """Behind each chart is a table with its values."""
     assert RECORD.best is not None
     for section in ("history", "learning-curves", "families", "trials", "isolation"):
-        page.says(section, format_mse(RECORD.best.value))
+        page.says(section, format_number(RECORD.best.value))
     assert re.search(r"learning rate\d\.\d\d", page.text("importance"))
     assert re.search(r"CNNlearning ratelog10\d+", page.text("correlations"))
     page.says(
@@ -295,7 +296,7 @@ def test_tables_hold_the_numbers_behind_the_charts(page: Page) -> None:
     )
     for family in get_distribution(RECORD).families:
         quartiles = (family.lower_quartile, family.median, family.upper_quartile)
-        page.says("distribution", "".join(map(format_mse, quartiles)))
+        page.says("distribution", "".join(map(format_number, quartiles)))
 
 
 def test_many_trials_are_thinned_and_counted(search_page: str) -> None:
@@ -525,7 +526,7 @@ def test_multitask_summary_names_accuracy_and_constraint(classifying_page: Page)
     n = sum(not t.feasible for t in CLASSIFYING.trials)
     classifying_page.says(
         "header",
-        f"validation MSE {format_mse(best.value)}, validation accuracy {accuracy}, balanced "
+        f"validation MSE {format_number(best.value)}, validation accuracy {accuracy}, balanced "
         f"accuracy {balanced}.",
         f"{n} complete trials break the constraint, a validation accuracy of at least "
         f"{format_accuracy(0.7)}, and cannot be the best.",
@@ -585,8 +586,18 @@ def test_study_with_two_objectives_says_what_it_lacks(pareto_page: str) -> None:
         (format_value, {0.001: "1e-3", 0.00951: "9.51e-3", 0.01: "0.01", 0.1: "0.1", 0.0: "0"}),
         (format_value, {1e-5: "1e-5", 16: "16", True: "on", False: "off", "CNN": "CNN"}),
         (format_value, {None: "–"}),
-        (format_mse, {0.0123456: "0.01235", 0.2: "0.2000", 0.0: "0.000", 1.5e-7: "1.500e-07"}),
-        (format_mse, {math.inf: "infinity", -math.inf: "minus infinity", None: "–"}),
+        (
+            format_number,
+            {
+                0.0123456: "0.01235",
+                0.2: "0.2000",
+                0.0: "0.000",
+                1.5e-7: "1.500e-7",
+                9999.7: "1.000e4",
+            },
+        ),
+        (format_number, {math.inf: "infinity", -math.inf: "minus infinity", None: "–"}),
+        (format_count, {1000: "1,000", 1.52: "1.52", None: "–"}),
         (format_duration, {0.04: "0.0 s", 50: "50.0 s", 59.97: "1 min 0 s", 5340: "1 h 29 min"}),
         (format_duration, {None: "–"}),
         (format_p_value, {0.0004: "<\N{NO-BREAK SPACE}0.001", 0.04: "0.040"}),

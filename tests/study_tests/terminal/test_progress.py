@@ -70,7 +70,7 @@ def test_eta() -> None:
     for durations_s, begun_s, remaining, n_workers, said in (
         ([], [50.0], 5, 2, "ETA …"),
         ([40.0, 80.0], [], 10, 2, "ETA 5 min 0 s, 120 trials/h"),
-        ([7200.0], [], 24, 1, "ETA 48 h 0 min, 0.5 trials/h"),
+        ([7200.0], [], 24, 1, "ETA 48 h 0 min, 0.50 trials/h"),
         ([60.0], [20.0, 40.0], 4, 2, "ETA 1 min 30 s, 120 trials/h"),
         ([60.0], [900.0], 2, 1, "ETA 1 min 0 s, 60 trials/h"),
         ([60.0], [900.0, 900.0, 900.0], 1, 3, "ETA 0.0 s, 180 trials/h"),

@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from storage import attrs
 from storage.errors import StorageAccessError, StorageUnreachableError
 from storage.records import BestTrial, StudyRecord, StudySummary, count
-from study.formats import format_mse
+from study.formats import format_number
 from study.kind_info import KindInfo
 from study.metrics import Metric
 from study.terminal.status import status_lines, study_table, watch
@@ -77,7 +77,7 @@ def test_counts_and_names() -> None:
     text = shown(PLANTED, width=200)
     for part in ("planted", "34 complete", "4 pruned", "2 failed", f"Trial 39 failed: {MARKUP}"):
         assert part in text
-    assert format_mse(PLANTED.best.value) in text
+    assert format_number(PLANTED.best.value) in text
     assert "accuracy" not in text
     lost = study(trial(0, state=TrialState.FAIL), settings=SETTINGS)
     assert "Trial 0 failed: its worker died" in shown(lost)
@@ -98,7 +98,7 @@ def test_eta() -> None:
     """
     minute = {"started": NOW - timedelta(seconds=60), "completed": NOW}
     ends = [trial(i, value=0.5, attrs={"design_index": i}, **minute) for i in (0, 1)]
-    settings = {"kind": "autoencoder", "space": "notebook", "sampler": "grid", "fixed": {}}
+    settings = {**SETTINGS, "space": "notebook", "sampler": "grid", "fixed": {}}
     record = study(*ends, trial(2, state=TrialState.RUNNING, started=NOW), settings=settings)
     record = replace(record, user_attrs={**record.user_attrs, "target_trials": 480})
     text = shown(record, width=200)
@@ -127,7 +127,7 @@ def test_workers() -> None:
     done = trial(0, value=0.5, attrs=own)
     record = study(done, fast, trial(4, state=TrialState.RUNNING), settings=SETTINGS)
     rows = shown(record, silent_s={fast.trial_id: 7.4}).splitlines()
-    assert "3 host:[42] 1 3 of 20 0.50 0.2500 7 s ago" in rows
+    assert "3 host:[42] 1 3 of 20 0.500 0.2500 7.4 s ago" in rows
     assert "4 — 0 — — — —" in rows
 
 
@@ -193,7 +193,11 @@ def test_words_of_another_kind() -> None:
     info = KindInfo(name="own", metrics=(score, share), fidelity="passes")
     running = trial(2, state=TrialState.RUNNING, curve=(0.5, 0.75), started=NOW)
     ended = [trial(i, value=0.25 + i, attrs={"validation_share": 0.5}) for i in (0, 1)]
-    made = study(*ended, replace(running, params={"passes": 20}), settings={"kind": "own"})
+    made = study(
+        *ended,
+        replace(running, params={"passes": 20}),
+        settings={**SETTINGS, "kind": "own", "fixed": {}},
+    )
     own = {**made.user_attrs, attrs.KIND: info.to_dict()}
     record = replace(made, directions=("maximize",), user_attrs=own)
     for line in (
