@@ -17,7 +17,7 @@ from storage.artifacts import ArtifactFolder, clear_pictures, study_uid, unfinis
 from storage.records import StudyRecord, TrialRecord, load_study_record
 from study.analysis import ranked_by_constraint
 from study.choices import Pictures
-from study.errors import wrong_choice
+from study.errors import StudyError
 from study.seeds import training_name
 
 N_BEST = 10
@@ -33,10 +33,11 @@ class Cleaned:
 
 
 def kept_pictures(record: StudyRecord) -> Pictures:
-    """Return whose pictures a study keeps; a ChoiceError if it has stored another word."""
+    """Return whose pictures a study keeps; a StudyError if it has stored another word."""
     keep = str(attrs.KEPT_PICTURES.of(record) or "all")
     if keep not in get_args(Pictures):
-        raise wrong_choice("pictures", keep, get_args(Pictures))
+        known = ", ".join(get_args(Pictures))
+        raise StudyError(f"`pictures` must be one of {known}, but got {keep!r}.")
     return cast(Pictures, keep)
 
 
