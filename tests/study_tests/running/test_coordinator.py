@@ -96,7 +96,7 @@ def test_two_workers_finish_exactly_what_was_asked_for(
 
     with when_trained(tmp_path, wait_until, kill_one, n_trials=2):
         outcome, trials = run(tmp_path, settings, n_trials=7, n_workers=2)
-    assert "A worker died by SIGKILL; next attempt in 1 s.\n" in capfd.readouterr().err
+    assert "A worker died by SIGKILL; next attempt in 1.0 s.\n" in capfd.readouterr().err
     progress = outcome.progress
     assert (progress.complete, progress.failed, outcome.target) == (7, 2, 7)
     assert progress.running == progress.waiting == 0

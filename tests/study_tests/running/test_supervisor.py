@@ -90,7 +90,7 @@ def test_keeps_dying(job: WorkerJob, tmp_path: Path, monkeypatch: pytest.MonkeyP
             supervise(job, stop, count_finished=lambda: 7, say=said.append)
         assert stop.pauses_s == [1, 2, 4, 8, 16]
         assert said == [
-            f"A worker died {reason}; next attempt in {s} s." for s in (1, 2, 4, 8, 16)
+            f"A worker died {reason}; next attempt in {s}.0 s." for s in (1, 2, 4, 8, 16)
         ]
 
 
@@ -144,7 +144,7 @@ def test_outage(
     assert said[:2] == [
         f"The storage is away (Storage file {tmp_path}/study.db is not complete yet: another "
         "process is creating it, or was killed while it did; `emoji-study run` completes it.); "
-        f"next attempt in {seconds} s."
+        f"next attempt in {seconds}.0 s."
         for seconds in (1, 2)
     ]
     assert capfd.readouterr() == ("", "")
