@@ -1,5 +1,6 @@
 """What a file or a server is that was taken for a database, and what copies its study to one."""
 
+import codecs
 import json
 import os
 import shlex
@@ -54,8 +55,9 @@ def describe_file(path: Path) -> str | None:
 
 
 def _describe_text(beginning: bytes) -> str | None:
-    text = beginning.decode("utf-8", "ignore")
-    if len(text.encode()) < len(beginning) - 3:
+    try:  # the last character may be cut
+        text = codecs.getincrementaldecoder("utf-8")().decode(beginning)
+    except UnicodeDecodeError:
         return None
     if any(character < " " and not character.isspace() for character in text):
         return None

@@ -39,7 +39,8 @@ class Wording:
 
     def value(self, value: object, name: str) -> str:
         """Write a value of a setting; choices of another program that look alike are quoted."""
-        return self._choices.get((name, type(value), value)) or format_value(value)
+        told = None if self.trials is None else self._choices.get((name, type(value), value))
+        return told or format_value(value)
 
     def of(self, name: str, params: Mapping[str, object]) -> str:
         """Write the value of a setting among those of a trial, which may lack it."""

@@ -84,7 +84,7 @@ def test_history_takes_the_running_best_over_feasible_complete_trials_only() -> 
         (0.3, 0.3, "CNN"),
         (0.2, 0.2, "linear"),
         (None, 0.2, "all"),
-        (None, 0.2, "CNN"),
+        (math.inf, 0.2, "CNN"),
     ]
     points = get_history(FEW).points
     assert [point.best for point in points] == [None] + [0.3] * 7
