@@ -150,7 +150,7 @@ def test_command(cli: Cli, tmp_path: Path, study: optuna.Study) -> None:
     for args, code, message in (
         ("table.csv", 1, "does not tell whether `values_loss` and `values_the gain` should be"),
         ("table.csv --direction maximize", 1, "--direction must be given once for each of"),
-        ("table.csv --direction up", 2, "must be minimize or maximize, but got 'up'."),
+        ("table.csv --direction up", 2, "must be one of minimize, maximize, but got 'up'."),
         ("told.parquet --direction minimize", 1, "told.parquet tells that it is minimize, maxi"),
         ("ours.csv --direction maximize", 1, "ours.csv tells that it is minimize: leave it out"),
     ):
