@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 app = Commands(
     "emoji-study",
-    help="Hyperparameter studies of small autoencoders on face emoji.",
+    help="Hyperparameter studies that can be believed: of autoencoders on face emoji, or of "
+    "your own model.",
     epilog="Start with: emoji-study demo. With --debug, errors show where they come from. Your "
     "shell completes names of commands, options and studies after "
     "'eval \"$(_EMOJI_STUDY_COMPLETE=bash_source emoji-study)\"' in ~/.bashrc; zsh and fish: "

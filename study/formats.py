@@ -52,9 +52,11 @@ def format_measured(value: float | None, metric: Unit) -> str:
     return format_accuracy(value) if metric.is_share else format_number(value, metric.digits)
 
 
-def format_coefficient(value: float | None) -> str:
-    """Write a correlation with its sign and two decimals."""
-    return MISSING if value is None else f"{value:+.2f}".replace("-", MINUS)
+def format_coefficient(value: float | None, *, signed: bool = True) -> str:
+    """Write a correlation, or a share of a variance, with two decimals."""
+    if value is None:
+        return MISSING
+    return f"{round(value, 2) + 0.0:{'+' if signed else ''}.2f}".replace("-", MINUS)
 
 
 def format_p_value(value: float | None) -> str:

@@ -217,12 +217,12 @@ def get_branch(
     members.sort(key=lambda item: item[1].number)
     n_trials = len(members)
     rng = np.random.default_rng(seed)
-    if n_trials > MAX_TRIALS:
-        drawn = rng.choice(n_trials, size=MAX_TRIALS, replace=False)
-        members = [members[i] for i in sorted(drawn)]
-    trials = [trial for _, trial in members]
     losses, unit = tamed(np.asarray([loss for loss, _ in members]))
-    log = bool(len(losses) and losses.min() > 0 and losses.max() > 10 * losses.min())
+    log = bool(n_trials and losses.min() > 0 and losses.max() > 10 * losses.min())
+    if n_trials > MAX_TRIALS:
+        drawn = np.sort(rng.choice(n_trials, size=MAX_TRIALS, replace=False))
+        members, losses = [members[i] for i in drawn], losses[drawn]
+    trials = [trial for _, trial in members]
     encoded = (
         _encode(name, trials)
         for name in parameter_names(record)
