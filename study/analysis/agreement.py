@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from study.analysis.effects import CLEAR, EffectsInfo
+from study.analysis.effects import CLEAR, IN_QUARTERS, EffectsInfo
 from study.analysis.surrogate import SurrogateInfo
 from study.formats import format_list
 from study.wording import OURS, Wording
@@ -26,20 +26,23 @@ def describe_agreement(
                 )
             ),
             independent=effects.independent,
+            halved=effects.n_trials < IN_QUARTERS,
         )
     )
 
 
 def _sentences(
-    both: list[str], needed: list[str], found: list[str], *, independent: bool
+    both: list[str], needed: list[str], found: list[str], *, independent: bool, halved: bool
 ) -> Iterator[str]:
+    """Yield them; ``halved`` ranges, of few trials, are not compared by quarters."""
     test = "The test of each setting by itself"
     if both:
         yield f"{test} agrees on {format_list(both)}."
     if needed:
+        middle = ", or is best in the middle of its range," if halved else ""
         yield (
             f"{test} does not find {format_list(needed)}: what matters only together with another "
-            "setting, or is best in the middle of its range, looks like nothing there."
+            f"setting{middle} looks like nothing there."
         )
     if found:
         why = (
