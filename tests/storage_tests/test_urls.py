@@ -11,7 +11,6 @@ from storage.errors import StorageAccessError, StorageUrlError
 from storage.rdb import open_storage
 from storage.records import study_names
 from storage.urls import (
-    DEFAULT_SERVER_PORT,
     canonical,
     for_others,
     parse_url,
@@ -28,9 +27,10 @@ def test_supported() -> None:
         ("postgresql+psycopg://user:word@host:5432/database", None, None),
         ("mysql+pymysql://user:word@host/database", None, None),
         ("grpc://host:7000", None, ("host", 7000)),
-        ("grpc://127.0.0.1", None, ("127.0.0.1", DEFAULT_SERVER_PORT)),
+        ("grpc://127.0.0.1", None, ("127.0.0.1", 13000)),
     ):
         assert (sqlite_path(url), server_address(url)) == (path, address)
+        assert canonical(url) == url
 
 
 MALFORMED = r"^`storage` must be a database URL.* sqlite:///.*, but got "
@@ -46,6 +46,8 @@ UNKNOWN = r"must be one of sqlite, postgresql, mysql, grpc, journal, but got 'or
         *((url, NAMELESS) for url in ("sqlite://", "sqlite:///:memory:")),
         *((url, NO_SERVER) for url in ("grpc://", "grpc://host/database", "grpc://u:s3cret@host")),
         ("oracle://user:s3cret@host/database", UNKNOWN),
+        ("postgres://user:s3cret@host/database", r"'postgres'; write postgresql\+psycopg\.$"),
+        ("pythonic://user:s3cret@host/database", r"but got 'pythonic'\.$"),
         ("postgresql://user:s3cret@host", NAMELESS),
         ("postgresql://user:p@s3cret@host:port/database", MALFORMED),
         ("postgresql//user:s3cret@host/database", MALFORMED),
@@ -105,3 +107,6 @@ def test_paths_as_they_are_written(
     for told in (url, canonical(url), redact(url), for_others(url)):
         assert study_names(open_storage(told)) == ["s"]
     assert sqlite_path("sqlite:///none%20such/a.db?mode=ro") == Path("none such/a.db")
+    for never in (f"{'n' * 300}/?", "\0/?"):  # what no file can be called is read as it stands
+        assert parse_url(f"sqlite:///{never}").database == never.removesuffix("?")
+    assert parse_url(f"sqlite:///{tmp_path}/a.db?mode=ro").query == {"mode": "ro"}
