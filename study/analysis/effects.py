@@ -85,6 +85,7 @@ class EffectsInfo:
         untold: Settings that vary and have no two sides with enough trials.
         n_trials: Complete trials that keep the constraint, each training once.
         independent: Whether a design chose the trials, without a look at results.
+        needed: Settings that a forest needs to predict the metric.
     """
 
     metric: Metric
@@ -92,6 +93,7 @@ class EffectsInfo:
     untold: tuple[str, ...]
     n_trials: int
     independent: bool
+    needed: Collection[str]
 
     @property
     def clear(self) -> tuple[Effect, ...]:
@@ -164,6 +166,7 @@ def get_effects(
         untold=tuple(untold),
         n_trials=len(members),
         independent=independent,
+        needed=needed,
     )
 
 
@@ -183,14 +186,21 @@ def describe_effect(effect: Effect, metric: Metric, wording: Wording | None = No
 
 def describe_effects(info: EffectsInfo) -> dict[str, str]:
     """Say what each setting made out, as a sentence after its name, and what may explain it."""
-    doubt = "chance may explain it"
-    if not info.independent:
-        doubt += ", or other settings that changed along with it"
     words = dict.fromkeys(info.untold, "too few trials of some values to tell")
     for effect in info.effects:
         text = describe_effect(effect, info.metric)
-        words[effect.name] = text if effect.clear else f"{text}; {doubt}"
+        words[effect.name] = text if effect.clear else f"{text}; {_doubt(effect, info)}"
     return words
+
+
+def _doubt(effect: Effect, info: EffectsInfo) -> str:
+    """Say why an effect is not clear."""
+    others = "other settings that changed along with it"
+    if effect.name in info.needed:
+        return "that alone may be chance, but trials are predicted worse without the setting"
+    if effect.p_adjusted < CLEAR and not info.independent:
+        return f"{others} may explain it"
+    return "chance may explain it" + ("" if info.independent else f", or {others}")
 
 
 def _sides(

@@ -397,13 +397,15 @@ def _sure(found: Findings) -> Iterator[str]:
         if name not in named and all(name in told.unclear for told in infos)
     ]
     forest = found.explained.forests.get(info.metric)
-    needed = [name for name in unclear if forest is not None and name in forest.needed]
+    told_of = {effect.name for effect in info.effects}
+    needed = [name for name in unclear if forest and name in forest.needed and name in told_of]
     if needed:
         names = format_list(list(map(wording.label, needed)))
+        without = "it" if len(needed) == 1 else "them"
         yield (
-            f"{wording.begin(names)} {'matters' if len(needed) == 1 else 'matter'}, too, though "
-            f"by no part of {'its' if len(needed) == 1 else 'their'} range alone: unseen trials "
-            "cannot be predicted as well without."
+            f"{wording.begin(names)}: trials are predicted worse without {without}, though no "
+            "value or part of a range is surely better than another; the charts show where the "
+            "best trials lie."
         )
     unclear = [name for name in unclear if name not in needed]
     if unclear:
