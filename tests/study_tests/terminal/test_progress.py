@@ -1,5 +1,6 @@
 """Progress for people: what is said, and where."""
 
+import re
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -13,7 +14,7 @@ from optuna.trial import TrialState
 from storage import attrs
 from storage.records import TrialRecord
 from study.metrics import Metric
-from study.terminal.progress import describe, eta, progress_line
+from study.terminal.progress import describe, eta, progress_line, step_bar
 from tests.servers import opened
 from tests.study_tests.synthetic import trial as record
 
@@ -49,6 +50,9 @@ def test_description() -> None:
     assert describe(trials, target=4, n_workers=2, metric=LOW) == said
     end = " · ETA 5 min 0 s, 120 trials/h"
     assert describe(trials, target=14, n_workers=2, metric=LOW) == said + end
+    assert (
+        describe(trials, target=5, n_workers=2, metric=LOW) == f"{said} · ETA 30.0 s, 120 trials/h"
+    )
     assert describe(trials[2:3], target=1, n_workers=1, metric=LOW) == "0 pruned · 0 failed"
     best = describe(trials, target=4, n_workers=2, metric=replace(LOW, direction="maximize"))
     assert best == "1 pruned · 1 failed · best 0.2500"
@@ -80,6 +84,9 @@ def test_eta() -> None:
         assert eta(trials, [], remaining=remaining, n_workers=n_workers, now=NOW) == said
 
 
+BEST = "best 0.1250 · ETA 0.0 s"
+
+
 def test_progress_line(
     url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,6 +99,7 @@ def test_progress_line(
     path = url.removeprefix("sqlite:///")
     with opened(url, create=True, write=True) as storage, closing(sqlite3.connect(path)) as other:
         study = optuna.create_study(storage=storage, study_name="s")
+        study.add_trial(optuna.trial.create_trial(value=0.125))
         capsys.readouterr()
 
         def show() -> None:
@@ -100,7 +108,7 @@ def test_progress_line(
                 raise ZeroDivisionError
 
         for statement, expected, last in (
-            ("SELECT 1", ZeroDivisionError, "s: 0/3 0 pruned · 0 failed · ETA …\n"),
+            ("SELECT 1", ZeroDivisionError, f"s: 1/3 0 pruned · 0 failed · {BEST}\n"),
             ("BEGIN IMMEDIATE", ZeroDivisionError, ""),
             ("DROP TABLE trials", StorageInternalError, ""),
         ):
@@ -108,3 +116,23 @@ def test_progress_line(
             with pytest.raises(expected):
                 show()
             assert capsys.readouterr() == ("", f"{line}\n{last}")
+
+
+def test_terminal(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A terminal gets lines that are drawn anew in place, with names as they are."""
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    with step_bar(3, replace(LOW, label="[b]loss[/b]"), title="[i]it[/i]") as show:
+        for told in ({}, {"loss": 0.5}):
+            show(told)
+    with opened(url, create=True, write=True) as storage:
+        study = optuna.create_study(storage=storage, study_name="[s]")
+        study.add_trial(optuna.trial.create_trial(value=0.125))
+        with progress_line(study, target=3, n_workers=1):
+            pass
+    said = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", capsys.readouterr().err)
+    bar, line = (part.rpartition("\r")[2].split() for part in said.strip().splitlines()[:2])
+    assert (bar[0], " ".join(bar[2:5])) == ("[i]it[/i]", "2/3 [b]loss[/b] 0.5000")
+    assert (line[0], " ".join(line[2:])) == ("[s]", f"1/3 0 pruned · 0 failed · {BEST}")
