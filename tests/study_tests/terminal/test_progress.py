@@ -133,6 +133,6 @@ def test_terminal(
         with progress_line(study, target=3, n_workers=1):
             pass
     said = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", capsys.readouterr().err)
-    bar, line = (part.rpartition("\r")[2].split() for part in said.strip().splitlines()[:2])
+    bar, line = (part.rpartition("\r")[2].split() for part in said.strip().split("\n")[:2])
     assert (bar[0], " ".join(bar[2:5])) == ("[i]it[/i]", "2/3 [b]loss[/b] 0.5000")
     assert (line[0], " ".join(line[2:])) == ("[s]", f"1/3 0 pruned · 0 failed · {BEST}")
