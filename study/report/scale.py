@@ -9,7 +9,7 @@ from functools import partial
 from optuna.trial import TrialState
 
 from study.analysis import family_of, is_default, ranked
-from study.figures import family_place, family_symbol
+from study.figures.style import family_place, family_symbol
 from study.formats import format_measured, format_state
 from study.report.findings import Findings
 

@@ -2,7 +2,7 @@
 
 from study.analysis import near_words, word_for
 from study.analysis.cost import get_costs
-from study.figures import plot_costs, shown_costs
+from study.figures.comparisons import plot_costs, shown_costs
 from study.formats import format_measured
 from study.report.findings import Findings
 from study.report.page import Missing, Section
