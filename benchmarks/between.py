@@ -200,8 +200,7 @@ def _fill(url: str, settings: StudySettings, n_trials: int) -> None:
             pack_trial(
                 trial,
                 ranges,
-                started=now,
-                completed=now,
+                (now, now),
                 user_attrs=user_attrs,
                 system_attrs=rungs,
             )

@@ -87,9 +87,8 @@ class Trial(Protocol):
 def pack_trial(
     trial: Trial,
     ranges: dict[str, int],
+    times: tuple[datetime | None, datetime | None],
     *,
-    started: datetime | None,
-    completed: datetime | None,
     user_attrs: Mapping[str, Any],
     system_attrs: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -97,13 +96,14 @@ def pack_trial(
 
     Args:
         ranges: Positions of distributions, as JSON, to which those of the trial are added.
-        started, completed: With a zone.
+        times: When it started and when it ended, with a zone.
     """
+    started, completed = (time and time.isoformat() for time in times)
     return {
         "number": trial.number,
         "state": trial.state.name,
-        "started": started and started.isoformat(),
-        "completed": completed and completed.isoformat(),
+        "started": started,
+        "completed": completed,
         "values": list(trial.values or ()),
         "params": [
             (name, found.to_internal_repr(trial.params[name]), place)
@@ -126,13 +126,15 @@ def insert_trials(
         ranges: Distributions of their parameters, as JSON.
     """
     rows: list[Any] = [
-        models.TrialModel(study_id=study_id, number=t["number"], state=TrialState[t["state"]])
-        for t in trials
-    ]
-    for row, trial in zip(rows, trials, strict=True):
-        row.datetime_start, row.datetime_complete = map(
-            _instant, (trial["started"], trial["completed"])
+        models.TrialModel(
+            study_id=study_id,
+            number=trial["number"],
+            state=TrialState[trial["state"]],
+            datetime_start=_instant(trial["started"]),
+            datetime_complete=_instant(trial["completed"]),
         )
+        for trial in trials
+    ]
     session.add_all(rows)
     session.flush()
     keyed = [(int(row.trial_id), trial) for row, trial in zip(rows, trials, strict=True)]

@@ -23,8 +23,7 @@ def insert_study(storage: BaseStorage, record: StudyRecord) -> None:
         pack_trial(
             trial,
             ranges,
-            started=trial.started,
-            completed=trial.completed,
+            (trial.started, trial.completed),
             user_attrs={**trial.user_attrs, **trial.other_attrs},
             system_attrs=constraint_attrs(trial.constraints),
         )

@@ -114,14 +114,8 @@ def _pack_trial(trial: FrozenTrial, times: Times | None, ranges: dict[str, int])
     """Return a trial as ``bulk.insert_trials`` takes it; add its ranges to the others."""
     local = (trial.datetime_start, trial.datetime_complete)
     started, completed = times or tuple(time and time.astimezone(UTC) for time in local)
-    return pack_trial(
-        trial,
-        ranges,
-        started=started,
-        completed=completed,
-        user_attrs=trial.user_attrs,
-        system_attrs=trial.system_attrs,
-    )
+    own = {"user_attrs": trial.user_attrs, "system_attrs": trial.system_attrs}
+    return pack_trial(trial, ranges, (started, completed), **own)
 
 
 def _retry(trial: FrozenTrial, number: int) -> dict[str, Any]:
