@@ -5,7 +5,7 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -53,7 +53,7 @@ class EmojiTrainer(Trainer):
             raise ModuleNotFoundError(name="torchvision")
         dataset = load_dataset(source.path, source.options.get("vendors", ()))
         if sides is None:
-            method: SplitMethod = source.split  # type: ignore[assignment]  # checked before
+            method = cast(SplitMethod, source.split)  # checked before
             return StudyData(dataset, split_dataset(dataset, method=method, seed=source.seed))
         data = StudyData(dataset, Split.from_sides(sides))
         if len(sides) != len(dataset):
