@@ -26,7 +26,7 @@ from emoji_ae.latent import encode
 from emoji_ae.latent_quality import measure_latents
 from emoji_ae.models import count_multiply_adds, count_parameters
 from emoji_ae.recipes import gallery
-from emoji_ae.resume import ResumeFile, TrainState, read_state, write_state
+from emoji_ae.resume import TrainState, read_state, write_state
 from emoji_ae.seeding import resolve_device
 from emoji_ae.splits import Split, split_dataset
 from emoji_ae.training import DivergedError, TrainResult, suspended_result, train_model
@@ -250,7 +250,7 @@ class EmojiTraining(CurveTraining):
         return {name: value for name, value in numbers.items() if value is not None}
 
 
-class _RunState(ResumeFile):
+class _RunState:
     """Keeps the state of a training where the run wants it."""
 
     def __init__(self, run: Run, config: AutoencoderConfig) -> None:
