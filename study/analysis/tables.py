@@ -274,10 +274,6 @@ def get_families(record: StudyRecord, *, parameter: str | None = None) -> Famili
     )
 
 
-def _measured(record: StudyRecord, metric: Metric) -> list[tuple[float, TrialRecord]]:
-    return [(value, t) for t in record.complete if (value := metric.of(t)) is not None]
-
-
 def get_all_groups(record: StudyRecord, *, metric: Metric | None = None) -> tuple[GroupsInfo, ...]:
     """Summarise a metric by every parameter with several values, but few, the family first.
 
@@ -288,7 +284,7 @@ def get_all_groups(record: StudyRecord, *, metric: Metric | None = None) -> tupl
     """
     kind = kind_of(record)
     family, metric = kind.family, metric or kind.objective
-    measured = _measured(record, metric)
+    measured = [(value, t) for t in record.complete if (value := metric.of(t)) is not None]
     names = sorted(parameter_names(record), key=lambda name: name != family)
     found = (_grouped(measured, name, metric) for name in names)
     return tuple(info for info in found if info is not None)
