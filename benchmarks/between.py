@@ -178,14 +178,6 @@ def _fill(url: str, settings: StudySettings, n_trials: int) -> None:
         params = SPACE.at(rng.random(len(SPACE.parameters)).tolist(), {})
         level = _level(params)
         n_steps = int(rng.choice([1, 3, 9, 27, N_STEPS], p=[0.4, 0.2, 0.1, 0.1, 0.2]))
-        trial = create_trial(
-            state=TrialState.COMPLETE if n_steps == N_STEPS else TrialState.PRUNED,
-            value=level + 1 / n_steps,
-            params=params,
-            distributions={p.name: p.distribution for p in SPACE.parameters if p.name in params},
-            intermediate_values={k: level + 1 / (k + 1) for k in range(n_steps)},
-        )
-        trial.number = i
         user_attrs = {
             attrs.SEED: i,
             attrs.DESIGN_INDEX: i,
@@ -196,16 +188,17 @@ def _fill(url: str, settings: StudySettings, n_trials: int) -> None:
             attrs.ENVIRONMENT: "elsewhere",
         }
         rungs = {f"completed_rung_{k}": level + 1 / 3**k for k in range(4) if 3**k <= n_steps}
-        trials.append(
-            pack_trial(
-                trial,
-                ranges,
-                started=now,
-                completed=now,
-                user_attrs=user_attrs,
-                system_attrs=rungs,
-            )
+        trial = create_trial(
+            state=TrialState.COMPLETE if n_steps == N_STEPS else TrialState.PRUNED,
+            value=level + 1 / n_steps,
+            params=params,
+            distributions={p.name: p.distribution for p in SPACE.parameters if p.name in params},
+            intermediate_values={k: level + 1 / (k + 1) for k in range(n_steps)},
+            user_attrs=user_attrs,
+            system_attrs=rungs,
         )
+        trial.number = i
+        trials.append(pack_trial(trial, ranges, (now, now)))
     database = database_of(storage)
     assert database is not None
     with transaction(database) as opened:

@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from emoji_ae.config import AutoencoderConfig, Schedule
 from emoji_ae.curve import EpochMetrics, metrics_from_dict
 from emoji_ae.models import count_parameters
-from emoji_ae.resume import ResumeFile, TrainState
+from emoji_ae.resume import Resume, TrainState
 
 
 class Task(Protocol):
@@ -60,7 +60,7 @@ def fit(
     n_drawn: int,
     generator: torch.Generator,
     on_epoch: Callable[[EpochMetrics], bool] | None = None,
-    resume: ResumeFile | None = None,
+    resume: Resume | None = None,
 ) -> Course:
     """Train the model of a task with Adam, to be called within ``seeded``.
 

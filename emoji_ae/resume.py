@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from emoji_ae.curve import EpochMetrics, metrics_from_dict
-from emoji_ae.files import load_content, whole_file
+from emoji_ae.files import load_content
 
 _FORMAT = "emoji-study training 1"
 
@@ -38,23 +38,16 @@ class TrainState:
         return (self.identity, self.seed) == (identity, seed) and len(self.curve) < max_epochs
 
 
-class ResumeFile:
-    """Where a training keeps its state; ``state`` is None if the file has none that fits."""
+class Resume(Protocol):
+    """Where a training keeps its state; ``state`` is None if there is none that fits."""
 
-    def __init__(self, path: Path, *, identity: str, seed: int, max_epochs: int) -> None:
-        self._path = path
-        state = read_state(path)
-        fits = state is not None and state.fits(identity, seed, max_epochs)
-        self.state: TrainState | None = state if fits else None
+    state: TrainState | None
 
     def offer(self, make_state: Callable[[], TrainState], *, n_bytes: int) -> None:
-        """Do nothing: whoever knows how much time saving may take does it after an epoch."""
+        """Save the state after an epoch, if that takes no more time than it may."""
 
     def save(self, state: TrainState) -> None:
         """Save the state, as before an interruption; raise an OSError if that fails."""
-        with whole_file(self._path) as partial:
-            write_state(state, partial)
-        self.state = state
 
 
 def write_state(state: TrainState, path: Path) -> None:

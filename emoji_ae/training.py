@@ -15,7 +15,7 @@ from emoji_ae.errors import DataError, EmojiAEError
 from emoji_ae.evaluation import classify, to_float
 from emoji_ae.loop import Task, fit
 from emoji_ae.models import Autoencoder, MultitaskAutoencoder, build_model
-from emoji_ae.resume import ResumeFile, TrainState
+from emoji_ae.resume import Resume, TrainState
 from emoji_ae.seeding import seeded
 from emoji_ae.tasks import FrozenLatents, Labels, Multitask, Reconstruction
 
@@ -56,7 +56,7 @@ def train_model(
     device: torch.device | None = None,
     images_per_epoch: int | None = None,
     on_epoch: Callable[[EpochMetrics], bool] | None = None,
-    resume: ResumeFile | None = None,
+    resume: Resume | None = None,
 ) -> TrainResult:
     """Train an autoencoder with Adam, and a classifier of its latents if that is configured.
 

@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 import sqlalchemy
-from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.distributions import distribution_to_json
 from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.orm import Session
 
 from storage.internals import models
@@ -62,57 +62,33 @@ def insert_study(session: Session, study: Mapping[str, Any]) -> None:
         _insert(session, model, _attributes({"study_id": key}, found))
 
 
-class Trial(Protocol):
-    """A trial, as far as Optuna's and ours have the same."""
-
-    @property
-    def number(self) -> int: ...
-
-    @property
-    def state(self) -> TrialState: ...
-
-    @property
-    def values(self) -> Sequence[float] | None: ...
-
-    @property
-    def params(self) -> Mapping[str, Any]: ...
-
-    @property
-    def distributions(self) -> Mapping[str, BaseDistribution]: ...
-
-    @property
-    def intermediate_values(self) -> Mapping[int, float]: ...
-
-
 def pack_trial(
-    trial: Trial,
+    trial: FrozenTrial,
     ranges: dict[str, int],
-    *,
-    started: datetime | None,
-    completed: datetime | None,
-    user_attrs: Mapping[str, Any],
-    system_attrs: Mapping[str, Any],
+    times: tuple[datetime | None, datetime | None] | None = None,
 ) -> dict[str, Any]:
     """Return a trial as ``insert_trials`` takes it.
 
     Args:
         ranges: Positions of distributions, as JSON, to which those of the trial are added.
-        started, completed: With a zone.
+        times: When it started and when it ended, with a zone, if not as the trial says.
     """
+    found = times or (trial.datetime_start, trial.datetime_complete)
+    started, completed = (time and time.astimezone(UTC).isoformat() for time in found)
     return {
         "number": trial.number,
         "state": trial.state.name,
-        "started": started and started.isoformat(),
-        "completed": completed and completed.isoformat(),
+        "started": started,
+        "completed": completed,
         "values": list(trial.values or ()),
         "params": [
-            (name, found.to_internal_repr(trial.params[name]), place)
-            for name, found in trial.distributions.items()
-            for place in [ranges.setdefault(distribution_to_json(found), len(ranges))]
+            (name, own.to_internal_repr(trial.params[name]), place)
+            for name, own in trial.distributions.items()
+            for place in [ranges.setdefault(distribution_to_json(own), len(ranges))]
         ],
         "reports": list(trial.intermediate_values.items()),
-        "user_attrs": user_attrs,
-        "system_attrs": system_attrs,
+        "user_attrs": trial.user_attrs,
+        "system_attrs": trial.system_attrs,
     }
 
 
@@ -126,13 +102,15 @@ def insert_trials(
         ranges: Distributions of their parameters, as JSON.
     """
     rows: list[Any] = [
-        models.TrialModel(study_id=study_id, number=t["number"], state=TrialState[t["state"]])
-        for t in trials
-    ]
-    for row, trial in zip(rows, trials, strict=True):
-        row.datetime_start, row.datetime_complete = map(
-            _instant, (trial["started"], trial["completed"])
+        models.TrialModel(
+            study_id=study_id,
+            number=trial["number"],
+            state=TrialState[trial["state"]],
+            datetime_start=_instant(trial["started"]),
+            datetime_complete=_instant(trial["completed"]),
         )
+        for trial in trials
+    ]
     session.add_all(rows)
     session.flush()
     keyed = [(int(row.trial_id), trial) for row, trial in zip(rows, trials, strict=True)]

@@ -1,6 +1,7 @@
 """Storing a whole study that was run elsewhere."""
 
 from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial
 
 from storage import operations
 from storage.bulk import pack_trial
@@ -21,12 +22,21 @@ def insert_study(storage: BaseStorage, record: StudyRecord) -> None:
     ranges: dict[str, int] = {}  # as JSON, which trials share, with their positions
     trials = [
         pack_trial(
-            trial,
+            FrozenTrial(
+                trial_id=trial.number,
+                number=trial.number,
+                state=trial.state,
+                datetime_start=trial.started,
+                datetime_complete=trial.completed,
+                value=None,
+                values=trial.values,
+                params=dict(trial.params),
+                distributions=dict(trial.distributions),
+                intermediate_values=dict(trial.intermediate_values),
+                user_attrs={**trial.user_attrs, **trial.other_attrs},
+                system_attrs=constraint_attrs(trial.constraints),
+            ),
             ranges,
-            started=trial.started,
-            completed=trial.completed,
-            user_attrs={**trial.user_attrs, **trial.other_attrs},
-            system_attrs=constraint_attrs(trial.constraints),
         )
         for trial in record.trials
     ]

@@ -32,7 +32,7 @@ from storage.internals import (
     keyed_by_trial,
     trial_key,
 )
-from storage.records import Times, load_times
+from storage.records import load_times
 from storage.served import ServedStorage, perform
 
 LEFT_BEHIND = "it ran when the study was copied; its worker stayed with the original"
@@ -75,8 +75,7 @@ def pack_study(storage: BaseStorage, name: str, *, new_name: str | None = None) 
     times = load_times(storage, study_id) if known else {}
     ours, ranges = attrs.is_ours(user_attrs), dict[str, int]()
     trials = {
-        trial_key(trial): _pack_trial(trial, times.get(trial_key(trial)), ranges)
-        for trial in found
+        trial_key(trial): pack_trial(trial, ranges, times.get(trial_key(trial))) for trial in found
     }
     running = [trial for trial in found if trial.state == TrialState.RUNNING]
     for trial in running:
@@ -110,20 +109,6 @@ def pack_study(storage: BaseStorage, name: str, *, new_name: str | None = None) 
     return Packed(study, len(running))
 
 
-def _pack_trial(trial: FrozenTrial, times: Times | None, ranges: dict[str, int]) -> dict[str, Any]:
-    """Return a trial as ``bulk.insert_trials`` takes it; add its ranges to the others."""
-    local = (trial.datetime_start, trial.datetime_complete)
-    started, completed = times or tuple(time and time.astimezone(UTC) for time in local)
-    return pack_trial(
-        trial,
-        ranges,
-        started=started,
-        completed=completed,
-        user_attrs=trial.user_attrs,
-        system_attrs=trial.system_attrs,
-    )
-
-
 def _retry(trial: FrozenTrial, number: int) -> dict[str, Any]:
     """Return a waiting trial that repeats one, see ``operations.fail``."""
     params = {**trial.system_attrs.get(operations.FIXED_PARAMS, {}), **trial.params}
@@ -136,7 +121,7 @@ def _retry(trial: FrozenTrial, number: int) -> dict[str, Any]:
         system_attrs=fixed,
     )
     waiting.number = number
-    return _pack_trial(waiting, None, {})
+    return pack_trial(waiting, {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

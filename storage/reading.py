@@ -6,13 +6,11 @@ What comes out equals what Optuna reads, trial by trial; it takes a small part o
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 import sqlalchemy
-from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Connection, Select, String, select, type_coerce
@@ -25,7 +23,7 @@ from storage.internals import (
     models,
     transaction,
 )
-from storage.stored import Place, decode, legible
+from storage.stored import decode, legible
 
 TRIALS = models.TrialModel.__table__
 VALUES = models.TrialValueModel.__table__
@@ -46,28 +44,6 @@ _BEYOND = {"INF_POS": float("inf"), "INF_NEG": float("-inf"), "NAN": float("nan"
 _EARLIER_INFINITY = 3.4028235e38  # the largest float of 32 bits
 
 
-@dataclass(slots=True)
-class StoredTrial:
-    """A trial as it is stored; times are in UTC.
-
-    Args:
-        values: By objective; empty without any.
-        system_attrs: All of them, or those that were asked for.
-    """
-
-    trial_id: int
-    number: int
-    state: TrialState
-    started: datetime | None
-    completed: datetime | None
-    values: list[float]
-    params: dict[str, Any]
-    distributions: dict[str, BaseDistribution]
-    user_attrs: dict[str, Any]
-    system_attrs: dict[str, Any]
-    intermediate_values: dict[int, float]
-
-
 def read_trials(
     connection: Connection,
     study_id: int | None,
@@ -77,8 +53,8 @@ def read_trials(
     finished_reports: bool = True,
     constraints_only: bool = False,
     lacking: Collection[str] = (),
-) -> Iterator[StoredTrial]:
-    """Read trials of a study in the order of their keys.
+) -> Iterator[FrozenTrial]:
+    """Read trials of a study in the order of their keys, with times in UTC that have a zone.
 
     Args:
         study_id: None for trials ``among`` these keys alone, of whatever study.
@@ -87,81 +63,63 @@ def read_trials(
         constraints_only: Whether to read no other system attributes than constraints.
         lacking: Columns that this database does not have.
     """
+    of_study = study_id if after < 0 else None
     with legible() as place:
-        yield from _read_trials(
-            connection,
-            _rows(connection, study_id, after, among),
-            place,
-            of_study=study_id if after < 0 else None,
-            finished_reports=finished_reports,
-            constraints_only=constraints_only,
-            lacking=lacking,
-        )
-
-
-def _read_trials(
-    connection: Connection,
-    rows: list[_Row],
-    place: Place,
-    *,
-    of_study: int | None,
-    finished_reports: bool,
-    constraints_only: bool,
-    lacking: Collection[str],
-) -> Iterator[StoredTrial]:
-    if not rows:
-        return
-    numbers = {row[0]: int(row[1]) for row in rows}
-    of = _chosen(list(numbers), of_study=of_study)
-    values: defaultdict[int, dict[int, float]] = defaultdict(dict)
-    kind = _kind(VALUES.c.value_type, lacking)
-    for key, objective, value, name in connection.execute(
-        of(VALUES, VALUES.c.objective, VALUES.c.value, kind)
-    ):
-        place.trial = numbers.get(key)
-        if value is not None or name is not None:  # an upgrade of old tables left such rows
-            values[key][objective] = _number(value, name)
-    params: defaultdict[int, list[tuple[int, str, float, str]]] = defaultdict(list)
-    p = PARAMS.c
-    for key, *param in connection.execute(
-        of(PARAMS, p.param_id, p.param_name, p.param_value, p.distribution_json)
-    ):
-        params[key].append(tuple(param))
-    user = _attributes(connection, of(USER_ATTRS, USER_ATTRS.c.key, USER_ATTRS.c.value_json))
-    query = of(SYSTEM_ATTRS, SYSTEM_ATTRS.c.key, SYSTEM_ATTRS.c.value_json)
-    if constraints_only:
-        query = query.where(SYSTEM_ATTRS.c.key.startswith(CONSTRAINTS))
-    system = _attributes(connection, query)
-    reports: defaultdict[int, dict[int, float]] = defaultdict(dict)
-    if finished_reports or any(not row[2].is_finished() for row in rows):
-        i = INTERMEDIATE_VALUES.c
-        kind = _kind(i.intermediate_value_type, lacking)
-        query = of(INTERMEDIATE_VALUES, i.step, i.intermediate_value, kind)
-        if not finished_reports:
-            query = query.where(TRIALS.c.state.in_((TrialState.RUNNING, TrialState.WAITING)))
-        for key, step, value, name in connection.execute(query):
+        rows = _rows(connection, study_id, after, among)
+        if not rows:
+            return
+        numbers = {row[0]: int(row[1]) for row in rows}
+        of = _chosen(list(numbers), of_study=of_study)
+        values: defaultdict[int, dict[int, float]] = defaultdict(dict)
+        kind = _kind(VALUES.c.value_type, lacking)
+        for key, objective, value, name in connection.execute(
+            of(VALUES, VALUES.c.objective, VALUES.c.value, kind)
+        ):
             place.trial = numbers.get(key)
-            finite = name == "FINITE" and type(value) is float
-            reports[key][step] = value if finite else _number(value, name)
-    range_of = cache(distribution_of)
-    for key, _, state, started, completed in rows:
-        place.trial = number = numbers[key]
-        found = values.get(key, {})
-        stored = sorted(params.get(key, ()))
-        ranges = {name: (range_of(text), float(x)) for _, name, x, text in stored}
-        yield StoredTrial(
-            trial_id=key,
-            number=number,
-            state=state,
-            started=_in_utc(started),
-            completed=_in_utc(completed),
-            values=[found.get(objective, 0) for objective in range(len(found))],
-            params={name: d.to_external_repr(x) for name, (d, x) in ranges.items()},
-            distributions={name: d for name, (d, _) in ranges.items()},
-            user_attrs=user.get(key, {}),
-            system_attrs=system.get(key, {}),
-            intermediate_values=reports.get(key, {}),
-        )
+            if value is not None or name is not None:  # an upgrade of old tables left such rows
+                values[key][objective] = _number(value, name)
+        params: defaultdict[int, list[tuple[int, str, float, str]]] = defaultdict(list)
+        p = PARAMS.c
+        for key, *param in connection.execute(
+            of(PARAMS, p.param_id, p.param_name, p.param_value, p.distribution_json)
+        ):
+            params[key].append(tuple(param))
+        user = _attributes(connection, of(USER_ATTRS, USER_ATTRS.c.key, USER_ATTRS.c.value_json))
+        query = of(SYSTEM_ATTRS, SYSTEM_ATTRS.c.key, SYSTEM_ATTRS.c.value_json)
+        if constraints_only:
+            query = query.where(SYSTEM_ATTRS.c.key.startswith(CONSTRAINTS))
+        system = _attributes(connection, query)
+        reports: defaultdict[int, dict[int, float]] = defaultdict(dict)
+        if finished_reports or any(not row[2].is_finished() for row in rows):
+            i = INTERMEDIATE_VALUES.c
+            kind = _kind(i.intermediate_value_type, lacking)
+            query = of(INTERMEDIATE_VALUES, i.step, i.intermediate_value, kind)
+            if not finished_reports:
+                query = query.where(TRIALS.c.state.in_((TrialState.RUNNING, TrialState.WAITING)))
+            for key, step, value, name in connection.execute(query):
+                place.trial = numbers.get(key)
+                finite = name == "FINITE" and type(value) is float
+                reports[key][step] = value if finite else _number(value, name)
+        range_of = cache(distribution_of)
+        for key, _, state, started, completed in rows:
+            place.trial = number = numbers[key]
+            found = values.get(key, {})
+            stored = sorted(params.get(key, ()))
+            ranges = {name: (range_of(text), float(x)) for _, name, x, text in stored}
+            yield FrozenTrial(
+                trial_id=key,
+                number=number,
+                state=state,
+                datetime_start=_in_utc(started),
+                datetime_complete=_in_utc(completed),
+                value=None,
+                values=[found.get(objective, 0) for objective in range(len(found))] or None,
+                params={name: d.to_external_repr(x) for name, (d, x) in ranges.items()},
+                distributions={name: d for name, (d, _) in ranges.items()},
+                user_attrs=user.get(key, {}),
+                system_attrs=system.get(key, {}),
+                intermediate_values=reports.get(key, {}),
+            )
 
 
 def read_ends(
@@ -173,22 +131,11 @@ def read_ends(
     return {key: (state, _in_utc(end)) for key, state, end in connection.execute(query)}
 
 
-def to_frozen(trial: StoredTrial) -> FrozenTrial:
-    """Return a trial as Optuna gives it, with its times in local time without a zone."""
-    return FrozenTrial(
-        number=trial.number,
-        state=trial.state,
-        value=None,
-        values=trial.values or None,
-        datetime_start=_local(trial.started),
-        datetime_complete=_local(trial.completed),
-        params=trial.params,
-        distributions=trial.distributions,
-        user_attrs=trial.user_attrs,
-        system_attrs=trial.system_attrs,
-        intermediate_values=trial.intermediate_values,
-        trial_id=trial.trial_id,
-    )
+def _as_optuna(trial: FrozenTrial) -> FrozenTrial:
+    """Give a trial its times as Optuna does, in local time without a zone."""
+    trial.datetime_start = _local(trial.datetime_start)
+    trial.datetime_complete = _local(trial.datetime_complete)
+    return trial
 
 
 class Database(ReadingDatabase):
@@ -203,13 +150,13 @@ class Database(ReadingDatabase):
             found = read_trials(
                 connection, study_id, after=after, among=among, lacking=self.lacking
             )
-            return list(map(to_frozen, found))
+            return list(map(_as_optuna, found))
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         with transaction(self) as opened:
             connection = opened.session.connection()
             for found in read_trials(connection, None, among=[trial_id], lacking=self.lacking):
-                return to_frozen(found)
+                return _as_optuna(found)
         raise KeyError(models.NOT_FOUND_MSG)
 
     def get_all_studies(self) -> list[FrozenStudy]:

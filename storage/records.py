@@ -16,7 +16,7 @@ from storage import attrs, operations
 from storage.errors import UnknownStudyError
 from storage.internals import constraints_of, database_of, transaction, trial_key
 from storage.outages import outage
-from storage.reading import Database, StoredTrial, read_ends, read_trials
+from storage.reading import Database, read_ends, read_trials
 from storage.served import ServedStorage, operable, perform
 from storage.stored import legible
 from storage.values import Scalar
@@ -127,25 +127,6 @@ class StudyRecord:
         return min(valued, key=lambda item: item[:2])[2] if valued else None
 
 
-def to_record(trial: FrozenTrial, *, ours: bool = True) -> TrialRecord:
-    """Turn one of Optuna's trials into a record; one of ``ours`` has attributes of ours."""
-    start, end = trial.datetime_start, trial.datetime_complete
-    stored = StoredTrial(
-        trial_id=trial_key(trial),
-        number=trial.number,
-        state=trial.state,
-        started=start and start.astimezone(UTC),
-        completed=end and end.astimezone(UTC),
-        values=list(trial.values or ()),
-        params=dict(trial.params),
-        distributions=dict(trial.distributions),
-        user_attrs=dict(trial.user_attrs),
-        system_attrs=dict(trial.system_attrs),
-        intermediate_values=dict(sorted(trial.intermediate_values.items())),
-    )
-    return _record(stored, ours=ours)
-
-
 def _plain(value: Any) -> Scalar:
     """Return a choice as a scalar; what Optuna warns of, such as a list, as its text."""
     return value if isinstance(value, _SCALARS) else str(value)
@@ -161,26 +142,28 @@ def _plain_range(found: BaseDistribution) -> BaseDistribution:
     return found
 
 
-def _record(trial: StoredTrial, *, ours: bool) -> TrialRecord:
-    own, others = attrs.parted(trial.user_attrs, ours=ours)
+def to_record(trial: FrozenTrial, *, ours: bool = True) -> TrialRecord:
+    """Turn one of Optuna's trials into a record; one of ``ours`` has attributes of ours."""
+    start, end = trial.datetime_start, trial.datetime_complete
+    own, others = attrs.parted(dict(trial.user_attrs), ours=ours)
     constraints = constraints_of(trial.system_attrs)
     if ours and any(lack > 0 for lack in constraints.values()):
         own = {**own, attrs.INFEASIBLE: True}
     return TrialRecord(
         number=trial.number,
-        trial_id=trial.trial_id,
+        trial_id=trial_key(trial),
         state=trial.state,
         # A pruned trial's value is only its last report, not comparable with a full training.
-        values=tuple(trial.values) if trial.state == TrialState.COMPLETE else (),
+        values=tuple(trial.values or ()) if trial.state == TrialState.COMPLETE else (),
         params={name: _plain(value) for name, value in trial.params.items()},
         distributions={name: _plain_range(d) for name, d in trial.distributions.items()},
-        intermediate_values=trial.intermediate_values,
+        intermediate_values=dict(sorted(trial.intermediate_values.items())),
         user_attrs=own,
         other_attrs=others,
         constraints={} if ours else constraints,
         # What was stored after the trial was read is not of this state.
-        started=None if trial.state == TrialState.WAITING else trial.started,
-        completed=trial.completed if trial.state.is_finished() else None,
+        started=start.astimezone(UTC) if start and trial.state != TrialState.WAITING else None,
+        completed=end.astimezone(UTC) if end and trial.state.is_finished() else None,
     )
 
 
@@ -215,7 +198,7 @@ def _load_trials(
             constraints_only=True,
             lacking=database.lacking,
         )
-        new = [_record(trial, ours=ours) for trial in found]
+        new = [to_record(trial, ours=ours) for trial in found]
     return tuple(sorted((*kept.values(), *new), key=lambda trial: trial.number))
 
 
@@ -341,11 +324,12 @@ class Progress:
     @classmethod
     def of(cls, states: Mapping[str, int]) -> Self:
         """Return how many trials there are by the names of Optuna's states."""
-        complete, pruned, failed, running, waiting = (
-            states.get(name, 0) for name in ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING")
-        )
         return cls(
-            complete=complete, pruned=pruned, failed=failed, running=running, waiting=waiting
+            complete=states.get("COMPLETE", 0),
+            pruned=states.get("PRUNED", 0),
+            failed=states.get("FAIL", 0),
+            running=states.get("RUNNING", 0),
+            waiting=states.get("WAITING", 0),
         )
 
 

@@ -160,10 +160,9 @@ def margin(metric: Metric, losses: Sequence[float], share: float) -> float:
     return share * (abs(losses[0]) if metric.has_zero else median(losses) - losses[0])
 
 
-def near_words(metric: Metric, best: str = "the best") -> str:
-    """Say which values are about as good as the best one, behind "within"."""
-    share = format_percent(NEAR)
-    return f"{share} of {best if metric.has_zero else 'the way to the median'}"
+def near_words(metric: Metric) -> str:
+    """Say which values are about as good as the best one, "it", behind "within"."""
+    return f"{format_percent(NEAR)} of {'it' if metric.has_zero else 'the way to the median'}"
 
 
 def family_of(trial: TrialRecord, parameter: str | None) -> str:

@@ -458,14 +458,25 @@ class _Pool:
 
     def searched(self, budgets: np.ndarray, n_searches: int) -> list[np.ndarray]:
         """Return the survival function of the best rank at each budget, shape ``(1, m + 1)``."""
-        return _survivals(self, np.arange(len(self.costs))[np.newaxis], budgets, n_searches)
+        return self._survivals(np.arange(len(self.costs))[np.newaxis], budgets, n_searches)
 
     def resampled(self, budgets: np.ndarray, n_resamples: int) -> list[np.ndarray]:
         """Return the same for resamples of the trials, one row each."""
         n = len(self.costs)
         rng = np.random.default_rng((*self.seed, 1))
         samples = rng.integers(0, n, size=(n_resamples, n))
-        return _survivals(self, samples, budgets, N_INNER)
+        return self._survivals(samples, budgets, N_INNER)
+
+    def _survivals(
+        self, samples: np.ndarray, budgets: np.ndarray, n_searches: int
+    ) -> list[np.ndarray]:
+        """Return the survival function of the best rank at each of ascending budgets.
+
+        ``samples`` says which of the trials each resample holds, shape ``(r, n)``.
+        """
+        if self.is_drawn(budgets[-1]):
+            return _drawn(self, samples, budgets, n_searches)
+        return _computed(self, samples, budgets)
 
 
 _Searches = tuple[_Pool, list[np.ndarray], list[np.ndarray]]
@@ -669,18 +680,6 @@ def _is_lower(
     wins = np.einsum("ij,ij->i", hits, at_least + above)
     lower: np.ndarray = (wins + first_survival[:, -1] * second_survival[:, -1]) / 2
     return lower.clip(0, 1)
-
-
-def _survivals(
-    pool: _Pool, samples: np.ndarray, budgets: np.ndarray, n_searches: int
-) -> list[np.ndarray]:
-    """Return the survival function of the best rank at each of ascending budgets.
-
-    ``samples`` says which of the trials each resample holds, shape ``(r, n)``.
-    """
-    if pool.is_drawn(budgets[-1]):
-        return _drawn(pool, samples, budgets, n_searches)
-    return _computed(pool, samples, budgets)
 
 
 def _drawn(

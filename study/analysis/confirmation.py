@@ -14,7 +14,7 @@ from study.analysis.estimates import (
     Estimate,
     Interval,
     by_split,
-    estimate,
+    estimate_pairs,
 )
 from study.analysis.expected_best import overtuning
 from study.analysis.paired import Difference
@@ -195,6 +195,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
     }
     best = min(reached, key=lambda name: reached[name], default=None)
     from_best = found.compare({n: best for n in reached if n != best} if best else {})
+    told = {name for name, difference in from_best.items() if difference.told}
     default = next((arm.name for arm in found.arms if arm.role == DEFAULT), None)
     others = (arm.name for arm in found.arms if arm.name != default)
     from_default = found.compare(dict.fromkeys(others, default) if default else {})
@@ -209,7 +210,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
             work=work,
             from_default=from_default.get(arm.name),
             from_best=from_best.get(arm.name),
-            tied=arm.name in reached and not _told(from_best.get(arm.name)),
+            tied=arm.name in reached and arm.name not in told,
         )
         for arm in found.arms
     ]
@@ -246,10 +247,6 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         data=data_of(record),
         demanded=second.short_label if second else "accuracy" if is_own(record) else "",
     )
-
-
-def _told(found: Difference | None) -> bool:
-    return found is not None and found.told
 
 
 def _rise(found: Trained, excluded: Container[str]) -> RiseInfo:
@@ -347,7 +344,7 @@ def _second(
     if metric is None:
         return None
     values = {pair: v for pair, t in sorted(trials.items()) if (v := metric.of(t)) is not None}
-    return estimate(list(values.values()), metric, sides=[found.sides[pair] for pair in values])
+    return estimate_pairs(values, metric, found.sides)
 
 
 def _of_tests(
@@ -359,8 +356,7 @@ def _of_tests(
         for pair, reached in sorted(tested.items())
         if metric.test_name in reached
     }
-    sides = [found.sides[pair] for pair in values]
-    return estimate(list(values.values()), metric, sides=sides, overlapping=False)
+    return estimate_pairs(values, metric, found.sides, overlapping=False)
 
 
 def _wilson(share: float, n: int) -> Interval:

@@ -361,7 +361,7 @@ def _columns(
 
 
 def correlate(
-    x: np.ndarray, y: np.ndarray, *, n_resamples: int, seed: int
+    x: np.ndarray, y: np.ndarray, *, n_resamples: int
 ) -> tuple[Coefficient, Coefficient]:
     """Return the linear and the rank correlation of two numbers of each trial.
 
@@ -372,8 +372,8 @@ def correlate(
         return Coefficient(), Coefficient()
     ranks = None
     if len(x) >= MIN_INTERVAL_TRIALS and n_resamples:
-        ranks = resampled_correlations(x[None], y, n_resamples=n_resamples, seed=seed)
-    return _pearson(x, y), _with_interval(_spearman(x, y, seed=seed), ranks, 0)
+        ranks = resampled_correlations(x[None], y, n_resamples=n_resamples, seed=0)
+    return _pearson(x, y), _with_interval(_spearman(x, y, seed=0), ranks, 0)
 
 
 def _pearson(x: np.ndarray, y: np.ndarray) -> Coefficient:

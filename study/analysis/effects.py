@@ -20,6 +20,7 @@ from study.analysis import (
     ranked_once,
     word_for,
 )
+from study.analysis.paired import holm
 from study.analysis.surrogate import MIN_TRIALS
 from study.formats import format_measured, format_number, format_value
 from study.metrics import Metric
@@ -147,18 +148,18 @@ def get_effects(
         groups = [values for _, values in sides]
         differ = np.ptp(np.concatenate(groups)) > 0
         tested.append((name, sides, float(stats.kruskal(*groups).pvalue) if differ else 1.0))
-    adjusted = _holm([p for _, _, p in tested])
+    adjusted = holm({name: p for name, _, p in tested})
     independent = is_independent(record)
     few = not independent and len(members) < MIN_TRIALS
     effects = [
         _effect(
             name,
             sides,
-            p,
+            p := adjusted[name],
             metric,
             clear=p < (CLEAR_ALONE if few else CLEAR) and (few or independent or name in needed),
         )
-        for (name, sides, _), p in zip(tested, adjusted, strict=True)
+        for name, sides, _ in tested
     ]
     return EffectsInfo(
         metric=metric,
@@ -248,16 +249,6 @@ def _order(effect: Effect) -> tuple[bool, float, float]:
     difference = abs(effect.best.median - effect.worst.median)
     size = difference if effect.size is None else abs(math.log(effect.size))
     return not effect.clear, -size, effect.p_adjusted
-
-
-def _holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for their number."""
-    n, highest = len(p_values), 0.0
-    adjusted = [1.0] * n
-    for rank, i in enumerate(sorted(range(n), key=lambda i: p_values[i])):
-        highest = max(highest, min(1.0, (n - rank) * p_values[i]))
-        adjusted[i] = highest
-    return adjusted
 
 
 def _key(value: Scalar) -> tuple[str, str]:

@@ -315,13 +315,14 @@ PRUNER_SETTINGS = (
 ``study.sampling.names.make_pruner`` builds for ``run --pruner``."""
 
 
-def get_fidelity(record: StudyRecord, *, n_points: int = 20, seed: int = 0) -> FidelityInfo:
-    """Correlate the best value up to a step with the final one, for several steps.
+def get_fidelity(record: StudyRecord, *, seed: int = 0) -> FidelityInfo:
+    """Correlate the best value up to a step with the final one, for at most 20 steps.
+
+    They are evenly spaced on a logarithmic scale.
 
     Args:
         record: Its complete trials with a finite value and a curve count, feasible or not. Values
             that are not numbers are the worst ones.
-        n_points: Steps to look at, at most, evenly spaced on a logarithmic scale.
 
     Source: rank correlation between budgets: Falkner, Klein, Hutter, "BOHB: Robust and Efficient
         Hyperparameter Optimization at Scale", ICML 2018, arXiv:1807.01774; intervals: Efron,
@@ -337,7 +338,7 @@ def get_fidelity(record: StudyRecord, *, n_points: int = 20, seed: int = 0) -> F
     if refusal is None:
         known = np.unique(np.concatenate([curve.steps for curve in complete]))
         known = known[known <= n_epochs]
-        places = np.unique(np.geomspace(1, len(known), n_points).round().astype(int)) - 1
+        places = np.unique(np.geomspace(1, len(known), 20).round().astype(int)) - 1
         epochs = known[places]
         points = _points(epochs, complete, pruned, n_resamples=n_resamples, seed=seed)
     return FidelityInfo(

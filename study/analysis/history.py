@@ -120,7 +120,6 @@ class SummaryInfo:
     Args:
         best: The best feasible complete trial; None with several objectives, in which no trial
             need be the best.
-        epochs_asked: Summed over finished trials with the parameter that counts steps.
         epochs_saved: Steps that pruned trials were asked for and did not run.
         n_reused: Finished trials that were answered from the training of another one.
     """
@@ -131,7 +130,6 @@ class SummaryInfo:
     failures: FailuresInfo
     best: TrialRecord | None
     spent: SpentInfo
-    epochs_asked: int
     epochs_saved: int
     n_reused: int
     last_completed: datetime | None
@@ -214,7 +212,6 @@ def get_summary(record: StudyRecord) -> SummaryInfo:
         failures=get_failures(record),
         best=best,
         spent=get_spent(record),
-        epochs_asked=sum(n for _, n in asked),
         epochs_saved=sum(
             max(0, n - epochs_run(t)) for t, n in asked if t.state == TrialState.PRUNED
         ),

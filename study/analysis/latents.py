@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from storage import attrs
 from storage.records import StudyRecord
 from study.analysis import kind_of, measured_on_request
-from study.analysis.estimates import Estimate, estimate
+from study.analysis.estimates import Estimate, estimate_pairs
 from study.analysis.experiment import trials_of_arm
 from study.metrics import Metric
 
@@ -60,4 +60,4 @@ def _estimate(
 ) -> Estimate | None:
     trials = trials_of_arm(record, arm)
     values = {pair: v for pair, t in sorted(trials.items()) if (v := metric.of(t)) is not None}
-    return estimate(list(values.values()), metric, sides=[sides[pair] for pair in values])
+    return estimate_pairs(values, metric, sides)

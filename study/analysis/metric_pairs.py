@@ -127,7 +127,7 @@ class MetricPair:
 
 
 def get_metric_pairs(
-    record: StudyRecord, *, n_resamples: int | None = None, seed: int = 0
+    record: StudyRecord, *, n_resamples: int | None = None
 ) -> tuple[MetricPair, ...]:
     """Correlate each two metrics of a study, over all trials and within levels of a setting.
 
@@ -145,8 +145,7 @@ def get_metric_pairs(
     if n_resamples is None:
         n_resamples = default_resamples(len(trials))
     found = (
-        _pair(record, trials, *two, n_resamples=n_resamples, seed=seed)
-        for two in combinations(metrics, 2)
+        _pair(record, trials, *two, n_resamples=n_resamples) for two in combinations(metrics, 2)
     )
     return tuple(pair for pair in found if pair.n_trials >= MIN_TRIALS)
 
@@ -158,12 +157,11 @@ def _pair(
     second: Metric,
     *,
     n_resamples: int,
-    seed: int,
 ) -> MetricPair:
     both = [(first.of(trial), second.of(trial), trial) for trial in trials]
     told = [(a, b, trial) for a, b, trial in both if a is not None and b is not None]
     x, y = (tamed(np.asarray([item[i] for item in told], dtype=float))[0] for i in (0, 1))
-    pearson, spearman = correlate(x, y, n_resamples=n_resamples, seed=seed)
+    pearson, spearman = correlate(x, y, n_resamples=n_resamples)
     parameter, words, places, explained = _behind(record, [trial for *_, trial in told], x, y)
     within = (Coefficient(), Coefficient())
     levels: tuple[Level, ...] = ()
@@ -171,12 +169,12 @@ def _pair(
         levels = tuple(
             _level(text, x[places == i], y[places == i]) for i, text in enumerate(words)
         )
-        linear = _within(np.stack([x, y]), places, n_resamples=0, seed=seed)
+        linear = _within(np.stack([x, y]), places, n_resamples=0)
         interval = linear_interval(linear.value, len(told) - len(words) + 1)
         ranks = np.stack([_ranks(v, places) for v in (x, y)])
         within = (
             replace(linear, interval=interval),
-            _within(ranks, places, n_resamples=n_resamples, seed=seed),
+            _within(ranks, places, n_resamples=n_resamples),
         )
     return MetricPair(
         first=first,
@@ -253,11 +251,11 @@ def _ranks(values: np.ndarray, places: np.ndarray) -> np.ndarray:
 def _level(words: str, x: np.ndarray, y: np.ndarray) -> Level:
     pearson = spearman = Coefficient()
     if len(x) >= MIN_LEVEL:
-        pearson, spearman = correlate(x, y, n_resamples=0, seed=0)
+        pearson, spearman = correlate(x, y, n_resamples=0)
     return Level(words=words, n_trials=len(x), pearson=pearson, spearman=spearman)
 
 
-def _within(rows: np.ndarray, places: np.ndarray, *, n_resamples: int, seed: int) -> Coefficient:
+def _within(rows: np.ndarray, places: np.ndarray, *, n_resamples: int) -> Coefficient:
     """Correlate two rows within levels, with an interval over so many resamples, if any."""
     n = rows.shape[1]
     scaled = np.stack([_centred(row, places) for row in rows])
@@ -268,7 +266,7 @@ def _within(rows: np.ndarray, places: np.ndarray, *, n_resamples: int, seed: int
     value = float(np.clip((scaled[0] * scaled[1]).mean(), -1, 1))
     inside = (places[None, :] == np.unique(places)[:, None]).astype(float)
     found = []
-    for counts in resamples(n, n_resamples, seed=seed):
+    for counts in resamples(n, n_resamples, seed=0):
         totals = np.maximum(inside @ counts, 1.0)
         x, y = scaled
         sums = [(inside * row) @ counts for row in (x, y)]

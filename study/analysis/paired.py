@@ -171,13 +171,12 @@ def compare_all(
     found = {n: _difference(p, *units[n], metric, scale) for n, p in samples.items()}
     tested = {n: some for n, some in units.items() if len(some[0]) >= MIN_SPLITS}
     differing = {n: some for n, some in tested.items() if any(some[0])}
-    p_values = dict.fromkeys(tested, 1.0) | _holm(
-        {
-            n: _p_value(*some, len(differing), coarse=_is_coarse(samples[n], metric))
-            for n, some in differing.items()
-        }
+    # Shares of few examples go in steps, so their differences may be equal by chance.
+    coarse = {n: metric.is_share or is_even(samples[n].before) for n in differing}
+    p_values = dict.fromkeys(tested, 1.0) | holm(
+        {n: _p_value(*some, len(differing), coarse=coarse[n]) for n, some in differing.items()}
     )
-    p_apart = _holm(
+    p_apart = holm(
         {n: _p_apart(*some, _margin(samples[n], metric, scale)) for n, some in tested.items()}
     )
     n_open = sum(p_value >= SIGNIFICANT for p_value in p_values.values())
@@ -275,11 +274,6 @@ def _margin(pairs: Pairs, metric: Metric, scale: Scale) -> float:
     return EQUAL_POINTS if metric.is_share else EQUAL_SHARE * abs(fmean(pairs.before))
 
 
-def _is_coarse(pairs: Pairs, metric: Metric) -> bool:
-    """Whether differences may be equal by chance: shares of few examples go in steps."""
-    return metric.is_share or is_even(pairs.before)
-
-
 def _p_value(units: Sequence[float], overlap: float, n_comparisons: int, *, coarse: bool) -> float:
     """Return the p-value, not adjusted, of numbers whose mean may be 0, see ``compare_all``."""
     lowest = 0.5 ** (len(units) - 1)
@@ -322,7 +316,7 @@ def _needed(units: Sequence[float], overlap: float, level: float) -> float | Non
     return more[place] if place < len(more) else math.inf
 
 
-def _holm(p_values: Mapping[str, float]) -> dict[str, float]:
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """Adjust p-values for their number; statsmodels' function collects garbage for 0.2 s first."""
     adjusted: dict[str, float] = {}
     highest = 0.0

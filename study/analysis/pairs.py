@@ -47,16 +47,14 @@ class PairInfo:
     cells: tuple[Cell, ...]
 
 
-def get_pair(
-    record: StudyRecord, first: str, second: str, *, metric: Metric | None = None
-) -> PairInfo | None:
+def get_pair(record: StudyRecord, first: str, second: str) -> PairInfo | None:
     """Lay the complete trials that keep the constraint and have both settings on a map.
 
     Returns:
         None with fewer than two cells.
     """
     kind = kind_of(record)
-    metric = metric or kind.objective
+    metric = kind.objective
     members = [
         (value, trial)
         for value, trial in ranked_once(ranked(record, metric=metric))

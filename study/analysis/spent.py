@@ -3,9 +3,10 @@
 Every number of a study's cost comes from here, so that no two places tell different ones.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 
 from optuna.trial import TrialState
 
@@ -156,14 +157,6 @@ def _length(spans: Iterable[tuple[datetime, datetime]]) -> float:
 
 def _most_at_once(spans: Iterable[Timed]) -> int:
     """Return how many trials ran at the same time; one that ends as another starts is over."""
-    most = running = 0
-    for _, change in sorted(_changes(spans)):
-        running += change
-        most = max(most, running)
-    return most
-
-
-def _changes(spans: Iterable[Timed]) -> Iterator[tuple[datetime, int]]:
-    for start, end, _ in spans:
-        if end > start:
-            yield from ((start, 1), (end, -1))
+    ran = [(start, end) for start, end, _ in spans if end > start]
+    changes = sorted(change for start, end in ran for change in ((start, 1), (end, -1)))
+    return max(accumulate(change for _, change in changes), default=0)

@@ -274,13 +274,7 @@ def get_families(record: StudyRecord, *, parameter: str | None = None) -> Famili
     )
 
 
-def _measured(record: StudyRecord, metric: Metric) -> list[tuple[float, TrialRecord]]:
-    return [(value, t) for t in record.complete if (value := metric.of(t)) is not None]
-
-
-def get_all_groups(
-    record: StudyRecord, *, metric: Metric | None = None, max_groups: int = MAX_GROUPS
-) -> tuple[GroupsInfo, ...]:
+def get_all_groups(record: StudyRecord, *, metric: Metric | None = None) -> tuple[GroupsInfo, ...]:
     """Summarise a metric by every parameter with several values, but few, the family first.
 
     Complete trials with a finite value count, whether or not they keep the study's constraint.
@@ -290,23 +284,19 @@ def get_all_groups(
     """
     kind = kind_of(record)
     family, metric = kind.family, metric or kind.objective
-    measured = _measured(record, metric)
+    measured = [(value, t) for t in record.complete if (value := metric.of(t)) is not None]
     names = sorted(parameter_names(record), key=lambda name: name != family)
-    few = [
-        name
-        for name in names
-        if 1
-        < len(levels(t.params[name] for _, t in measured if name in t.params)[0])
-        <= max_groups
-    ]
-    return tuple(_grouped(measured, name, metric) for name in few)
+    found = (_grouped(measured, name, metric) for name in names)
+    return tuple(info for info in found if info is not None)
 
 
 def _grouped(
     measured: Sequence[tuple[float, TrialRecord]], parameter: str, metric: Metric
-) -> GroupsInfo:
+) -> GroupsInfo | None:
     members = [item for item in measured if parameter in item[1].params]
     distinct, places = levels(trial.params[parameter] for _, trial in members)
+    if not 1 < len(distinct) <= MAX_GROUPS:
+        return None
     values = pd.Series([value for value, _ in members], dtype="float64")
     found = values.groupby(places).agg(["count", "mean", "median"])
     return GroupsInfo(

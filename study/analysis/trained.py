@@ -10,7 +10,7 @@ from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from storage.values import Arm
 from study.analysis import kind_of
-from study.analysis.estimates import Estimate, estimate
+from study.analysis.estimates import Estimate, estimate_pairs
 from study.analysis.experiment import trials_of_arm
 from study.analysis.paired import Difference, Scale, compare_all, paired, scale_of
 from study.metrics import Metric
@@ -59,8 +59,7 @@ class Trained:
 
     def estimate(self, found: Mapping[int, float]) -> Estimate | None:
         """Return the mean of values of the objective, by their pairs."""
-        sides = [self.sides[pair] for pair in found]
-        return estimate(list(found.values()), self.objective, sides=sides)
+        return estimate_pairs(found, self.objective, self.sides)
 
 
 def get_trained(record: StudyRecord, *names: str) -> Trained | None:

@@ -31,8 +31,6 @@ from study.formats import counted
 from study.requests import CopyRequest, DeleteRequest, RenameRequest, Say
 from study.running.housekeeping import housekeeping
 
-_UNCHANGED = "Nothing was changed."
-
 
 def copy(request: CopyRequest, *, say: Say) -> bool:
     """Copy studies to another storage, all or none; return whether that was wanted.
@@ -73,8 +71,7 @@ def copy(request: CopyRequest, *, say: Say) -> bool:
     _require_free(target, [packed.name for packed in studies], remedy)
     source = artifact_folder(request.url, request.artifacts)
     folder = artifact_folder(request.to, request.to_artifacts)
-    if not confirmed(_copy_question(names, studies, request.to), yes=request.yes):
-        say(_UNCHANGED)
+    if not confirmed(_copy_question(names, studies, request.to), yes=request.yes, say=say):
         return False
     target = target or open_storage(request.to, create=True, write=True)
     copied = copy_studies(studies, target, source=source, target=folder)
@@ -119,8 +116,7 @@ def rename(request: RenameRequest, *, say: Say) -> bool:
                 "its name: stop them first."
             )
     pairs = ", ".join(f"{old!r} to {new!r}" for old, new in names.items())
-    if not confirmed(f"Rename {pairs}?", yes=request.yes):
-        say(_UNCHANGED)
+    if not confirmed(f"Rename {pairs}?", yes=request.yes, say=say):
         return False
     rename_studies(storage, names)
     say(f"Renamed {pairs}.")
@@ -151,8 +147,7 @@ def delete(request: DeleteRequest, *, say: Say) -> bool:
         f"Delete {_listed(names)} with {counted(n_trials, 'trial')}{running} and all files of "
         f"theirs in {folder}, for ever?{stays}"
     )
-    if not confirmed(question, yes=request.yes):
-        say(_UNCHANGED)
+    if not confirmed(question, yes=request.yes, say=say):
         return False
     n_files = delete_studies(storage, names, ArtifactFolder(folder))
     say(f"Deleted {_listed(names)} and {counted(n_files, 'file')}.{stays}")

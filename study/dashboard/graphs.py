@@ -5,7 +5,7 @@ fewer points.
 """
 
 from storage.records import StudyRecord
-from study.figures import entitled
+from study.figures.style import entitled
 from study.report.embedded import ReportData
 from study.report.findings import Findings
 from study.report.page import Graph

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -86,12 +86,11 @@ class StudyData(Data):
         return StudyData(self.dataset, Split.from_sides(sides))
 
     def redraw(self, split: str, seed: int) -> str:
-        method: SplitMethod = split  # type: ignore[assignment]  # checked where it came from
+        method = cast(SplitMethod, split)  # checked where it came from
         return redraw_validation(self.dataset, self.split, method=method, seed=seed).sides
 
     def draw(self, split: str, seed: int) -> str:
-        method: SplitMethod = split  # type: ignore[assignment]
-        return split_dataset(self.dataset, method=method, seed=seed).sides
+        return split_dataset(self.dataset, method=cast(SplitMethod, split), seed=seed).sides
 
     def describe(self) -> str:
         extra = f" images, {self.n_extra} of them extra ones," if self.n_extra else ""

@@ -51,8 +51,7 @@ def plot_classes(info: SplitInfo, classes: tuple[str, ...]) -> go.Figure:
             hovertemplate="%{y}<br>%{x:.1%} of the side, %{customdata} images",
         )
     figure.update_xaxes(title_text="share of the side’s images", tickformat=".0%")
-    figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
-    return figure
+    return figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
 
 
 def plot_neighbours(info: NeighboursInfo) -> go.Figure:
@@ -77,8 +76,7 @@ def plot_neighbours(info: NeighboursInfo) -> go.Figure:
     )
     figure.update_layout(barmode="stack")
     figure.update_xaxes(title_text="MSE to the nearest training image", rangemode="tozero")
-    figure.update_yaxes(title_text="images")
-    return figure
+    return figure.update_yaxes(title_text="images")
 
 
 def _label(word: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from emoji_ae.latent import encode
 from emoji_ae.latent_quality import measure_latents
 from emoji_ae.models import count_multiply_adds, count_parameters
 from emoji_ae.recipes import gallery
-from emoji_ae.resume import ResumeFile, TrainState, read_state, write_state
+from emoji_ae.resume import TrainState, read_state, write_state
 from emoji_ae.seeding import resolve_device
 from emoji_ae.splits import Split, split_dataset
 from emoji_ae.training import DivergedError, TrainResult, suspended_result, train_model
@@ -53,7 +53,7 @@ class EmojiTrainer(Trainer):
             raise ModuleNotFoundError(name="torchvision")
         dataset = load_dataset(source.path, source.options.get("vendors", ()))
         if sides is None:
-            method: SplitMethod = source.split  # type: ignore[assignment]  # checked before
+            method = cast(SplitMethod, source.split)  # checked before
             return StudyData(dataset, split_dataset(dataset, method=method, seed=source.seed))
         data = StudyData(dataset, Split.from_sides(sides))
         if len(sides) != len(dataset):
@@ -250,7 +250,7 @@ class EmojiTraining(CurveTraining):
         return {name: value for name, value in numbers.items() if value is not None}
 
 
-class _RunState(ResumeFile):
+class _RunState:
     """Keeps the state of a training where the run wants it."""
 
     def __init__(self, run: Run, config: AutoencoderConfig) -> None:

@@ -337,13 +337,9 @@ def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:
         budgets += [point.budget for point in points]
         drawn += [value for p in points for value in (p.median, p.low, p.high)]
         sure = [p for p in points if drawable(p.low) and drawable(p.high)]
-        add_band(
-            figure,
-            x=rounded(point.budget for point in sure),
-            ends=[(point.low, point.high) for point in sure],
-            color=color,
-            legendgroup=name,
-        )
+        ends = ((point.low, point.high) for point in sure)
+        band = zip(rounded(point.budget for point in sure), ends, strict=True)
+        add_band(figure, band, color=color, legendgroup=name)
         figure.add_scatter(
             name=escape(name),
             legendgroup=name,

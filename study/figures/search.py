@@ -196,14 +196,8 @@ def plot_distribution(info: DistributionInfo, kind: KindInfo) -> go.Figure:
         name = counted(family.n_trials, "trial")
         if kind.family is not None:
             name = f"{escape(family.family)} ({name})"
-        add_band(
-            figure,
-            x=values,
-            ends=[step.band for step in family.steps],
-            color=color,
-            legendgroup=name,
-            shape="hv",
-        )
+        points = zip(values, (step.band for step in family.steps), strict=True)
+        add_band(figure, points, color=color, legendgroup=name, shape="hv")
         figure.add_scatter(
             name=name,
             legendgroup=name,
@@ -247,13 +241,7 @@ def plot_expected_best(info: ExpectedBestInfo, kind: KindInfo) -> go.Figure:
     """Draw the expected best over the number of trials, with its 95 % interval as a band."""
     figure = new_figure(height=420)
     numbers = [point.n for point in info.points]
-    sure = [(point.n, point.interval) for point in info.points if point.interval is not None]
-    add_band(
-        figure,
-        x=[n for n, _ in sure],
-        ends=[ends for _, ends in sure],
-        color=BLUE,
-    )
+    add_band(figure, ((point.n, point.interval) for point in info.points), color=BLUE)
     label = escape(info.metric.label)
     time = "training time" if kind.name else "time"
     figure.add_scatter(
@@ -295,13 +283,7 @@ def plot_fidelity(info: FidelityInfo, kind: KindInfo) -> go.Figure:
     Where trials were pruned, dotted lines show it had all of them ended worst, and best.
     """
     figure = new_figure(height=420)
-    sure = [(point.step, point.interval) for point in info.points if point.interval is not None]
-    add_band(
-        figure,
-        x=[step for step, _ in sure],
-        ends=[ends for _, ends in sure],
-        color=BLUE,
-    )
+    add_band(figure, ((point.step, point.interval) for point in info.points), color=BLUE)
     epochs = [point.step for point in info.points]
     step = escape(kind.step)
     figure.add_scatter(

@@ -195,9 +195,8 @@ def mean_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]:
 
 def add_band(
     figure: go.Figure,
+    points: Iterable[tuple[float | None, tuple[float | None, float | None] | None]],
     *,
-    x: Sequence[float | None],
-    ends: Sequence[tuple[float | None, float | None]],
     color: str,
     legendgroup: str | None = None,
     shape: str = "linear",
@@ -206,21 +205,24 @@ def add_band(
 
     Without a group, the curve is the only one and its 95 % interval has a legend entry. Bands
     of several curves go with theirs, and are paler, as they may overlap.
+
+    Args:
+        points: Places and the ends of their intervals; None where there is none.
     """
-    alone = legendgroup is None
+    alone, sure = legendgroup is None, [(x, ends) for x, ends in points if ends is not None]
     edge = {
         "legendgroup": legendgroup,
-        "x": list(x),
+        "x": [x for x, _ in sure],
         "mode": "lines",
         "line": {"width": 0, "shape": shape},
         "hoverinfo": "skip",
     }
-    figure.add_scatter(**edge, y=rounded(low for low, _ in ends), showlegend=False)
+    figure.add_scatter(**edge, y=rounded(low for _, (low, _) in sure), showlegend=False)
     figure.add_scatter(
         **edge,
         name="95 % interval" if alone else None,
         showlegend=alone,
-        y=rounded(high for _, high in ends),
+        y=rounded(high for _, (_, high) in sure),
         fill="tonexty",
         fillcolor=pale(color, 0.2 if alone else 0.15),
     )

@@ -16,7 +16,7 @@ from study.analysis.comparison import (
 )
 from study.analysis.estimates import Interval
 from study.analysis.tables import get_families
-from study.figures import plot_best_distribution, plot_comparison
+from study.figures.comparisons import plot_best_distribution, plot_comparison
 from study.formats import (
     counted,
     format_list,

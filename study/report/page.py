@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 
 from study import formats
 from study.analysis import word_for
-from study.figures import plotly_js
+from study.figures.style import plotly_js
 from study.metrics import Metric
 from study.shell import quote
 from study.wording import OURS, Wording

@@ -9,7 +9,7 @@ from functools import partial
 from optuna.trial import TrialState
 
 from study.analysis import family_of, is_default, ranked
-from study.figures import family_place, family_symbol
+from study.figures.style import family_place, family_symbol
 from study.formats import format_measured, format_state
 from study.report.findings import Findings
 
@@ -144,7 +144,7 @@ def get_ruler(found: Findings) -> Ruler | None:
         )
     return Ruler(
         log=log,
-        ticks=tuple(Landmark(place=place(t), words=_number(t)) for t in _ticks(shown, log)),
+        ticks=tuple(Landmark(place=place(t), words=f"{t:.6g}") for t in _ticks(shown, log)),
         marks=tuple(marks),
         landmarks=tuple(Landmark(place=place(v), words=words) for words, v in known.items()),
         families=tuple(
@@ -200,7 +200,3 @@ def _ticks(values: Sequence[float], log: bool) -> list[float]:
 
 def _inside(ticks: Iterable[float], low: float, high: float) -> list[float]:
     return [tick for tick in ticks if low <= tick <= high]
-
-
-def _number(value: float) -> str:
-    return f"{value:.6g}"

@@ -17,7 +17,7 @@ import optuna
 from search_spaces import Scalar, SearchSpace, SearchSpaceError
 from search_spaces.base import Config
 from storage import artifacts, attrs
-from storage.internals import key_of, own_copy, storage_of
+from storage.internals import constraint_attrs, key_of, own_copy, storage_of
 from storage.operations import FIXED_PARAMS
 from storage.outages import first_line
 from storage.writing import suggesting, write_trial
@@ -31,10 +31,6 @@ from study.settings import StudySettings, code_version
 
 _GIT_S = 10.0  # seconds that git may take to tell the commit of a folder
 
-CONSTRAINTS = "constraints"
-"""System attribute of a trial: by how much it breaks each constraint. Optuna 5 stores each by its
-name instead and reads both; its dashboard 0.21 reads only this.
-"""
 Values = float | tuple[float, float]
 """What a trial is told: the objective, with two objectives the second one too."""
 
@@ -236,7 +232,7 @@ class TrainingObjective:
         if needed is not None and second is not None and second.name in best:
             # Accuracies are numbers of single precision: 7 of 10 is a little less than 0.7.
             lack = round(-second.sign * (needed - best[second.name]), 6)
-            system_attrs = {CONSTRAINTS: [lack]}
+            system_attrs = constraint_attrs({"0": lack})
             if lack > 0:
                 numbers[attrs.INFEASIBLE] = True
         write_trial(

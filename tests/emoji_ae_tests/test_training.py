@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from emoji_ae.evaluation import reconstruct, reconstruction_errors, to_float
 from emoji_ae.latent import encode
 from emoji_ae.losses import color_error, edge_error
 from emoji_ae.models import Autoencoder, MultitaskAutoencoder, build_model
-from emoji_ae.resume import ResumeFile
+from emoji_ae.resume import TrainState, read_state, write_state
 from emoji_ae.tasks import Labels
 from emoji_ae.training import (
     DivergedError,
@@ -379,6 +379,24 @@ def test_diverging_classifier() -> None:
         with_classifier(with_fields(config, learning_rate=1e30), frozen)
     assert caught.value.result is frozen
     assert state_of(frozen.model) == before
+
+
+class ResumeFile:
+    """Keeps the state of a training in a file, on an interruption alone."""
+
+    def __init__(self, path: Path, *, identity: str, seed: int, max_epochs: int) -> None:
+        self._path = path
+        state = read_state(path)
+        fits = state is not None and state.fits(identity, seed, max_epochs)
+        self.state: TrainState | None = state if fits else None
+
+    def offer(self, make_state: Callable[[], TrainState], *, n_bytes: int) -> None:
+        """Do nothing."""
+
+    def save(self, state: TrainState) -> None:
+        """Save the state."""
+        write_state(state, self._path)
+        self.state = state
 
 
 def resume_file(path: Path, config: AutoencoderConfig, **changes: Any) -> ResumeFile:

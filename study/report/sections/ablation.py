@@ -1,7 +1,7 @@
 """What each setting of the winner is worth."""
 
 from study.analysis.ablation import describe_ablation
-from study.figures import plot_ablation
+from study.figures.comparisons import plot_ablation
 from study.report.findings import Findings
 from study.report.page import Missing, Section
 

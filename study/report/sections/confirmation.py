@@ -2,7 +2,7 @@
 
 from storage import attrs
 from study.analysis.confirmation_text import describe_confirmation, describe_seeds
-from study.figures import plot_confirmation
+from study.figures.comparisons import plot_confirmation
 from study.report.findings import Findings
 from study.report.page import Missing, Section
 

@@ -1,7 +1,7 @@
 """How parameters and values go together."""
 
 from study.analysis.correlation import get_correlations
-from study.figures import plot_correlations
+from study.figures.parameters import plot_correlations
 from study.report.findings import Findings
 from study.report.page import Missing, Section, chart_key
 

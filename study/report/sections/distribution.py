@@ -3,7 +3,7 @@
 from study.analysis import word_for
 from study.analysis.distribution import get_distribution
 from study.analysis.expected_best import get_expected_best
-from study.figures import plot_distribution
+from study.figures.search import plot_distribution
 from study.report.findings import Findings
 from study.report.page import Missing, Section, chart_key
 

@@ -1,7 +1,7 @@
 """How good the best of so many trials is expected to be."""
 
 from study.analysis.expected_best import get_expected_best
-from study.figures import plot_expected_best
+from study.figures.search import plot_expected_best
 from study.report.findings import Findings
 from study.report.page import Missing, Section
 

@@ -1,6 +1,6 @@
 """What the arms of a paired experiment came to."""
 
-from study.figures import plot_experiment
+from study.figures.comparisons import plot_experiment
 from study.report.findings import Findings
 from study.report.page import Section
 

@@ -2,7 +2,7 @@
 
 from study.analysis.distribution import get_distribution
 from study.analysis.tables import get_families
-from study.figures import plot_families
+from study.figures.search import plot_families
 from study.report.findings import Findings
 from study.report.page import Graph, Missing, Section
 

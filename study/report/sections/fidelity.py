@@ -1,7 +1,7 @@
 """When early values tell the final ones, and what pruners would have done."""
 
 from study.analysis.fidelity import MAX_BEST_PRUNED, get_fidelity, replay_pruners, suggest_pruner
-from study.figures import plot_fidelity
+from study.figures.search import plot_fidelity
 from study.report.findings import Findings
 from study.report.page import Missing, Section
 

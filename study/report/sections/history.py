@@ -4,7 +4,7 @@ from optuna.trial import TrialState
 
 from study.analysis.history import get_history
 from study.analysis.incumbents import get_incumbents
-from study.figures import plot_history
+from study.figures.search import plot_history
 from study.report.findings import Findings
 from study.report.page import Missing, Section, chart_key
 

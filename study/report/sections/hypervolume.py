@@ -1,7 +1,7 @@
 """How the front of several objectives advanced."""
 
 from study.analysis.hypervolume import get_hypervolume
-from study.figures import plot_hypervolume
+from study.figures.search import plot_hypervolume
 from study.report.findings import Findings
 from study.report.page import Section
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from study.analysis.agreement import describe_agreement
 from study.analysis.effects import describe_effects
 from study.analysis.surrogate import MAX_TRIALS, get_surrogate
-from study.figures import plot_importances
+from study.figures.parameters import plot_importances
 from study.report.findings import Findings
 from study.report.page import Graph, Missing, Section, chart_key
 

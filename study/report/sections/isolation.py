@@ -2,7 +2,7 @@
 
 from study.analysis.effects import EffectsInfo, describe_effects
 from study.analysis.isolation import IsolationInfo, get_isolation
-from study.figures import plot_isolation
+from study.figures.parameters import plot_isolation
 from study.report.findings import Findings
 from study.report.page import Figure, Missing, Section, chart_key
 

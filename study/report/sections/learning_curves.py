@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from study.analysis.history import get_learning_curves
-from study.figures import plot_learning_curves
+from study.figures.search import plot_learning_curves
 from study.formats import counted
 from study.report.findings import Findings
 from study.report.page import Graph, Missing, Section

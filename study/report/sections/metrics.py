@@ -1,7 +1,7 @@
 """How each two metrics of a study go together."""
 
 from study.analysis.metric_pairs import MetricPair, Tie, get_metric_pairs
-from study.figures import plot_metric_pair
+from study.figures.comparisons import plot_metric_pair
 from study.formats import format_coefficient, format_list
 from study.report.findings import Findings
 from study.report.page import Section

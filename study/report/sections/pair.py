@@ -1,7 +1,7 @@
 """The two settings that made out most, together."""
 
 from study.analysis.pairs import get_pair
-from study.figures import plot_pair
+from study.figures.parameters import plot_pair
 from study.report.findings import Findings
 from study.report.page import Section
 

@@ -1,7 +1,7 @@
 """All settings of each trial beside each other."""
 
 from study.analysis import parameter_names, ranked, varies
-from study.figures import plot_parallel
+from study.figures.parameters import plot_parallel
 from study.report.findings import Findings
 from study.report.page import Section
 

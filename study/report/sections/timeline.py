@@ -1,7 +1,7 @@
 """When each worker ran which trial."""
 
 from study.analysis.timeline import get_timeline
-from study.figures import plot_timeline
+from study.figures.search import plot_timeline
 from study.report.findings import Findings
 from study.report.page import Missing, Section
 

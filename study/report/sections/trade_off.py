@@ -5,7 +5,7 @@ from dataclasses import replace
 from study.analysis import third_of, word_for
 from study.analysis.front import FrontInfo
 from study.analysis.thinning import thin
-from study.figures import plot_front, shown_front
+from study.figures.comparisons import plot_front, shown_front
 from study.formats import format_list
 from study.report.findings import Findings
 from study.report.page import Graph, Missing, Section

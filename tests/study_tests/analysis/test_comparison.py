@@ -23,7 +23,7 @@ from study.analysis.comparison import (
     describe_budget,
     get_comparison,
 )
-from study.figures import STUDY_COLORS, plot_best_distribution, plot_comparison
+from study.figures.comparisons import STUDY_COLORS, plot_best_distribution, plot_comparison
 from tests.study_tests.synthetic import (
     EXPERIMENT,
     SETTINGS,

@@ -9,7 +9,7 @@ from storage.records import TrialRecord
 from study.analysis import kind_of
 from study.analysis.cost import get_costs
 from study.analysis.thinning import MAX_MARKS
-from study.figures import plot_costs, shown_costs
+from study.figures.comparisons import plot_costs, shown_costs
 from tests.study_tests.pages import render_report
 from tests.study_tests.report.test_report import Page
 from tests.study_tests.synthetic import SETTINGS, study, trial

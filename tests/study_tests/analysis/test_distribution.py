@@ -8,7 +8,8 @@ from scipy import stats
 
 from study.analysis import kind_of
 from study.analysis.distribution import MAX_STEPS, get_distribution
-from study.figures import FAMILY_COLORS, plot_distribution
+from study.figures.search import plot_distribution
+from study.figures.style import FAMILY_COLORS
 from tests.study_tests.synthetic import (
     SETTINGS,
     VALIDATION_ACCURACY,

@@ -21,7 +21,8 @@ from study.analysis.isolation import (
     get_isolation,
 )
 from study.analysis.thinning import thin
-from study.figures import FAMILY_COLORS, plot_isolation
+from study.figures.parameters import plot_isolation
+from study.figures.style import FAMILY_COLORS
 from tests.study_tests.synthetic import (
     SETTINGS,
     VALIDATION_ACCURACY,

@@ -34,7 +34,7 @@ from study.analysis.ped_anova import get_ped_anova
 from study.analysis.surrogate import get_surrogate
 from study.analysis.tables import get_all_groups, get_best_trials, get_families, get_top_families
 from study.analysis.verdict import get_verdict
-from study.figures import plot_confirmation
+from study.figures.comparisons import plot_confirmation
 from study.kind_info import KindInfo, KindSource
 from study.metrics import Metric
 from study.terminal.followups import ablation_tables, confirmation_tables

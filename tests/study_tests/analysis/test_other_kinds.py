@@ -15,7 +15,6 @@ from study.analysis import branch_of, metrics_of
 from study.analysis.confirmation import get_confirmation
 from study.analysis.confirmation_text import describe_confirmation
 from study.analysis.cost import get_costs
-from study.analysis.history import get_summary
 from study.analysis.latents import get_latents
 from study.analysis.provenance import get_provenance
 from study.analysis.tables import get_class_results
@@ -100,8 +99,6 @@ def test_what_a_study_says_of_its_kind() -> None:
     assert [info.name for info in get_costs(study)] == ["weights", attrs.TRAINING_SECONDS]
     assert branch_of(study) is None
     assert get_class_results(study) is get_latents(study) is None
-    assert get_summary(study).epochs_asked == 12 * 60
-    assert get_summary(record(kind(LOSS))).epochs_asked == 0
     command = get_provenance(study).command
     assert command.startswith("emoji-study run /home/me/digits.py:DIGITS --study digits-again ")
 

@@ -17,7 +17,8 @@ from study.analysis.comparison import get_comparison
 from study.analysis.incumbents import get_incumbents
 from study.analysis.spent import get_spent
 from study.analysis.timeline import get_timeline
-from study.figures import FAMILY_COLORS, plot_timeline
+from study.figures.search import plot_timeline
+from study.figures.style import FAMILY_COLORS
 from tests.study_tests.synthetic import SETTINGS, START, study, trial
 
 A, B = "a/cd34:8", "b/ab12:7"

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from benchmarks.analysis import made_up
 from study.dashboard.graphs import draw_graphs
-from study.figures import FAMILY_COLORS
+from study.figures.style import FAMILY_COLORS
 from study.report.sections import importance, learning_curves
 from tests.study_tests.synthetic import SETTINGS, study, trial
 

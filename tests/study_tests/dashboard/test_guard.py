@@ -17,8 +17,8 @@ import pytest
 from optuna.trial import create_trial
 from playwright.sync_api import Browser, expect
 
+from storage.internals import CONSTRAINTS
 from study.report.processes import MIN_TRIALS
-from study.running.objective import CONSTRAINTS
 from tests.servers import opened
 from tests.servers import served as served_storage
 from tests.study_tests.dashboard.conftest import SECRET, UPLOADED, upload

@@ -18,18 +18,10 @@ from study.analysis.front import get_fronts
 from study.analysis.history import get_history, get_learning_curves
 from study.analysis.isolation import get_isolation
 from study.analysis.surrogate import get_surrogate
-from study.figures import (
-    FAMILY_COLORS,
-    STUDY_COLORS,
-    plot_correlations,
-    plot_costs,
-    plot_front,
-    plot_history,
-    plot_importances,
-    plot_isolation,
-    plot_learning_curves,
-)
-from study.figures.style import FAMILY_SYMBOLS
+from study.figures.comparisons import STUDY_COLORS, plot_costs, plot_front
+from study.figures.parameters import plot_correlations, plot_importances, plot_isolation
+from study.figures.search import plot_history, plot_learning_curves
+from study.figures.style import FAMILY_COLORS, FAMILY_SYMBOLS
 from tests.study_tests import synthetic
 from tests.study_tests.synthetic import (
     SETTINGS,
