@@ -24,6 +24,7 @@ from study.analysis import (
     ranked,
     sampler_of,
 )
+from study.analysis.failures import texts_stored
 from study.analysis.front import get_unbeaten
 from study.analysis.remaining import grid_trainings
 from study.formats import (
@@ -130,10 +131,12 @@ def status_lines(
         numbers = format_list([str(trial.number) for trial in failures[-_N_FAILURES:]])
         which = f"{'Trials' if len(failures) > 1 else 'Trial'} {numbers}"
         which = f"Among others, {which.lower()}" if len(failures) > _N_FAILURES else which
-        yield f"{which} failed; why is not stored."
-    for trial in failures[-_N_FAILURES:] if ours else ():
-        reason = attrs.FAILURE.of(trial) or "its worker died"
-        yield escape(f"Trial {trial.number} failed: {shortened(reason, _MAX_REASON)}")
+        yield f"{which} failed; Optuna stores no reasons."
+    for trial in failures[-_N_FAILURES:]:
+        reason = attrs.FAILURE.of(trial) or "its worker died" if ours else texts_stored(trial)
+        failed = " failed" if ours else ""
+        if reason:
+            yield escape(f"Trial {trial.number}{failed}: {shortened(reason, _MAX_REASON)}")
 
 
 def watch(

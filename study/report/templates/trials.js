@@ -47,6 +47,7 @@ const table = (async () => {
       candidate: complete && !infeasible,
       family: String(params[family] ?? "all"),
       epochs_run: own.epochs_run ?? (trial.steps.length ? trial.steps.at(-1) + (trial.steps[0] === 0) : 0),
+      last_step: trial.steps.at(-1) ?? null,
       training_seconds: own.training_seconds ?? seconds(trial),
     };
   });

@@ -389,7 +389,8 @@ def test_another_programs_choices_and_attributes(browser: Browser, tmp_path: Pat
             synthetic.trial(i, value=float(i)),
             params={"a_b": choices.choices[i]} if i < 3 else {},
             distributions={"a_b": choices} if i < 3 else {},
-            other_attrs={"note": f"{i}{'x' * 60}", "curve": [i]},
+            other_attrs={"note": f"{i}{'x' * 60}", "curve": [i], "host": "a"}
+            | ({"error": "late"} if i == 3 else {}),
         )
         for i in range(4)
     ]
@@ -398,13 +399,15 @@ def test_another_programs_choices_and_attributes(browser: Browser, tmp_path: Pat
         page.get_by_text("Filters", exact=True).click()
         page.get_by_role("group", name="a_b").get_by_label("–", exact=True).uncheck()
         assert column(page, "a_b") == ["None", '"None"', "10"]
-        expect(page.locator("#trials-head .optional")).to_be_hidden()
-        page.get_by_label("1 user attribute").check()
-        expect(page.locator("#trials-head .optional")).to_be_visible()
+        expect(page.locator("#trials-head .optional").first).to_be_hidden()
+        page.get_by_label("2 user attributes").check()
+        expect(page.locator("#trials-head .optional")).to_have_text(["note", "error"])
         assert column(page, "note") == [f"{i}{'x' * 38}…" for i in range(3)]
         page.get_by_role("button", name="Open trial 0", exact=True).click()
         facts = page.get_by_role("complementary", name="Trials").locator(".facts").inner_text()
-        assert re.search(rf"a_b\s+None\s.*note\s+0{'x' * 60}\s+curve\s+\[0\]$", facts, re.DOTALL)
+        assert re.search(
+            rf"a_b\s+None\s.*note\s+0{'x' * 60}\s+curve\s+\[0\]\s+host\s+a$", facts, re.DOTALL
+        )
 
 
 def test_charts_need_no_data_of_trials(browser: Browser, search_page: str, tmp_path: Path) -> None:

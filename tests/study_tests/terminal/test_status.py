@@ -81,7 +81,10 @@ def test_counts_and_names() -> None:
     assert "accuracy" not in text
     lost = study(trial(0, state=TrialState.FAIL), settings=SETTINGS)
     assert "Trial 0 failed: its worker died" in shown(lost)
-    assert "Trial 0 failed; why is not stored." in shown(replace(lost, user_attrs={}))
+    noted = replace(lost.trials[0], other_attrs={"error": "loss is\nnan", "n": 1})
+    text = shown(replace(lost, user_attrs={}, trials=(noted,)))
+    assert "Trial 0 failed; Optuna stores no reasons." in text
+    assert text.endswith("Trial 0: error: loss is nan")
     record = study(trial(0, value=0.5), name="[red]s[/red]", settings=SETTINGS)
     foreign = study(DONE, name="foreign")  # of plain Optuna
     for one in (record, foreign):
