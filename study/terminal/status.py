@@ -125,7 +125,10 @@ def status_lines(
             f"the constraint{none}"
         )
     if best:
-        yield _best_table(record, each_training_once(best)[:_N_BEST])
+        told = each_training_once(best)
+        yield _best_table(record, told[:_N_BEST])
+        if len(record.directions) > 1 and len(told) > _N_BEST:
+            yield f"and {len(told) - _N_BEST} more"
     failures = [trial for trial in record.trials if trial.state == TrialState.FAIL]
     if failures and not ours:
         numbers = format_list([str(trial.number) for trial in failures[-_N_FAILURES:]])

@@ -7,7 +7,7 @@ from tests.study_tests.synthetic import MARKUP, planted
 
 
 def test_words_tables_commands_and_pictures() -> None:
-    """What the page says stands there, without charts and words on their use, scripts and links within the page."""
+    """What the page says stands there, without charts and their use, scripts and own links."""
     pictures = pictures_of(MARKUP, "nerd face", "cat face")
     page = render_report(planted(24), pictures=pictures)
     written = to_markdown(page, name="study")
