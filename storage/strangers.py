@@ -25,16 +25,18 @@ _PICKLE = (
     *(b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x1f\x8b", b"BZh"),
     *(b"\xfd7zXZ", b"\x5d\x00\x00", b"\x04\x22\x4d\x18"),
 )
+_SQLITE = b"SQLite format 3\0"
+_IMPORT = "`emoji-study import-csv {path} --storage {database}` makes a study of"
 _OTHERS: Mapping[bytes, str] = {
     b"redis": "is a dump of Redis. Start the server with it; `emoji-study list --storage "
     "redis://localhost` then says how to copy a study of Optuna from there.",
-    b"par1": "is a Parquet table, and no database; `emoji-study import-csv {path}` makes a study "
-    "of one that tells trials.",
+    b"par1": f"is a Parquet table, and no database; {_IMPORT} one that tells trials.",
     b"<!doctype html>": "is a page; of a report of emoji-study `emoji-study report --from {path}` "
     "reads the study.",
-    b"sqlite format 3\0": "is an SQLite database; `--storage sqlite:///{path}` reads it.",
+    _SQLITE.lower(): "is an SQLite database; `--storage sqlite:///{path}` reads it.",
 }
 """What files are, by how they begin, in small letters."""
+_TABLES = (".csv", ".tsv", ".txt")
 _SEPARATORS = (",", ";", "\t")
 _BEGINNING = 1000  # bytes
 
@@ -50,11 +52,12 @@ def describe_file(path: Path) -> str | None:
             f"that runs what is in it. If you trust it, `{command}` copies its study into SQLite."
         )
     known = (what for mark, what in _OTHERS.items() if beginning.lower().startswith(mark))
-    what = next(known, None) or _describe_text(beginning)
-    return what and what.format(path=shlex.quote(str(path)))
+    what = next(known, None) or _describe_text(beginning, table=path.suffix.lower() in _TABLES)
+    database = f"sqlite:///{path.with_suffix('.db')}"
+    return what and what.format(path=shlex.quote(str(path)), database=shlex.quote(database))
 
 
-def _describe_text(beginning: bytes) -> str | None:
+def _describe_text(beginning: bytes, *, table: bool) -> str | None:
     try:  # the last character may be cut
         text = codecs.getincrementaldecoder("utf-8")().decode(beginning)
     except UnicodeDecodeError:
@@ -62,11 +65,8 @@ def _describe_text(beginning: bytes) -> str | None:
     if any(character < " " and not character.isspace() for character in text):
         return None
     head = text.partition("\n")[0]
-    if not head.startswith(("{", "[")) and any(mark in head for mark in _SEPARATORS):
-        return (
-            "is a text, and no database; `emoji-study import-csv {path}` makes a study of a table "
-            "of trials."
-        )
+    if table and any(mark in head for mark in _SEPARATORS):
+        return f"is a text, and no database; {_IMPORT} a table of trials."
     return "is a text, and no database."
 
 
@@ -75,8 +75,18 @@ def near(path: Path) -> str:
     folder = path.parent
     if not folder.is_dir():
         return f", nor does the folder {folder}: --storage says where studies lie"
-    found = get_close_matches(path.name, os.listdir(folder))
-    return f"; there is {' and '.join(str(folder / name) for name in found)}" if found else ""
+    databases = (file.name for file in folder.iterdir() if _may_be_storage(file))
+    found = [str(folder / name) for name in get_close_matches(path.name, databases)]
+    return f"; there {'is' if len(found) == 1 else 'are'} {' and '.join(found)}" if found else ""
+
+
+def _may_be_storage(path: Path) -> bool:
+    """Whether a file begins as a database or a journal does."""
+    if not path.is_file() or not os.access(path, os.R_OK):
+        return False
+    with path.open("rb") as file:
+        beginning = file.read(len(_SQLITE))
+    return beginning == _SQLITE or beginning.startswith(b"{")
 
 
 def describe_redis(url: str) -> str:

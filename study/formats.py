@@ -1,6 +1,7 @@
 """Numbers and names as people read them."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from storage.values import Settings
 
 MISSING, MINUS = "–", "\N{MINUS SIGN}"
+_SPELLED = re.compile(r"(?i)([a-z]|[^aeiouy\W\d_]+|r?mse|ma[ep]|mape|rmsle)(?![a-z])")
+"""What is read letter by letter: one letter alone, or no vowel, as in f1, R2, lr, NLL; errors."""
 
 
 def format_number(value: float | None, digits: int = 4, *, chosen: bool = False) -> str:
@@ -100,9 +103,10 @@ def format_settings(settings: "Settings | None") -> str:
 
 
 def with_article(noun: str) -> str:
-    """Write a noun with its article, as it is spoken: a value, an error, an MSE."""
-    spelled = noun.split()[0].isupper()
-    return f"{'an' if noun[0] in ('AEFHILMNORSX' if spelled else 'aeiouAEIOU') else 'a'} {noun}"
+    """Write a noun with its article, as it is spoken: a value, an error, an MSE, an f1."""
+    spelled = noun.split()[0].isupper() or _SPELLED.match(noun)
+    vowels = "aefhilmnorsx" if spelled else "aeiou"
+    return f"{'an' if noun[0].lower() in vowels else 'a'} {noun}"
 
 
 def format_list(names: Sequence[str]) -> str:

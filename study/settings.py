@@ -43,8 +43,13 @@ class StudySettings(Settings):
     @classmethod
     def from_attrs(cls, user_attrs: Mapping[str, Any], *, study: str) -> Self:
         """Read the settings of a study; raise a StudyError if it was made by other means."""
+        if attrs.SETTINGS not in user_attrs:
+            raise StudyError(
+                f"Study {study!r} was not made by `emoji-study run`; this command is only for "
+                "studies that were."
+            )
         with suppress(ValueError):
-            values = user_attrs.get(attrs.SETTINGS, {})
+            values = user_attrs[attrs.SETTINGS]
             found = read_as(cls, values)
             if {"min_accuracy", "pareto"} <= values.keys():  # else of the first versions
                 return found

@@ -24,7 +24,8 @@ def _sentences(forest: SurrogateInfo, effects: EffectsInfo, wording: Wording) ->
     if both:
         yield f"{test} agrees on {format_list(both)}."
     if needed:
-        middle = ", or is best in the middle of its range," if effects.n_trials < IN_QUARTERS else ""
+        halved = effects.n_trials < IN_QUARTERS
+        middle = ", or is best in the middle of its range," if halved else ""
         yield (
             f"{test} does not find {format_list(needed)}: what matters only together with another "
             f"setting{middle} looks like nothing there."

@@ -6,7 +6,7 @@ from optuna.trial import TrialState
 
 from storage.attrs import RETRY_OF
 from storage.records import StudyRecord, TrialRecord
-from study.formats import counted, format_count
+from study.formats import counted, format_count, in_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,3 +49,12 @@ def describe_failures(info: FailuresInfo) -> str:
     if n_again == n:
         return f"{text} and {'was' if n == 1 else 'were'} made up for"
     return f"{text}, {format_count(n_again)} of which were made up for" if n_again else text
+
+
+def texts_stored(trial: TrialRecord) -> str:
+    """Return the texts among another program's attributes of a trial: error: loss is nan.
+
+    Optuna stores no reasons of failures; whoever wants them stores them there.
+    """
+    texts = ((name, value) for name, value in trial.other_attrs.items() if isinstance(value, str))
+    return "; ".join(f"{in_line(name)}: {in_line(value)}" for name, value in texts)

@@ -16,6 +16,7 @@ from study.analysis import (
     ranked,
     ranked_once,
     sampler_of,
+    varies,
 )
 from study.analysis.estimates import Interval
 from study.analysis.expected_best import MIN_TRIALS
@@ -88,6 +89,7 @@ class IsolationInfo:
 
     Args:
         left_out: Parameters with more values than can be looked at and without an order.
+        alike: Parameters in which finished trials differ, but those that count here do not.
         n_trials: Feasible complete trials with a finite value of the metric, each training once.
         adaptive: Whether the sampler chose by earlier results, so that good values have more
             trials, and better values of the other parameters.
@@ -96,6 +98,7 @@ class IsolationInfo:
     metric: Metric
     parameters: tuple[IsolatedParameter, ...]
     left_out: tuple[str, ...]
+    alike: tuple[str, ...]
     n_trials: int
     n_best_points: ClassVar[int] = N_BEST_POINTS
     sampler: str | None
@@ -124,7 +127,7 @@ def get_isolation(record: StudyRecord, *, metric: Metric | None = None) -> Isola
     metric = metric or kind.objective
     used = ranked_once(item for item in ranked(record, metric=metric) if item[1].feasible)
     sampler = sampler_of(record)
-    parameters, left_out = [], []
+    parameters, left_out, alike = [], [], []
     for name in parameter_names(record):
         members = [item for item in used if name in item[1].params]
         values = [trial.params[name] for _, trial in members]
@@ -134,10 +137,13 @@ def get_isolation(record: StudyRecord, *, metric: Metric | None = None) -> Isola
             left_out.append(name)
         elif places.max(initial=0) > 0:
             parameters.append(_isolate(name, members, numbers, places, metric, kind.family))
+        elif varies(record, name):
+            alike.append(name)
     return IsolationInfo(
         metric=metric,
         parameters=tuple(parameters),
         left_out=tuple(left_out),
+        alike=tuple(alike),
         n_trials=len(used),
         sampler=sampler,
         adaptive=sampler in ADAPTIVE_SAMPLERS,

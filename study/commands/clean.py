@@ -1,10 +1,11 @@
 """What ``emoji-study clean`` does: pictures of most trials are removed."""
 
+from study.analysis import is_ours
+from study.commands.next_step import placed
 from study.commands.show import existing_artifacts, stored_record
 from study.dashboard.retention import clean
 from study.formats import counted, format_number, in_line
 from study.requests import CleanRequest, Say
-from study.shell import quote
 
 
 def clean_request(request: CleanRequest, *, say: Say) -> None:
@@ -16,8 +17,9 @@ def clean_request(request: CleanRequest, *, say: Say) -> None:
     """
     storage, record = stored_record(request.url, request.study)
     cleaned = clean(storage, record, existing_artifacts(request), keep=request.pictures)
+    again = placed("train", "--study", record.name, url=request.url)
     say(
         f"Pictures of {counted(cleaned.n_trials, 'trial')} of study {in_line(record.name)} "
-        f"removed, {format_number(cleaned.n_bytes / 1e6, 3)} MB; curves stay. "
-        f"`emoji-study train --study {quote(record.name)} --trial N` draws new ones."
+        f"removed, {format_number(cleaned.n_bytes / 1e6, 3)} MB; curves stay."
+        + (f" `{again} --trial N` draws new ones." if is_ours(record) else "")
     )

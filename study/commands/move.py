@@ -27,7 +27,7 @@ from storage.urls import redact
 from study.commands.ask import confirmed
 from study.commands.next_step import next_step
 from study.errors import StudyError
-from study.formats import counted
+from study.formats import counted, format_list
 from study.requests import CopyRequest, DeleteRequest, RenameRequest, Say
 from study.running.housekeeping import housekeeping
 
@@ -78,7 +78,9 @@ def copy(request: CopyRequest, *, say: Say) -> bool:
     n_trials = sum(len(packed.study["trials"]) for packed in studies)
     files = f", {counted(copied.n_files, 'file')} to {folder}" if copied.n_files else ""
     what = f"{_listed(names)} with {counted(n_trials, 'trial')}"
-    say(f"Copied {what} to {redact(request.to)}{files}.")
+    given = [packed.name for packed in studies]
+    renamed = "" if given == names else f" as {format_list(list(map(repr, given)))}"
+    say(f"Copied {what} to {redact(request.to)}{renamed}{files}.")
     if copied.n_lost:
         say(
             f"Warning: {counted(copied.n_lost, 'file')} of the trials not found in {source}; "

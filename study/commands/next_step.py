@@ -9,5 +9,10 @@ NEXT = "Next: "
 
 def next_step(*command: str, url: str) -> str:
     """Say which command comes next, for the storage that this one used."""
+    return f"{NEXT}{placed(*command, url=url)}"
+
+
+def placed(*command: str, url: str) -> str:
+    """Return a command of this program for the storage that this one used."""
     storage = None if url == DEFAULT_STORAGE else redact(url)
-    return f"{NEXT}{at_storage(join(['emoji-study', *command]), storage)}"
+    return at_storage(join(["emoji-study", *command]), storage)

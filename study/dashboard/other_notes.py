@@ -71,7 +71,7 @@ def _result(objectives: tuple[Metric, ...], trial: TrialRecord) -> str:
 
 def _facts(trial: TrialRecord) -> Iterator[str]:
     if trial.state == TrialState.FAIL:
-        yield "Why it failed is not stored."
+        yield "Optuna stores no reason why it failed."
     broken = [escape(name) for name, lack in trial.constraints.items() if not lack <= 0]
     if broken:
         yield f"**Infeasible**: it breaks {format_list([f'constraint {n}' for n in broken])}."

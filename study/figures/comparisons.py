@@ -157,7 +157,7 @@ def plot_costs(infos: Sequence[CostInfo], kind: KindInfo) -> dict[str, go.Figure
             type="log",
             title_text=f"{escape(info.label)} (log)",
             tickformat="~s",
-            dtick=ticks(info.spread > _NARROW),
+            dtick=ticks(info.spread, _NARROW),
         )
     return figures
 

@@ -52,6 +52,7 @@ _SPREAD = 0.6  # over which trials of a choice are spread, as a share of that be
 _LONGEST_CHOICE = 16
 _BETTER_IS_DARK = [[0, "#eff6fc"], [1, "#6baed6"]]
 MAX_LINES = 1000  # trials that parallel coordinates show
+_NARROW = 100  # values that differ by no more than so many times have ticks at 1, 2 and 5
 _FEW = 6  # values of a number of which each has a tick of its own
 
 
@@ -259,7 +260,8 @@ def _isolated_axis(parameter: IsolatedParameter, wording: Wording) -> dict[str, 
         values = [float(value.value or 0) for value in parameter.values]
         axis: dict[str, Any] = {"type": parameter.scale}
         if parameter.scale == "log":
-            axis |= {"tickformat": PLAIN, "dtick": ticks(max(values) / min(values) > 100)}
+            drawn = [float(point.value or 0) for point in parameter.points]
+            axis |= {"tickformat": PLAIN, "dtick": ticks(max(drawn) / min(drawn), _NARROW)}
         if len(values) <= _FEW and all(value.ends is None for value in parameter.values):
             axis |= {"tickvals": values}
         return axis

@@ -133,9 +133,18 @@ PLAIN = ".3~g"
 """How numbers of a logarithmic axis are written: in full, where plotly leaves bare digits."""
 
 
-def ticks(wide: bool) -> int | str:
-    """Return where a logarithmic axis has ticks: at powers of ten, or at 1, 2 and 5."""
-    return 1 if wide else "D2"
+_MOST_TICKS = 6  # powers of ten on an axis
+
+
+def ticks(span: float, narrow: float = 300) -> int | str:
+    """Return where a logarithmic axis has ticks: at 1, 2 and 5, or at powers of ten.
+
+    Args:
+        span: How many times the lowest value the highest is.
+        narrow: Up to which there are more than one in a decade.
+    """
+    decades = math.log10(span) if 0 < span < math.inf else 0
+    return "D2" if span <= narrow else max(1, math.ceil(decades / _MOST_TICKS))
 
 
 def count_axis(name: str, span: float) -> dict[str, Any]:
@@ -144,7 +153,7 @@ def count_axis(name: str, span: float) -> dict[str, Any]:
         "type": "log",
         "title": {"text": f"{name} (log)"},
         "tickformat": ",~r",
-        "dtick": ticks(span > 300),
+        "dtick": ticks(span),
     }
 
 
@@ -172,7 +181,7 @@ def value_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]
         "type": "log",
         "title": {"text": f"{label} (log)"},
         "tickformat": PLAIN,
-        "dtick": ticks(not drawn or max(drawn) / min(drawn) > 300),
+        "dtick": ticks(max(drawn) / min(drawn) if drawn else math.inf),
     }
 
 
@@ -189,7 +198,7 @@ def mean_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]:
     if not drawn:
         return {"type": "log"}
     ends = (min(drawn) / 1.5, max(drawn) * 1.5)
-    axis = {"type": "log", "tickformat": PLAIN, "dtick": ticks(ends[1] / ends[0] > 300)}
+    axis = {"type": "log", "tickformat": PLAIN, "dtick": ticks(ends[1] / ends[0])}
     return axis | {"range": [round(math.log10(end), 3) for end in ends]}
 
 

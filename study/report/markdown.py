@@ -14,8 +14,9 @@ from study.terminal.screen import printable
 
 _LEFT_OUT = (
     "nav, script, style, svg, button, .anchor, .still, .chart, .skip, #trials-app, "
-    "#trials-fallback, #filter-bar, #drawer, noscript"
+    "#trials-fallback, #filter-bar, #drawer, noscript, .ruler, .legend, .on-page"
 )
+"""What is of the page alone, such as the words on how to use a chart or to read it."""
 _DATA = re.compile(r"data:image/png;base64,(.*)")
 _MARKUP = re.compile(r"([\\`\[\]|])")  # beside what the library escapes
 _GAPS = re.compile(r"\n{3,}")
@@ -66,6 +67,10 @@ def to_markdown(page: str, *, name: str | None) -> MarkdownPage:
     soup = BeautifulSoup(page, "html.parser")
     for element in soup.select(_LEFT_OUT):
         element.decompose()
+    for section in soup.find_all("section"):
+        heading = section.find(["h2", "h3", "summary"])
+        if heading and heading.get_text(strip=True) == section.get_text(strip=True):
+            section.decompose()  # it was a chart
     pictures: dict[str, bytes] = {}
     for image in soup.find_all("img"):
         found = _DATA.match(str(image["src"]))

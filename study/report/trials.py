@@ -1,5 +1,6 @@
 """The columns of the table of all trials, which the page fills from its embedded data."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -56,7 +57,9 @@ def get_columns(record: StudyRecord) -> list[Column]:
     kind = kind_of(record)
     always = [metric for metric in kind.metrics[1:] if metric.always]
     states = tuple(dict.fromkeys(trial.state.name for trial in record.trials))
-    steps = f"{plural(kind.step)} run" if kind.name else plural(kind.step)
+    steps, told = "epochs_run", f"{plural(kind.step)} run"
+    if not kind.name:
+        steps, told = "last_step", f"last {kind.step}"
     time = "training time" if kind.name else "time"
     constraint = Column(
         key=attrs.INFEASIBLE,
@@ -80,7 +83,7 @@ def get_columns(record: StudyRecord) -> list[Column]:
             if len(values) > 1
         ),
         *(
-            [Column(key="epochs_run", source="trial", label=steps, format="count")]
+            [Column(key=steps, source="trial", label=told, format="count")]
             if kind.name or any(trial.intermediate_values for trial in record.trials)
             else []
         ),
@@ -151,12 +154,16 @@ def _parameter(record: StudyRecord, name: str, values: Sequence[Scalar]) -> Colu
 
 
 def _attributes(record: StudyRecord) -> Iterator[Column]:
-    """Yield what half of the trials of another program store, if it differs and is no list."""
+    """Yield what trials of another program store, the commonest first.
+
+    It differs between them, as what some of them lack does, and is no list.
+    """
     stored = [trial.other_attrs for trial in record.trials if trial.state.is_finished()]
-    for name in dict.fromkeys(name for own in stored for name in own):
+    times = Counter(name for own in stored for name in own)
+    for name, n in times.most_common():
         found = [own[name] for own in stored if name in own]
         plain = all(isinstance(value, str | int | float) for value in found)
-        if plain and 2 * len(found) >= len(stored) and len(set(map(repr, found))) > 1:
+        if plain and (n < len(stored) or len(set(map(repr, found))) > 1):
             label = kind_of(record).wording.label(name)
             yield Column(key=name, source="user_attrs", label=label, format="value", optional=True)
 

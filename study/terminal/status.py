@@ -24,6 +24,7 @@ from study.analysis import (
     ranked,
     sampler_of,
 )
+from study.analysis.failures import texts_stored
 from study.analysis.front import get_unbeaten
 from study.analysis.remaining import grid_trainings
 from study.formats import (
@@ -124,16 +125,21 @@ def status_lines(
             f"the constraint{none}"
         )
     if best:
-        yield _best_table(record, each_training_once(best)[:_N_BEST])
+        told = each_training_once(best)
+        yield _best_table(record, told[:_N_BEST])
+        if len(record.directions) > 1 and len(told) > _N_BEST:
+            yield f"and {len(told) - _N_BEST} more"
     failures = [trial for trial in record.trials if trial.state == TrialState.FAIL]
     if failures and not ours:
         numbers = format_list([str(trial.number) for trial in failures[-_N_FAILURES:]])
         which = f"{'Trials' if len(failures) > 1 else 'Trial'} {numbers}"
         which = f"Among others, {which.lower()}" if len(failures) > _N_FAILURES else which
-        yield f"{which} failed; why is not stored."
-    for trial in failures[-_N_FAILURES:] if ours else ():
-        reason = attrs.FAILURE.of(trial) or "its worker died"
-        yield escape(f"Trial {trial.number} failed: {shortened(reason, _MAX_REASON)}")
+        yield f"{which} failed; Optuna stores no reasons."
+    for trial in failures[-_N_FAILURES:]:
+        reason = attrs.FAILURE.of(trial) or "its worker died" if ours else texts_stored(trial)
+        failed = " failed" if ours else ""
+        if reason:
+            yield escape(f"Trial {trial.number}{failed}: {shortened(reason, _MAX_REASON)}")
 
 
 def watch(

@@ -140,7 +140,7 @@ def test_strangers(tmp_path: Path, url: str) -> None:
         (b"REDIS0011\xfa", "is a dump of Redis"),
         (b"PAR1\x15", "is a Parquet table"),
         (b"<!DOCTYPE html>\n<html", "is a page; of a report of emoji-study `emoji-study report"),
-        (b"number,value\n0,1\n", "is a text, and no database; `emoji-study import-csv"),
+        (b"import optuna, numpy\n", "is a text, and no database."),
         ("é\n".encode(), "is a text, and no database."),
         (b"\x89PNG\r\n", ("cannot be opened: file is not a", "is no journal of Optuna's.")),
     ):
@@ -150,5 +150,10 @@ def test_strangers(tmp_path: Path, url: str) -> None:
             assert f"study.db {by_sqlite}" in refused(url, **options)
         assert f"study.db {by_journal}" in refused(f"journal:///{path}")
     assert "would be a journal, which is only read here" in refused("journal:///new", **CREATE)
+    table = tmp_path / "results.csv"
+    table.write_text("number,value\n0,1\n")
+    database = f"--storage sqlite:///{tmp_path / 'results.db'}"
+    said = f"is a text, and no database; `emoji-study import-csv {table} {database}` makes"
+    assert said in refused(f"sqlite:///{table}")
     said = refused("redis://user:s3cret@host:6379/0")
     assert 'JournalRedisBackend("redis://user:***@host:6379/0")' in said

@@ -15,6 +15,7 @@ from study.settings import StudySettings, code_version, training_number
 from tests.study_tests.studies import kind_of, open_study
 
 FOREIGN = r"^Study 's' was not created by emoji-study: .* missing or have other fields"
+OTHERS = "^Study 's' was not made by `emoji-study run`; this command is only for studies that were"
 ERROR, ACCURACY = "validation_mse", "validation_accuracy"
 
 
@@ -98,7 +99,7 @@ def test_foreign_settings(settings: StudySettings) -> None:
         stored = {n: value for n, value in complete.items() if n != name}
         with pytest.raises(StudyError, match=FOREIGN):
             StudySettings.from_attrs({attrs.SETTINGS: stored}, study="s")
-    with pytest.raises(StudyError, match=FOREIGN):
+    with pytest.raises(StudyError, match=OTHERS):
         StudySettings.from_attrs(complete, study="s")
     stored = json.loads(json.dumps(complete))
     assert StudySettings.from_attrs({attrs.SETTINGS: stored}, study="s") == settings
@@ -121,10 +122,10 @@ def test_studies_of_others(settings: StudySettings, url: str) -> None:
         plain = optuna.create_study(storage=storage, study_name=name, direction=direction)
         assert StudySettings.of_study(storage, name) is None
     plain.enqueue_trial({})
-    with pytest.raises(StudyError, match=FOREIGN):
+    with pytest.raises(StudyError, match=OTHERS):
         StudySettings.of_study(storage, "s")
     for name in ("s", "t"):
-        with pytest.raises(StudyError, match=f"'{name}' was not created by emoji-study"):
+        with pytest.raises(StudyError, match=f"'{name}' was not made by `emoji-study run`"):
             open_study(storage, name, settings)
     assert attrs.SETTINGS not in plain.user_attrs
     assert open_study(storage, "cut", settings).metric_names == [ERROR]

@@ -28,6 +28,7 @@ def section(found: Findings) -> Section | None:
     data = {
         "stored": {} if found.ours else {n: _told(v) for n, v in best.other_attrs.items()},
         "steps_run": epochs_run(best),
+        "last_step": max(best.intermediate_values, default=None),
         "seconds": training_seconds(best),
         "facts": [(text, name.of(best)) for text, name in facts.items()],
     }

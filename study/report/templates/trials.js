@@ -47,6 +47,7 @@ const table = (async () => {
       candidate: complete && !infeasible,
       family: String(params[family] ?? "all"),
       epochs_run: own.epochs_run ?? (trial.steps.length ? trial.steps.at(-1) + (trial.steps[0] === 0) : 0),
+      last_step: trial.steps.at(-1) ?? null,
       training_seconds: own.training_seconds ?? seconds(trial),
     };
   });
@@ -168,12 +169,14 @@ const table = (async () => {
     refresh();
   };
 
-  // Sorting: missing values last, whatever the direction.
+  // Sorting, whatever the direction: missing values last, and by an objective, before them, what breaks the constraint.
   let order = { column: columns[0], ascending: true };
   const compare = (a, b) => {
     const [x, y] = [a, b].map((trial) => valueOf(trial, order.column));
     if (x === null || y === null) return (x === null) - (y === null) || a.number - b.number;
     const sign = order.ascending ? 1 : -1;
+    const judged = objectives.includes(order.column.key) && a.infeasible !== b.infeasible;
+    if (judged) return a.infeasible ? 1 : -1;
     const numbers = typeof x === "number" && typeof y === "number";
     const before = numbers ? x - y : String(x).localeCompare(String(y), "en");
     return sign * before || a.number - b.number;

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
 
 from search_spaces import Scalar
 from storage.records import StudyRecord
@@ -52,7 +53,10 @@ def with_param(
 
 
 def test_parameters_that_do_not_vary_are_left_out() -> None:
-    """So are more than twelve texts, which is said; conditional ones are of trials with them."""
+    """So are more than twelve texts. It is said, of what differs elsewhere.
+
+    Conditional ones are of trials with them.
+    """
     assert [(parameter.name, parameter.scale) for parameter in INFO.parameters] == [
         *(("auto_encoder", "category"), ("batch_size", "category"), ("learning_rate", "log")),
         *(("weight_decay", "log"), ("bottleneck_dim", "category")),
@@ -65,7 +69,11 @@ def test_parameters_that_do_not_vary_are_left_out() -> None:
     assert named("bottleneck_dim").n_trials == n_linear
     assert {point.family for point in named("bottleneck_dim").points} == {"linear"}
     info = get_isolation(study(trial(0, value=0.1, params={"batch_size": 16})))
-    assert (info.parameters, info.thinned) == ((), False)
+    assert (info.parameters, info.thinned, info.alike) == ((), False, ())
+    ended = [trial(i, value=0.1, params={"batch_size": 16}) for i in range(2)]
+    other = trial(2, state=TrialState.PRUNED, params={"batch_size": 32})
+    info = get_isolation(study(*ended, other))
+    assert (info.parameters, info.alike) == ((), ("batch_size",))
     assert plot_isolation(info, kind_of(RECORD)) == {}
     values = [f"choice {i}" for i in range(13)]
     choices = CategoricalDistribution(tuple(values))

@@ -12,12 +12,12 @@ from storage.rdb import close_all, open_storage
 from study.settings import StudySettings
 from tests.study_tests.studies import open_study
 
-BASH = """
+BASH = r"""
 eval "$(_EMOJI_STUDY_COMPLETE=bash_source emoji-study)"
 for COMP_LINE in "$@"; do
     COMPREPLY=() COMP_POINT=${#COMP_LINE}
     _emoji_study_completion emoji-study
-    echo "${COMPREPLY[*]}"
+    (IFS=$'\t'; echo "${COMPREPLY[*]}")
 done
 """
 STATUS = "emoji-study status --storage"
@@ -34,23 +34,29 @@ def completed(folder: Path, *lines: str, storage: str) -> list[list[str]]:
         text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    return [line.split() for line in done.stdout.splitlines()]
+    return [line.split("\t") if line else [] for line in done.stdout.splitlines()]
 
 
 @pytest.mark.whole
 def test_bash_completes(tmp_path: Path, settings: StudySettings) -> None:
     """Commands, options, choices and studies of the storage, wherever that is named.
 
+    A name with blanks is quoted, unless the user has begun to quote it.
     What cannot be read completes to nothing, is not told, and is not created.
     """
     url = f"sqlite:///{tmp_path / 'study.db'}"
     storage = open_storage(url, create=True)
-    for name in ("first", "faces"):
+    for name in ("first", "faces", "loss vs size"):
         open_study(storage, name, settings)
     lines = (
         *("emoji-study sta", "emoji-study run autoencoder --sam"),
         *("emoji-study run autoencoder --device cu", "emoji-study report --study fa"),
         *("emoji-study report --study first --study ", "emoji-study copy --to x --study fi"),
+        *(
+            f"{STATUS} {url} --study l",
+            f"{STATUS} {url} --study loss\\ ",
+            f"{STATUS} {url} --study 'l",
+        ),
         *(f"{STATUS} {url} --study f", f"{STATUS} sqlite:///none.db --study "),
         *(f"{STATUS} grpc://nowhere:1 --study ", f"{STATUS} nothing --study "),
     )
@@ -58,7 +64,8 @@ def test_bash_completes(tmp_path: Path, settings: StudySettings) -> None:
     assert completed(tmp_path, *lines, storage=url) == [
         *(["status"], ["--sampler"]),
         *(["cuda"], ["faces"]),
-        *(["first", "faces"], ["first"]),
+        *(["first", "faces", r"loss\ vs\ size"], ["first"]),
+        *([r"loss\ vs\ size"], [r"loss\ vs\ size"], ["loss vs size"]),
         *(["first", "faces"], [], [], []),
     ]
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before

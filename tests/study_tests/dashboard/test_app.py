@@ -146,6 +146,8 @@ def test_cleaning(cli: Cli, copied: Path) -> None:
     code, out, err = cli(*clean, "faces", "--pictures", "none")
     assert (code, out.count("\n"), err) == (0, 1, "")
     assert out.startswith(f"Pictures of {N_TRIALS} trials of study faces removed, 0.")
+    again = f"`emoji-study train --storage {url_of(copied)} --study faces --trial N`"
+    assert out.endswith(f"; curves stay. {again} draws new ones.\n")
     rows, sizes = everything(copied)
     assert (rows, set(sizes)) == (before[0], set(before[1]))
     assert sum(sizes.values()) < sum(before[1].values()) / 4

@@ -21,7 +21,7 @@ from study.analysis.surrogate import get_surrogate
 from study.figures.comparisons import STUDY_COLORS, plot_costs, plot_front
 from study.figures.parameters import plot_correlations, plot_importances, plot_isolation
 from study.figures.search import plot_history, plot_learning_curves
-from study.figures.style import FAMILY_COLORS, FAMILY_SYMBOLS
+from study.figures.style import FAMILY_COLORS, FAMILY_SYMBOLS, ticks
 from tests.study_tests import synthetic
 from tests.study_tests.synthetic import (
     SETTINGS,
@@ -254,3 +254,9 @@ def test_front_draws_every_trial_once() -> None:
     (needed,) = figure.layout.shapes
     assert (needed.y0, needed.y1, needed.line.dash) == (0.7, 0.7, "dash")
     assert needed.name == "70.0\N{NO-BREAK SPACE}% needed"
+
+
+def test_ticks_of_many_decades_have_room() -> None:
+    """Up to two decades or so have several each, a dozen has one in every second."""
+    spans = (1.0, 300.0, 1e3, 1e6, 1e12, math.inf)
+    assert [ticks(span) for span in spans] == ["D2", "D2", 1, 1, 2, 1]

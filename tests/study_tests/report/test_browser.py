@@ -382,29 +382,36 @@ def test_hostile_texts_stay_texts(browser: Browser, tmp_path: Path) -> None:
 
 
 def test_another_programs_choices_and_attributes(browser: Browser, tmp_path: Path) -> None:
-    """None is a choice, and no lack of one; attributes are columns for who asks, cut if long."""
+    """None is a choice, and no lack of one; attributes are columns for who asks, cut if long.
+
+    What breaks a constraint comes last.
+    """
     choices = CategoricalDistribution((None, "None", 10))
     trials = [
         replace(
             synthetic.trial(i, value=float(i)),
             params={"a_b": choices.choices[i]} if i < 3 else {},
             distributions={"a_b": choices} if i < 3 else {},
-            other_attrs={"note": f"{i}{'x' * 60}", "curve": [i]},
+            constraints={"size": float(i == 1)},
+            other_attrs={"note": f"{i}{'x' * 60}", "curve": [i], "host": "a"}
+            | ({"error": "late"} if i == 3 else {}),
         )
         for i in range(4)
     ]
     with visited(browser, render_report(study(*trials)), tmp_path) as page:
-        assert column(page, "a_b") == ["None", '"None"', "10", "–"]
+        assert column(page, "a_b") == ["None", "10", "–", '"None"']
         page.get_by_text("Filters", exact=True).click()
         page.get_by_role("group", name="a_b").get_by_label("–", exact=True).uncheck()
-        assert column(page, "a_b") == ["None", '"None"', "10"]
-        expect(page.locator("#trials-head .optional")).to_be_hidden()
-        page.get_by_label("1 user attribute").check()
-        expect(page.locator("#trials-head .optional")).to_be_visible()
-        assert column(page, "note") == [f"{i}{'x' * 38}…" for i in range(3)]
+        assert column(page, "a_b") == ["None", "10", '"None"']
+        expect(page.locator("#trials-head .optional").first).to_be_hidden()
+        page.get_by_label("2 user attributes").check()
+        expect(page.locator("#trials-head .optional")).to_have_text(["note", "error"])
+        assert column(page, "note") == [f"{i}{'x' * 38}…" for i in (0, 2, 1)]
         page.get_by_role("button", name="Open trial 0", exact=True).click()
         facts = page.get_by_role("complementary", name="Trials").locator(".facts").inner_text()
-        assert re.search(rf"a_b\s+None\s.*note\s+0{'x' * 60}\s+curve\s+\[0\]$", facts, re.DOTALL)
+        assert re.search(
+            rf"a_b\s+None\s.*note\s+0{'x' * 60}\s+curve\s+\[0\]\s+host\s+a$", facts, re.DOTALL
+        )
 
 
 def test_charts_need_no_data_of_trials(browser: Browser, search_page: str, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from tests.study_tests.synthetic import MARKUP, planted
 
 
 def test_words_tables_commands_and_pictures() -> None:
-    """What the page says stands there, without charts, scripts and links within the page."""
+    """What the page says stands there, without charts and their use, scripts and own links."""
     pictures = pictures_of(MARKUP, "nerd face", "cat face")
     page = render_report(planted(24), pictures=pictures)
     written = to_markdown(page, name="study")
@@ -20,7 +20,18 @@ def test_words_tables_commands_and_pictures() -> None:
     assert list(written.pictures) == [f"study-{i}.png" for i in range(1, 3 + 9 + 9 + 1)]
     assert written.pictures["study-1.png"] == pictures.originals[0]
     assert "![nerd face, original](study-2.png)" in written.text
-    for absent in ("<", "](#", "data:image", "plotly", "Copy"):
+    for absent in (
+        "<",
+        "](#",
+        "data:image",
+        "plotly",
+        "Copy",
+        "A click",
+        "Data behind",
+        "--from",
+        "side by",
+    ):
         assert absent not in written.text
+    assert "\nThe best 10 of 24 trials.\n" in written.text
     alone = to_markdown(page, name=None)
     assert (alone.pictures, r"\[nerd face, original\]" in alone.text) == ({}, True)

@@ -29,6 +29,7 @@ from study.formats import (
     format_number,
     format_p_value,
     format_value,
+    with_article,
 )
 from study.kind_info import KindInfo, KindSource
 from study.kinds import File
@@ -259,7 +260,10 @@ def test_commands_name_the_storage() -> None:
         assert words[words.index("--study") + 1] in [
             record.name + end for end in ("", "-wider", "-longer", "-again")
         ]
-    page.says("header", "Commands are for the folder in which the report was made.")
+    where = "Commands are for the folder in which the report was made."
+    page.says("header", where)
+    plain = replace(study(trial(0, value=0.1)), user_attrs={})  # has no command
+    assert where not in render_data(ReportData(studies=(plain,), storage="sqlite:///a/b.db"))
 
 
 def test_trials_that_are_no_ordinary_ones_are_counted(page: Page) -> None:
@@ -603,6 +607,8 @@ def test_study_with_two_objectives_says_what_it_lacks(pareto_page: str) -> None:
         (format_p_value, {0.0004: "<\N{NO-BREAK SPACE}0.001", 0.04: "0.040"}),
         (format_accuracy, {0.84567: "84.6\N{NO-BREAK SPACE}%", 1.0: "100.0\N{NO-BREAK SPACE}%"}),
         (format_accuracy, {None: "–"}),
+        (with_article, {noun: f"an {noun}" for noun in ("f1", "R2 score", "nll", "rmse", "MSE")}),
+        (with_article, {noun: f"a {noun}" for noun in ("value", "loss", "b1", "macro f1")}),
     ],
 )
 def test_values_are_written_in_short(form: Callable[[Any], str], written: dict[Any, str]) -> None:

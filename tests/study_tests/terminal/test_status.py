@@ -81,7 +81,10 @@ def test_counts_and_names() -> None:
     assert "accuracy" not in text
     lost = study(trial(0, state=TrialState.FAIL), settings=SETTINGS)
     assert "Trial 0 failed: its worker died" in shown(lost)
-    assert "Trial 0 failed; why is not stored." in shown(replace(lost, user_attrs={}))
+    noted = replace(lost.trials[0], other_attrs={"error": "loss is\nnan", "n": 1})
+    text = shown(replace(lost, user_attrs={}, trials=(noted,)))
+    assert "Trial 0 failed; Optuna stores no reasons." in text
+    assert text.endswith("Trial 0: error: loss is nan")
     record = study(trial(0, value=0.5), name="[red]s[/red]", settings=SETTINGS)
     foreign = study(DONE, name="foreign")  # of plain Optuna
     for one in (record, foreign):
@@ -154,13 +157,19 @@ def test_watch_ends_with_the_study() -> None:
 
 
 def test_best_first() -> None:
-    """The five best trials are listed, best first; what is fixed for all is said once."""
+    """The five best trials are listed, best first; what is fixed for all is said once.
+
+    Of a front, the others are counted.
+    """
     params = {"batch_size": 16, "learning_rate": 0.001, "epoch": 20}
     values = enumerate([0.5, 0.2, 0.4, 0.1, 0.3, 0.6])
     trials = [trial(i, value=value, params=params) for i, value in values]
     text = shown(study(*trials, settings=SETTINGS | {"fixed": {"epoch": 20}}))
     found = re.findall(r"^(\d) 0\..* batch size 16, learning rate 1e-3$", text, re.MULTILINE)
     assert (found, text.count("epoch 20"), "Fixed: epoch 20\n" in text) == ([*"31420"], 1, True)
+    front = [replace(trial(i), values=(float(i), -float(i))) for i in range(8)]
+    both = replace(study(*front), directions=("minimize", "minimize"))
+    assert shown(both).endswith("\nand 3 more")
 
 
 def test_accuracy() -> None:
