@@ -137,7 +137,7 @@ def _check_columns(schema: pa.Schema, path: Path) -> None:
     """Raise a DataError unless both columns are there, and are of types that can be used."""
     for column in ("image", "text"):
         if schema.names.count(column) != 1:
-            found = shortened(", ".join(schema.names)) or "no columns"
+            found = shortened(", ".join(f"`{name}`" for name in schema.names)) or "no columns"
             raise DataError(f"`{path}` must have one column `{column}`, but got {found}.")
     image = schema.field("image").type
     wanted = {"text": (schema.field("text").type, f"{_TEXT}|{_BINARY}", "text")}

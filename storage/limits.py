@@ -3,6 +3,7 @@
 SQLite takes texts of any length; a server ends in an error, or cuts them.
 """
 
+import re
 from collections.abc import Iterable
 
 from storage.errors import StorageLimitError
@@ -11,6 +12,7 @@ from storage.urls import parse_url
 
 LONGEST = int(models.MAX_INDEXED_STRING_LENGTH)
 """Characters of the name of a study, a parameter or an attribute."""
+_NOWHERE_STORED = re.compile("[\0\ud800-\udfff]")
 
 
 def require_study_name(name: str) -> None:
@@ -27,9 +29,10 @@ def require_names(what: str, names: Iterable[str]) -> None:
         what: What they name, with an article.
     """
     for name in names:
-        if "\0" in name:
+        if _NOWHERE_STORED.search(name):
             raise StorageLimitError(
-                f"The name of {what} must not hold the character NUL, but got {name[:40]!r}."
+                f"The name of {what} must be text in UTF-8 without the character NUL, but got "
+                f"{name[:40]!r}."
             )
         if len(name) > LONGEST:
             raise StorageLimitError(

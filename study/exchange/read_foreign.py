@@ -54,7 +54,7 @@ def read_foreign(
         other_attrs=sheet.about.get("user_attrs", {}),
         metric_names=tuple(name for name in names if name is not None),
         trials=tuple(
-            _trial(number, row, own, layout, sheet.columns)
+            _trial(number, row, own, layout)
             for number, (row, own) in enumerate(zip(rows, params, strict=True))
         ),
     )
@@ -77,12 +77,9 @@ def _directions(sheet: Sheet, values: Sequence[str], given: Sequence[str]) -> tu
     return tuple(told or given)
 
 
-def _trial(
-    number: int, row: Row, params: Params, layout: Layout, columns: Sequence[str]
-) -> TrialRecord:
+def _trial(number: int, row: Row, params: Params, layout: Layout) -> TrialRecord:
     state = state_of(row, layout.values)
-    times = (layout.started, layout.completed)
-    started, completed = times_of(row, state, times, columns, layout.zone)
+    started, completed = times_of(row, state, (layout.started, layout.completed), layout.zone)
     complete = state == TrialState.COMPLETE
     reports = {step: column for column, step in layout.reports.items() if column in row.cells}
     return TrialRecord(

@@ -12,7 +12,7 @@ from search_spaces import Scalar, SearchSpace, is_number
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from study.errors import StudyError
-from study.exchange.columns import COMPLETED, CURVE, SECONDS, STARTED, meaning
+from study.exchange.columns import COMPLETED, CURVE, EXACT, SECONDS, STARTED, meaning
 from study.exchange.sheet import Row, Sheet
 from study.exchange.trial_cells import curve_of, in_order, state_of, times_of
 from study.kind_sources import FoundKind
@@ -48,7 +48,14 @@ def read_runs(sheet: Sheet, found: FoundKind, *, name: str) -> StudyRecord:
         steps: dict[str, Any] = {} if n_steps is None else {attrs.EPOCHS_RUN: n_steps}
         value = measured.pop(kind.objective.name)
         user_attrs = {**steps, attrs.MEASURED_ON: "test", **measured}
-        trials.append(_trial(sheet, row, TrialState.COMPLETE, (value,), point, user_attrs))
+        trials.append(_trial(row, TrialState.COMPLETE, (value,), point, user_attrs))
+    for metric, column, factor in metrics:
+        largest = max(_finite(row, column) for row in sheet.rows)
+        if factor < 1 and metric.high is not None and 0 < largest <= metric.high:
+            raise StudyError(
+                f"{sheet.path}: `{column}` must be 0 to {metric.high / factor:g}, but its largest "
+                f"value is {largest:g}: multiply it by {1 / factor:g}."
+            )
     return _imported(sheet, found, spaces[which], trials, name=name)
 
 
@@ -73,7 +80,7 @@ def read_own(
         own = {key: row.value(column) for key, column in attributes.items() if column in row.cells}
         user_attrs = {**_cost(row), attrs.MEASURED_ON: "validation", **own}
         point = _params(space, row, params) if began else {}
-        trials.append(_trial(sheet, row, state, numbers, point, user_attrs))
+        trials.append(_trial(row, state, numbers, point, user_attrs))
     return _imported(sheet, found, space, trials, name=name, pareto=n_values > 1)
 
 
@@ -103,7 +110,6 @@ def _names(space: SearchSpace) -> set[str]:
 
 
 def _trial(
-    sheet: Sheet,
     row: Row,
     state: TrialState,
     values: tuple[float, ...],
@@ -111,7 +117,7 @@ def _trial(
     user_attrs: Mapping[str, Any],
 ) -> TrialRecord:
     """Return a trial without its number and ranges."""
-    started, completed = times_of(row, state, (STARTED, COMPLETED), sheet.columns, UTC)
+    started, completed = times_of(row, state, (STARTED, COMPLETED), UTC)
     return TrialRecord(
         number=0,
         trial_id=0,
@@ -168,18 +174,16 @@ def _imported(
 
 
 def _params(space: SearchSpace, row: Row, columns: Mapping[str, str]) -> dict[str, Scalar]:
-    """Read the parameters of a row from their columns; empty where one is not active."""
+    """Read the parameters of a row that are active; cells of others may hold anything."""
     params: dict[str, Scalar] = {}
     try:
         for parameter in space.parameters:
+            if not parameter.is_active(params):
+                continue
             text = row.text(columns.get(parameter.name, "")).strip()
-            if text:
-                params |= space.parse_fixed({parameter.name: _plain(text)})
-                if not parameter.is_active(params):
-                    del params[parameter.name]
-        for parameter in space.parameters:
-            if parameter.name not in params and parameter.is_active(params):
+            if not text:
                 raise StudyError(f"{row.where}: `{parameter.name}` is missing.")
+            params |= space.parse_fixed({parameter.name: _plain(text)})
         space.to_config(params)
     except ValueError as error:
         raise StudyError(f"{row.where}: {error}") from None
@@ -187,9 +191,12 @@ def _params(space: SearchSpace, row: Row, columns: Mapping[str, str]) -> dict[st
 
 
 def _plain(text: str) -> str:
-    """Return a number as a whole one where pandas wrote it with a decimal point: 16.0."""
-    whole, point, rest = text.partition(".")
-    return whole if point and rest.strip("0") == "" and whole.lstrip("-").isdigit() else text
+    """Return a whole number in digits, however it was written: 16.0, 2E+02."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return f"{number:.0f}" if number.is_integer() and abs(number) <= EXACT else text
 
 
 def _metric(metric: Metric, row: Row, column: str, factor: float) -> float:

@@ -96,9 +96,18 @@ def _read_csv(path: Path) -> Sheet:
             encoding="utf-8-sig",
             skip_blank_lines=False,
         )
-    except (ValueError, pd.errors.ParserError) as error:
+    except pd.errors.ParserError:
+        _require_commas(path)
+        raise StudyError(
+            f"{path} must have as many cells in every row as in its first, which names the columns."
+        ) from None
+    except UnicodeDecodeError:
+        raise StudyError(f"{path} must be a CSV file in UTF-8, but is in another encoding.") from None
+    except ValueError as error:
         raise StudyError(f"{path} is no CSV file: {str(error).splitlines()[0]}") from None
     head, *rows = frame.to_numpy().tolist()
+    if len(head) == 1:
+        _require_commas(path)
     if set(head) & set(_NESTED) and rows:
         head = ["_".join(filter(None, pair)) for pair in zip(head, rows.pop(0), strict=True)]
     head = ["" if name == COUNT else name for name in head]
@@ -115,6 +124,18 @@ def _read_csv(path: Path) -> Sheet:
             if cells
         ),
     )
+
+
+def _require_commas(path: Path) -> None:
+    """Raise a StudyError if the first line has no comma, but another sign between its names."""
+    with path.open(encoding="utf-8-sig") as file:
+        line = file.readline()
+    for sign, name in {";": "semicolons", "\t": "tabs", "|": "bars"}.items():
+        if sign in line and "," not in line:
+            raise StudyError(
+                f"{path} must have commas between its columns and points in its numbers, but its "
+                f"first line has {name}: save it as CSV with commas."
+            )
 
 
 def _read_parquet(path: Path) -> Sheet:

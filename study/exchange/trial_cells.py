@@ -1,7 +1,7 @@
 """Reads from a row what every table of trials may have: state, times, numbers, curves."""
 
 import math
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any, TypeGuard
 
@@ -36,18 +36,14 @@ def times_of(
     row: Row,
     state: TrialState,
     columns: tuple[str, str],
-    known: Container[str],
     zone: tzinfo | None,
 ) -> tuple[datetime | None, datetime | None]:
-    """Return when a trial started and ended, in UTC; now, if the table has no column for it.
+    """Return when a trial started and ended, in UTC; None where the table does not tell.
 
     Args:
         zone: Of times that name none; None for this machine's.
     """
-    now = datetime.now(UTC)
-    started, completed = (
-        _time(row, column, zone) if column in known else now for column in columns
-    )
+    started, completed = (_time(row, column, zone) for column in columns)
     return (
         None if state == TrialState.WAITING else started,
         completed if state.is_finished() else None,

@@ -193,7 +193,7 @@ def _ticks(values: Sequence[float], log: bool) -> list[float]:
         steps = (1, 2, 5) if math.log10(high / low) < 2.5 else (1,)
         return _inside((float(f"{m}e{p}") for p in powers for m in steps), low, high)
     step = 10.0 ** math.floor(math.log10(high / 3 - low / 3))
-    step *= next(m for m in (1, 2, 5, 10) if (high - low) / (m * step) <= 6)
+    step *= next(m for m in (1, 2, 5, 10) if high / (m * step) - low / (m * step) <= 6)
     first = math.ceil(low / step)
     return _inside((step * i for i in range(first, first + 8)), low, high)
 

@@ -13,7 +13,8 @@ LONG = "x" * (LONGEST + 1)
     ("name", "message"),
     [
         (" ", "The name of a study must not be blank, but got ' '."),
-        ("a\0", r"The name of a study must not hold the character NUL, but got 'a\\x00'."),
+        ("a\0", r"The name of a study must be text in UTF-8 without .* NUL, but got 'a\\x00'."),
+        ("\udcff", r"The name of a study must be text in UTF-8 without .*, but got '\\udcff'."),
         (LONG, "The name of a study must have at most 512 characters, but got 513, which begin"),
     ],
 )
