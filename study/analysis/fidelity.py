@@ -51,8 +51,8 @@ class FidelityPoint:
 
     Args:
         step: As people count it.
-        spearman: Rank correlation between their best value up to this step and their final
-            one, None where either does not vary.
+        spearman: Rank correlation between their value at this step, or their best one up to it
+            (``FidelityInfo.at_step``), and their final one, None where either does not vary.
         low, high: Its 95 % interval over resampled trials, None where more than 5 % of the
             resamples have no coefficient.
         n_pruned_before: Pruned trials that ended before this step; the share is that in all.
@@ -82,10 +82,13 @@ class FidelityInfo:
 
     Args:
         points: By step; empty after a refusal.
+        at_step: Whether values at a step are compared, as final values are the last ones; where
+            some are not, they may be the best of a curve, and the best up to a step are compared.
         n_epochs: The last step that all of the complete trials reached.
     """
 
     points: tuple[FidelityPoint, ...]
+    at_step: bool
     n_complete: int
     n_pruned: int
     n_epochs: int
@@ -316,9 +319,10 @@ PRUNER_SETTINGS = (
 
 
 def get_fidelity(record: StudyRecord, *, seed: int = 0) -> FidelityInfo:
-    """Correlate the best value up to a step with the final one, for at most 20 steps.
+    """Correlate early values with the final one, for at most 20 steps.
 
-    They are evenly spaced on a logarithmic scale.
+    Where the final value is the last of each curve, its value at a step counts, else the best one
+    up to a step.
 
     Args:
         record: Its complete trials with a finite value and a curve count, feasible or not. Values
@@ -333,6 +337,9 @@ def get_fidelity(record: StudyRecord, *, seed: int = 0) -> FidelityInfo:
     n_resamples = default_resamples(len(complete))
     lasts = [int(curve.steps[-1]) for curve in complete]
     n_epochs = min(lasts, default=0)
+    at_step = all(curve.final == curve.values[-1] for curve in complete) and any(
+        curve.final > np.nanmin(curve.values) for curve in complete
+    )
     refusal = _refusal(f"The fidelity of short {_trainings(kind)}", len(complete))
     points: tuple[FidelityPoint, ...] = ()
     if refusal is None:
@@ -340,9 +347,12 @@ def get_fidelity(record: StudyRecord, *, seed: int = 0) -> FidelityInfo:
         known = known[known <= n_epochs]
         places = np.unique(np.geomspace(1, len(known), 20).round().astype(int)) - 1
         epochs = known[places]
-        points = _points(epochs, complete, pruned, n_resamples=n_resamples, seed=seed)
+        points = _points(
+            epochs, complete, pruned, at_step=at_step, n_resamples=n_resamples, seed=seed
+        )
     return FidelityInfo(
         points=points,
+        at_step=at_step,
         n_complete=len(complete),
         n_pruned=len(pruned),
         n_epochs=n_epochs,
@@ -471,12 +481,12 @@ def _points(
     complete: Sequence[_Curve],
     pruned: Sequence[_Curve],
     *,
+    at_step: bool,
     n_resamples: int,
     seed: int,
 ) -> tuple[FidelityPoint, ...]:
     final = np.asarray([curve.final for curve in complete])
-    early = _best_so_far(complete, epochs)
-    early_pruned = _best_so_far(pruned, epochs)
+    early, early_pruned = (_early(curves, epochs, at_step) for curves in (complete, pruned))
     last = _worst_if_missing([curve.values[-1] for curve in pruned])
     varying = [i for i, row in enumerate(early) if row.min() < row.max() and np.ptp(final) > 0]
     intervals = {}
@@ -503,15 +513,16 @@ def _points(
     return tuple(points)
 
 
-def _best_so_far(curves: Sequence[_Curve], epochs: np.ndarray) -> np.ndarray:
-    """Return the lowest value up to each step or the end, shape ``(n_epochs, n_curves)``.
+def _early(curves: Sequence[_Curve], epochs: np.ndarray, at_step: bool) -> np.ndarray:
+    """Return the last or the lowest value up to each step, shape ``(n_epochs, n_curves)``.
 
     It is infinite before the first report.
     """
     columns = []
     for curve in curves:
-        lowest = np.minimum.accumulate([np.inf, *_worst_if_missing(curve.values)])
-        columns.append(lowest[np.searchsorted(curve.steps, epochs, side="right")])
+        values = np.asarray([np.inf, *_worst_if_missing(curve.values)])
+        values = values if at_step else np.minimum.accumulate(values)
+        columns.append(values[np.searchsorted(curve.steps, epochs, side="right")])
     return np.asarray(columns).reshape(len(curves), len(epochs)).T
 
 

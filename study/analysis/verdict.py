@@ -318,10 +318,12 @@ def _pruner(study: Checked) -> Check | None:
     ]
     if len(pairs) < 10 or any(len(set(side)) < 3 for side in zip(*pairs, strict=True)):
         return None
-    word = study.word.capitalize()
     n_steps = step + study.kind.first_step
-    at = f"after {n_steps} {study.steps}" if study.ours else f"at {study.kind.step} {n_steps}"
-    early = f"{word}s {at}, when most were pruned,"
+    early = f"{study.word.capitalize()}s after {n_steps} {study.steps}"
+    if not study.ours:  # whose final values need not be the best ones
+        up_to = f"up to {study.kind.step} {n_steps}"
+        early = f"The {study.kind.objective.best} {study.word}s {up_to}"
+    early += ", when most were pruned,"
     rho = float(stats.spearmanr(*zip(*pairs, strict=True)).statistic)
     low, high = _spearman_bounds(rho, len(pairs))
     command = study.new_study("unpruned", "--pruner none")

@@ -102,7 +102,9 @@ def _read_csv(path: Path) -> Sheet:
             f"{path} must have as many cells in every row as in its first, which names the columns."
         ) from None
     except UnicodeDecodeError:
-        raise StudyError(f"{path} must be a CSV file in UTF-8, but is in another encoding.") from None
+        raise StudyError(
+            f"{path} must be a CSV file in UTF-8, but is in another encoding."
+        ) from None
     except ValueError as error:
         raise StudyError(f"{path} is no CSV file: {str(error).splitlines()[0]}") from None
     head, *rows = frame.to_numpy().tolist()

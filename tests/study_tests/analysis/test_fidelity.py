@@ -123,6 +123,18 @@ def test_coefficients_are_those_of_pandas(worst: float) -> None:
     assert [default_resamples(size) for size in sizes] == [1000, 1000, 1000, 500, 200, 200]
 
 
+def test_final_values_that_are_the_last_ones() -> None:
+    """They are compared with those at a step, so the last step tells them."""
+    curves = np.random.default_rng(2).random((12, 5))
+    ended = [replace(t, values=(curves[t.number][-1],)) for t in record(curves).trials]
+    info = get_fidelity(study(*ended, settings=SETTINGS))
+    assert (info.at_step, get_fidelity(record(curves)).at_step) == (True, False)
+    for point in info.points:
+        early = stats.spearmanr(curves[:, point.step - 1], curves[:, -1])
+        assert point.spearman == pytest.approx(early.statistic)
+    assert info.points[-1].spearman == pytest.approx(1)
+
+
 def test_epochs_are_spaced_by_factors_and_end_where_all_trials_are() -> None:
     """They are about twenty; one above a level is followed by none below or without a number."""
     curves = parallel(epochs=100)
