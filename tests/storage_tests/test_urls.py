@@ -104,4 +104,4 @@ def test_paths_as_they_are_written(
     assert os.listdir(tmp_path / name)[0].startswith("study.db")
     for told in (url, canonical(url), redact(url), for_others(url)):
         assert study_names(open_storage(told)) == ["s"]
-    assert sqlite_path("sqlite:///none%20such/a.db?mode=ro") == Path("none such/a.db")
+    assert sqlite_path("sqlite:///none%20such/a.db?timeout=9") == Path("none such/a.db")
