@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from optuna.exceptions import OptunaError
 from sqlalchemy import URL
-from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError
 
 from storage.errors import (
     StorageAccessError,
@@ -148,7 +147,7 @@ def refusing(url: str) -> Iterator[None]:
         raise StorageAccessError(
             f"{named(url)} needs a database driver that is not installed: " + to_install(extra)
         ) from None
-    except (OSError, SQLAlchemyError, OptunaError, RuntimeError) as error:
+    except Exception as error:  # a driver raises anything for an option that it cannot use
         raise refusal(named(url), error) from None
 
 

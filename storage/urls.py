@@ -14,9 +14,14 @@ from storage.strangers import describe_redis
 BACKENDS = ("sqlite", "postgresql", "mysql")
 SERVER_SCHEME = "grpc"
 JOURNAL_SCHEME = "journal"
+FILES = ("sqlite", JOURNAL_SCHEME)
 DEFAULT_SERVER_PORT = 13000
 
-_SECRET = re.compile("pass|pwd|secret|token|key", re.IGNORECASE)
+_SECRET = re.compile("pass|pwd|secret|token|key|options", re.IGNORECASE)
+_OPTIONS = frozenset({"timeout", "immutable", "uri"})
+"""Of the URL of a file; SQLAlchemy would ignore others."""
+_SHORTHAND = re.compile(r"~|\$|%\w+%|[A-Za-z]:[\\/]|\\\\")
+"""How a path begins that a shell, or another system, would read otherwise."""
 _HARMLESS = re.compile(r"[\w./ -]*")
 EXAMPLE = "sqlite:///runs/study.db or postgresql+psycopg://user@host/database"
 
@@ -52,13 +57,29 @@ def parse_url(url: str) -> URL:
         raise StorageUrlError(
             f"`storage` must name a database{_meant(url)}, but got {redact(url)!r}."
         )
+    if parsed.get_backend_name() in FILES:
+        _require_file(parsed, url)
     return parsed
+
+
+def _require_file(parsed: URL, url: str) -> None:
+    """Raise a StorageUrlError if a file's URL says what would not be done."""
+    path, odd = Path(str(parsed.database)), sorted(set(parsed.query) - _OPTIONS)
+    if parsed.drivername not in (*FILES, "sqlite+pysqlite"):
+        rule = "have no driver but SQLite's own"
+    elif odd or ("uri" in parsed.query) != ("immutable" in parsed.query):
+        rule = f"have no option {(odd or ['uri'])[0]!r}"
+    elif _SHORTHAND.match(str(path)) and not Path(path.parts[0]).exists():
+        rule = "have its path written out"
+    else:
+        return
+    raise StorageUrlError(f"`storage` must {rule}, but got {_shown(url)!r}.")
 
 
 def _as_written(url: str) -> URL | None:
     """Return the URL of a file that exists under just this path, None for all others."""
     scheme, _, path = url.partition(":///")
-    if scheme not in ("sqlite", JOURNAL_SCHEME) or not {"?", "%"} & set(path):
+    if scheme not in FILES or not {"?", "%"} & set(path):
         return None
     try:
         odd_folder = {"?", "%"} & set(os.path.dirname(path)) and Path(path).parent.is_dir()

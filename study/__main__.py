@@ -25,13 +25,12 @@ def command() -> None:
         from storage.rdb import close_all
 
         close_all()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BrokenPipeError:
-            pass  # whoever read it has seen enough
-        except OSError:
-            code = code or 1
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        pass  # whoever read it has seen enough
+    except OSError:
+        code = code or 1
     os._exit(code)
 
 

@@ -5,6 +5,7 @@ Everything slow to import (torch, optuna, plotly) is imported by the command tha
 
 import os
 import sys
+import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,8 @@ def main() -> None:
     """Run the command line and exit: 0 done, 1 user error, 2 usage, 130 interrupted."""
     debug = "--debug" in sys.argv
     screen.forgive_screens()
+    if not debug:
+        warnings.simplefilter("ignore", RuntimeWarning)  # of NumPy, where numbers are infinite
     argv = [argument for argument in sys.argv[1:] if argument != "--debug"]
     if "_EMOJI_STUDY_COMPLETE" in os.environ:
         from study.commands.completion import prepare

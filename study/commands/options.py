@@ -230,7 +230,9 @@ class _Option(click.Option):
         return extra
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        """Return the value; several choices may have been given in one text."""
+        """Return the value; several choices may have been given in one text, which has some."""
+        if value == "" or (self.multiple and "" in (value or ())):
+            raise click.UsageError(f"{self.opts[0]} must not be empty.", ctx)
         found = super().type_cast_value(ctx, value)
         choices = isinstance(self.type, _Choice) and self.type.several
         return tuple(chain.from_iterable(found)) if choices else found

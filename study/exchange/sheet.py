@@ -99,12 +99,10 @@ def _read_csv(path: Path) -> Sheet:
     except pd.errors.ParserError:
         _require_commas(path)
         raise StudyError(
-            f"{path} must have as many cells in every row as in its first, which names the columns."
+            f"{path} must have as many cells in every row as in its first, the names of columns."
         ) from None
     except UnicodeDecodeError:
-        raise StudyError(
-            f"{path} must be a CSV file in UTF-8, but is in another encoding."
-        ) from None
+        raise StudyError(f"{path} must be CSV in UTF-8, but is encoded otherwise.") from None
     except ValueError as error:
         raise StudyError(f"{path} is no CSV file: {str(error).splitlines()[0]}") from None
     head, *rows = frame.to_numpy().tolist()

@@ -1,7 +1,10 @@
 """What reaches a terminal: stored texts are shown there, and never obeyed."""
 
 import io
+import os
 import sys
+from contextlib import nullcontext, suppress
+from pathlib import Path
 
 MAX_LINE = 2000
 """Characters that are shown of a message; a stored text may have a million."""
@@ -31,10 +34,11 @@ def shortened(text: str, most: int = MAX_LINE) -> str:
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print a text on standard output, or on standard error."""
+    """Print a text on standard output, or on standard error, whose failure ends nothing."""
     stream = sys.stderr if err else sys.stdout
-    stream.write(f"{printable(text)}\n")
-    stream.flush()
+    with suppress(OSError) if err else nullcontext():
+        stream.write(f"{printable(text)}\n")
+        stream.flush()
 
 
 def log(text: str) -> None:
@@ -48,7 +52,10 @@ def say_error(text: str) -> None:
 
 
 def forgive_screens() -> None:
-    """Let a screen that lacks a character show ``?`` in its place."""
+    """Let a screen that lacks a character show ``?`` in its place, and do without a closed one."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  # until the end
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -106,7 +106,7 @@ def test_paths_as_they_are_written(
     assert os.listdir(tmp_path / name)[0].startswith("study.db")
     for told in (url, canonical(url), redact(url), for_others(url)):
         assert study_names(open_storage(told)) == ["s"]
-    assert sqlite_path("sqlite:///none%20such/a.db?mode=ro") == Path("none such/a.db")
+    assert sqlite_path("sqlite:///none%20such/a.db?timeout=9") == Path("none such/a.db")
     for never in (f"{'n' * 300}/?", "\0/?"):  # what no file can be called is read as it stands
         assert parse_url(f"sqlite:///{never}").database == never.removesuffix("?")
-    assert parse_url(f"sqlite:///{tmp_path}/a.db?mode=ro").query == {"mode": "ro"}
+    assert parse_url(f"sqlite:///{tmp_path}/a.db?timeout=9").query == {"timeout": "9"}

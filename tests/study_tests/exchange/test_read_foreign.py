@@ -116,7 +116,7 @@ def test_less_than_usual(tmp_path: Path) -> None:
         ("value,value,state\n1,2,FAIL\n", "has 2 columns named 'value'; give them different n"),
         (
             "value,state\n1,FAIL,3\n",
-            "must have as many cells in every row as in its first, which ",
+            "must have as many cells in every row as in its first",
         ),
     ],
 )
