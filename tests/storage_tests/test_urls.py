@@ -91,7 +91,10 @@ def test_what_others_may_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         assert for_others(url) == told
 
 
-@pytest.mark.parametrize("name", ["h#ash", "what?", "100%", "p%41", "a b", "x=1&y", "é#?%20"])
+@pytest.mark.parametrize(
+    "name",
+    [*("h#ash", "what?", "100%", "p%41", "a b", "x=1&y", "é#?%20"), *("a;b+", "50%25", "'a:b@c")],
+)
 def test_paths_as_they_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
