@@ -17,7 +17,7 @@ JOURNAL_SCHEME = "journal"
 FILES = ("sqlite", JOURNAL_SCHEME)
 DEFAULT_SERVER_PORT = 13000
 
-_SECRET = re.compile("pass|pwd|secret|token|key|options", re.IGNORECASE)
+_SECRET = re.compile("pass|pwd|secret|token|key", re.IGNORECASE)
 _OPTIONS = frozenset({"timeout", "immutable", "uri"})
 """Of the URL of a file; SQLAlchemy would ignore others."""
 _SHORTHAND = re.compile(r"~|\$|%\w+%|[A-Za-z]:[\\/]|\\\\")
@@ -122,9 +122,17 @@ def server_address(url: str) -> tuple[str, int] | None:
 def redact(url: str) -> str:
     """Return ``url`` with its password masked, fit to be shown or stored."""
     parsed = _as_written(url) or make_url(url)
-    secret = [name for name in parsed.query if _SECRET.search(name)]
-    masked = parsed.update_query_dict(dict.fromkeys(secret, "***"))
+    masked = parsed.update_query_dict(dict.fromkeys(_secret(parsed), "***"))
     return masked.render_as_string(hide_password=True)
+
+
+def _secret(parsed: URL) -> list[str]:
+    """Return the options of a URL that name a secret, or a setting of the server that is one."""
+    named = {
+        name: f"{name} {value if name == 'options' else ''}"
+        for name, value in parsed.query.items()
+    }
+    return [name for name, words in named.items() if _SECRET.search(words)]
 
 
 def for_others(url: str) -> str:
@@ -137,7 +145,7 @@ def for_others(url: str) -> str:
         shown = URL.create(
             parsed.drivername, parsed.username, None, parsed.host, parsed.port, parsed.database
         )
-        open_to_all = {k: v for k, v in parsed.query.items() if not _SECRET.search(k)}
+        open_to_all = {k: v for k, v in parsed.query.items() if k not in _secret(parsed)}
         return shown.update_query_dict(open_to_all).render_as_string()
     if path.is_absolute():
         here = Path.cwd()

@@ -4,7 +4,6 @@ import io
 import os
 import sys
 from contextlib import nullcontext, suppress
-from pathlib import Path
 
 MAX_LINE = 2000
 """Characters that are shown of a message; a stored text may have a million."""
@@ -55,7 +54,7 @@ def forgive_screens() -> None:
     """Let a screen that lacks a character show ``?`` in its place, and do without a closed one."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  # until the end
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

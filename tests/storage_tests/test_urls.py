@@ -86,14 +86,20 @@ def test_what_others_may_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     for url, told in (
         ("postgresql://u:s3cret@host/db?password=s3cret", "postgresql://u@host/db"),
+        ("postgresql://u@host/db?options=-c app.token=s3cret", "postgresql://u@host/db"),
+        ("postgresql://u@host/db?options=-csearch_path=a", None),
         ("sqlite:///runs/study.db", "sqlite:///runs/study.db"),
         (f"sqlite:///{tmp_path}/runs/study.db", "sqlite:///runs/study.db"),
         ("sqlite:////elsewhere/study.db", "sqlite:///study.db"),
     ):
-        assert for_others(url) == told
+        assert for_others(url) == (told or "postgresql://u@host/db?options=-csearch_path%3Da")
+        assert "s3cret" not in redact(url)
 
 
-@pytest.mark.parametrize("name", ["h#ash", "what?", "100%", "p%41", "a b", "x=1&y", "é#?%20"])
+@pytest.mark.parametrize(
+    "name",
+    [*("h#ash", "what?", "100%", "p%41", "a b", "x=1&y", "é#?%20"), *("a;b+", "50%25", "'a:b@c")],
+)
 def test_paths_as_they_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
