@@ -101,7 +101,7 @@ def test_what_is_no_data_set(tmp_path: Path) -> None:
     for column in ("image", "text"):
         columns = {"image": [PNG], "text": ["nerd face"], "label": [0]}
         columns["renamed"] = columns.pop(column)
-        message = rf"faces.parquet` must have one column `{column}`, but got .*, renamed\."
+        message = rf"faces.parquet` must have one column `{column}`, but got .*, `renamed`\."
         with pytest.raises(DataError, match=message):
             load_dataset(write(tmp_path, **columns))
 
