@@ -28,7 +28,7 @@ from study.errors import StudyError
 from study.report.pictures import LatentGallery, Pictures, TrialFiles
 
 MAX_TRIALS = 10_000  # of one study that a page holds
-MAX_REPORTS = 250_000  # intermediate values of one study that a page holds, about 2 MB
+MAX_REPORTS = 200_000  # intermediate values of one study that a page holds, about 1.6 MB
 FORMAT = "emoji-study report 2"  # another number for another layout
 EARLIER = ("emoji-study report 1",)  # with the value of the first objective alone
 
