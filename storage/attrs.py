@@ -7,7 +7,15 @@ by them, and in one of ours nothing that is no such thing (``parted``).
 from collections.abc import Mapping
 from typing import Any
 
-from storage.values import DesignState, Experiment, ImportedFrom, Owner, Request, Settings, Stored
+from storage.values import (
+    DesignState,
+    Experiment,
+    ImportedFrom,
+    Request,
+    Settings,
+    Stored,
+    StoredTable,
+)
 
 # On a study; some are JSON.
 UID = Stored("emoji_study:uid", str)  # names its files; databases count studies each from 1
@@ -62,7 +70,7 @@ LATENT_ANALOGY_RANK = "latent_analogy_rank"
 LATENT_PATH_SMOOTHNESS = "latent_path_smoothness"
 LATENT_PROBE_ACCURACY = "latent_probe_accuracy"
 LATENT_VARIANCE_USED = "latent_variance_used"
-CONFUSION = Stored("confusion", list[list[int]])  # images by class (rows) and predicted class
+CONFUSION = StoredTable("confusion")  # images by class (rows) and predicted class
 INFEASIBLE = Stored("infeasible", bool)  # true where it breaks the constraint, else not there
 EARLY_STOPPED = Stored("early_stopped", bool)  # true where its error had stopped falling
 LAST_VALIDATION_MSE = Stored("last_validation_mse", float)
@@ -92,9 +100,9 @@ HIGHEST = "highest"
 _STORED = {str(name): name for name in list(vars().values()) if isinstance(name, Stored)}
 
 
-def has_diverged(trial: Owner) -> bool:
-    """Whether a trial failed as its error became NaN or infinite."""
-    return (FAILURE.of(trial) or "").startswith(DIVERGED)
+def has_diverged(user_attrs: Mapping[str, Any]) -> bool:
+    """Whether the trial of these attributes failed as its error became NaN or infinite."""
+    return (FAILURE.among(user_attrs) or "").startswith(DIVERGED)
 
 
 def tested_examples(number: int) -> Stored[list[list[float]]]:

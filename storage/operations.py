@@ -694,8 +694,7 @@ class _Study(Transaction):
         for (number, state), found in values.items():
             index = attrs.DESIGN_INDEX.among(found)
             if index is not None and (attrs.REPLICATE.among(found) or 0) == replicate:
-                diverged = (attrs.FAILURE.among(found) or "").startswith(attrs.DIVERGED)
-                again = state == TrialState.FAIL and not diverged
+                again = state == TrialState.FAIL and not attrs.has_diverged(found)
                 points.setdefault(index, []).append((number, again))
         return points
 

@@ -145,7 +145,8 @@ def for_others(url: str) -> str:
         shown = URL.create(
             parsed.drivername, parsed.username, None, parsed.host, parsed.port, parsed.database
         )
-        open_to_all = {k: v for k, v in parsed.query.items() if k not in _secret(parsed)}
+        secret = _secret(parsed)
+        open_to_all = {k: v for k, v in parsed.query.items() if k not in secret}
         return shown.update_query_dict(open_to_all).render_as_string()
     if path.is_absolute():
         here = Path.cwd()

@@ -55,6 +55,18 @@ class Stored(str, Generic[Value]):
             return None
 
 
+class StoredTable(Stored[list[list[int]]]):
+    """The same of a square table."""
+
+    def __new__(cls, name: str) -> Self:
+        return super().__new__(cls, name, list[list[int]])
+
+    def read(self, value: Any) -> list[list[int]] | None:
+        """Return the rows; None if one is longer or shorter than there are rows."""
+        rows = super().read(value)
+        return rows if rows is not None and {*map(len, rows)} <= {len(rows)} else None
+
+
 def read_as(of_type: type[Value], value: Any) -> Value:
     """Read a value as a type; what a dataclass has no field for, it has as ``options``.
 

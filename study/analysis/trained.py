@@ -96,7 +96,7 @@ def _count_failed(record: StudyRecord, arm: str, finished: Container[int]) -> in
             for trial in record.trials
             if trial.state == TrialState.FAIL
             and attrs.ARM.of(trial) == arm
-            and attrs.has_diverged(trial)
+            and attrs.has_diverged(trial.user_attrs)
             and (pair := attrs.PAIR.of(trial)) not in finished
         }
     )

@@ -199,7 +199,7 @@ def _failures(study: Checked) -> Check:
     info = get_failures(study.record)
     failed = info.lost
     ended = [*(trial for trial in study.trials if trial.finished), *failed]
-    diverged = sum(map(attrs.has_diverged, failed))
+    diverged = sum(attrs.has_diverged(trial.user_attrs) for trial in failed)
     told, others = describe_failures(info), "them" if info.trials == failed else "the others"
     why = f", {diverged} of {others} diverged" if study.ours else ""
     return check(

@@ -79,7 +79,7 @@ def clean_states(storage: BaseStorage, name: str, space: SearchSpace, folder: Pa
     ended: set[str] = set()
     wanted: set[str] = set()  # a trial will go on with them
     for trial in record.trials:
-        if trial.finished or attrs.has_diverged(trial):
+        if trial.finished or attrs.has_diverged(trial.user_attrs):
             ended |= _training(trial, space)
         elif not trial.state.is_finished():
             attempt: TrialRecord | None = trial

@@ -24,6 +24,8 @@ from tests.study_tests.synthetic import MULTITASK_SETTINGS, SETTINGS
         (attrs.TRAINING_SECONDS, math.nan, None),
         (attrs.FAILURE, 1, None),
         (attrs.CONFUSION, [[1, 0], [0, "x"]], None),
+        (attrs.CONFUSION, [[1, 0], [2]], None),
+        (attrs.CONFUSION, [[1, 0], [0, 2]], [[1, 0], [0, 2]]),
         (attrs.EXPERIMENT, {"name": "x", "question": "?", "arms": [{"name": "a"}]}, None),
         (attrs.SETTINGS, {**SETTINGS, "seed": "0"}, None),
         (attrs.SETTINGS, {n: x for n, x in SETTINGS.items() if n != "seed"}, None),
