@@ -6,7 +6,7 @@ from optuna.trial import TrialState
 
 from storage.records import StudyRecord, TrialRecord
 from storage.urls import redact
-from study.analysis import kind_of, objectives_of
+from study.analysis import objectives_of
 from study.dashboard.notes import code_block, escape
 from study.formats import (
     capitalised,
@@ -17,6 +17,7 @@ from study.formats import (
 )
 from study.metrics import Metric
 from study.shell import join
+from study.wording import Wording
 
 
 def study_note(record: StudyRecord, *, study_id: int, url: str) -> str:
@@ -48,9 +49,8 @@ def trial_note(record: StudyRecord, trial: TrialRecord, *, url: str) -> str:
     objectives = objectives_of(record)
     lines = [f"**{format_state(trial.state).capitalize()}**: {_result(objectives, trial)}"]
     if trial.params:
-        lines.append(
-            f"{escape(capitalised(kind_of(record).wording.configuration(trial.params)))}."
-        )
+        words = Wording([trial]).configuration(trial.params)  # choices are those of all trials
+        lines.append(f"{escape(capitalised(words))}.")
     facts = list(_facts(trial))
     return "\n\n".join([*lines, *(["\n".join(f"- {f}" for f in facts)] if facts else [])]) + "\n"
 

@@ -21,6 +21,7 @@ from study.analysis import (
 )
 from study.formats import MISSING, plural
 from study.metrics import Metric
+from study.wording import Wording
 
 MAX_ATTRIBUTES = 12
 """Columns of what another program stores of its trials."""
@@ -78,7 +79,7 @@ def get_columns(record: StudyRecord) -> list[Column]:
         *([constraint] if min_accuracy_of(record) is not None or constrained else []),
         *map(_metric, measured_on_request(record)),
         *(
-            _parameter(record, name, values)
+            _parameter(record, kind.wording, name, values)
             for name, values in _values(record).items()
             if len(values) > 1
         ),
@@ -92,7 +93,7 @@ def get_columns(record: StudyRecord) -> list[Column]:
             Column(key=cost.name, source="user_attrs", label=cost.label, format="count")
             for cost in get_costs_told(record)
         ),
-        *islice(() if is_ours(record) else _attributes(record), MAX_ATTRIBUTES),
+        *islice(() if is_ours(record) else _attributes(record, kind.wording), MAX_ATTRIBUTES),
     ]
 
 
@@ -104,8 +105,9 @@ def get_costs_told(record: StudyRecord) -> tuple[Metric, ...]:
 
 def get_hidden(record: StudyRecord) -> list[Column]:
     """Return the columns of parameters that have one value, which only a single trial shows."""
+    wording = kind_of(record).wording
     return [
-        _parameter(record, name, values)
+        _parameter(record, wording, name, values)
         for name, values in _values(record).items()
         if len(values) == 1
     ]
@@ -137,11 +139,12 @@ def _metric(metric: Metric) -> Column:
     )
 
 
-def _parameter(record: StudyRecord, name: str, values: Sequence[Scalar]) -> Column:
+def _parameter(
+    record: StudyRecord, wording: Wording, name: str, values: Sequence[Scalar]
+) -> Column:
     distributions = [t.distributions.get(name) for t in record.trials if name in t.params]
     numeric = all(isinstance(d, FloatDistribution | IntDistribution) for d in distributions)
     lacking = len(distributions) < len(record.trials)
-    wording = kind_of(record).wording
     column = Column(key=name, source="params", label=wording.label(name), format="value")
     if numeric:
         return column
@@ -153,7 +156,7 @@ def _parameter(record: StudyRecord, name: str, values: Sequence[Scalar]) -> Colu
     )
 
 
-def _attributes(record: StudyRecord) -> Iterator[Column]:
+def _attributes(record: StudyRecord, wording: Wording) -> Iterator[Column]:
     """Yield what trials of another program store, the commonest first.
 
     It differs between them, as what some of them lack does, and is no list.
@@ -164,8 +167,13 @@ def _attributes(record: StudyRecord) -> Iterator[Column]:
         found = [own[name] for own in stored if name in own]
         plain = all(isinstance(value, str | int | float) for value in found)
         if plain and (n < len(stored) or len(set(map(repr, found))) > 1):
-            label = kind_of(record).wording.label(name)
-            yield Column(key=name, source="user_attrs", label=label, format="value", optional=True)
+            yield Column(
+                key=name,
+                source="user_attrs",
+                label=wording.label(name),
+                format="value",
+                optional=True,
+            )
 
 
 def _values(record: StudyRecord) -> dict[str, list[Scalar]]:
