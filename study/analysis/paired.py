@@ -119,7 +119,9 @@ class Difference:
     @property
     def within(self) -> str:
         """Say up to what difference the two are called equal."""
-        return f"within {self.written(self.margin).lstrip('+').replace('.0', '')}"
+        if self.scale == "plain":
+            return f"within {format_number(self.margin, chosen=True)}"
+        return f"within {format_change(self.margin).lstrip('+').replace('.0', '')}"
 
     def asking(self, noun: str) -> str:
         """Say how many pairs would tell a difference of this size, if that can be said."""

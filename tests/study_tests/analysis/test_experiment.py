@@ -152,6 +152,11 @@ def test_verdicts() -> None:
     c = compared(base, [v * f for v, f in zip(base, [1.01, 0.99] * 3, strict=True)])
     assert (c.found.told, c.found.equal) == (False, True)
     assert f"the validation MSE is that of base, within 10{PERCENT} (mean diff" in c.verdict
+    some = [0.80, 0.82, 0.78, 0.81, 0.79, 0.80]
+    c = compared(
+        some, [v + d for v, d in zip(some, [0.001, -0.001] * 3, strict=True)], metric=ACCURACY
+    )
+    assert "that of base, within 0.05 (" in c.verdict
     c = compared([1.0] * 10, [*[0.99] * 9, 4.0])  # one large difference against nine small ones
     assert c.found.mean > 0
     assert "cannot be told from base in validation MSE" in c.verdict
