@@ -135,7 +135,7 @@ def _metric(metric: Metric) -> Column:
         key=metric.column,
         source="user_attrs" if metric.place is None else "trial",
         label=metric.label,
-        format=how if metric.always else "number",
+        format=how,
     )
 
 
