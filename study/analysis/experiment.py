@@ -40,11 +40,14 @@ class ExperimentInfo:
         n_missing: Trials that have not finished, or failed.
         values: By metric's label and arm: the value of each pair, None where it is missing.
         on_request: Labels of the metrics that are measured on request.
+        one_split: Whether all arms of a pair have one split; else intervals of differences are not
+            corrected for what splits share.
     """
 
     name: str
     question: str
     arms: tuple[str, ...]
+    one_split: bool
     n_pairs: int
     n_missing: int
     comparisons: tuple[Comparison, ...]
@@ -107,6 +110,7 @@ def get_experiment(record: StudyRecord) -> ExperimentInfo | None:
         name=experiment.name,
         question=experiment.question,
         arms=arms,
+        one_split=all(own == sides[arms[0]] for own in sides.values()),
         n_pairs=n_pairs,
         n_missing=sum(value is None for arm in arms for value in errors[arm]),
         comparisons=tuple(comparisons),

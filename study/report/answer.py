@@ -264,7 +264,7 @@ def _about(found: Findings) -> str:
     asked = "" if found.experiment is None else f"{found.experiment.question} "
     text = f"{asked}{counted(n_started, noun)}"
     text += f" of {what}" if found.ours else ""
-    if parts.get("v"):
+    if parts.get("v") and (found.experiment is None or found.experiment.one_split):
         n_train, n_validation = (format_count(parts.get(side, 0)) for side in "tv")
         text += f" on {n_train} {data}, judged on {n_validation} others"
     ended = {
