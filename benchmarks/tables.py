@@ -30,7 +30,7 @@ from benchmarks.observations import (
 from emoji_ae.config import AutoencoderConfig
 from study.analysis.estimates import Estimate, estimate
 from study.analysis.front import non_dominated
-from study.analysis.paired import Difference, Pairs, compare_all
+from study.analysis.paired import Difference, Pairs, compare_all, judged_on
 from study.emoji import LATENT_METRICS
 
 
@@ -69,9 +69,9 @@ def value_pairs(first: pd.DataFrame, second: pd.DataFrame, column: str) -> Pairs
     return Pairs(
         before=tuple(both[column]),
         after=tuple(both[f"{column}_2"]),
-        sides=tuple(both["sides"])
-        if not column.startswith("test_") and (both["sides"] == both["sides_2"]).all()
-        else (),
+        sides=()
+        if column.startswith("test_")
+        else judged_on(both["sides"].tolist(), both["sides_2"].tolist()),
     )
 
 

@@ -10,6 +10,7 @@ from storage.records import StudyRecord
 from study.analysis import (
     is_ours,
     is_own,
+    is_search,
     kind_of,
     margin,
     ranked,
@@ -82,6 +83,7 @@ class Checked:
 
     def __init__(self, record: StudyRecord, confirmation: ConfirmationInfo | None) -> None:
         self.record, self.trials, self.confirmation = record, record.trials, confirmation
+        self.search = is_search(record)
         self.imported = attrs.IMPORTED.of(record) is not None
         self.kind, self.own = kind_of(record), is_own(record)
         self.settings = attrs.SETTINGS.of(record)
@@ -101,14 +103,14 @@ class Checked:
     def run(self, options: str) -> str | None:
         """Return a command that goes on with the study, None if it cannot be continued."""
         kind = reference_of(self.record)
-        if kind is None or self.imported:
+        if kind is None or self.imported or not self.search:
             return None
         return f"emoji-study run {quote(kind)} --study {self.name} {options}"
 
     def new_study(self, suffix: str, options: str, *, warm: bool = True) -> str | None:
         """Return a command that begins another study, by default with the best of this one."""
         kind, new = reference_of(self.record), quote(f"{self.record.name}-{suffix}")
-        if kind is None:
+        if kind is None or not self.search:
             return None
         run = f"emoji-study run {quote(kind)} --study {new}"
         return f"{run} --warm-start {self.name} {options}" if warm else f"{run} {options}"

@@ -9,7 +9,15 @@ from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of
 from study.analysis.estimates import MIN_SPLITS
-from study.analysis.paired import Difference, compare_all, paired, scale_of
+from study.analysis.paired import (
+    Difference,
+    Scale,
+    Table,
+    compare_tables,
+    judged_on,
+    paired,
+    scale_of,
+)
 from study.formats import counted, format_p_value
 from study.metrics import Metric
 
@@ -40,19 +48,23 @@ class ExperimentInfo:
         n_missing: Trials that have not finished, or failed.
         values: By metric's label and arm: the value of each pair, None where it is missing.
         on_request: Labels of the metrics that are measured on request.
-        one_split: Whether all arms of a pair have one split; else intervals of differences are not
-            corrected for what splits share.
+        splits: The ways of splitting that arms have.
     """
 
     name: str
     question: str
     arms: tuple[str, ...]
-    one_split: bool
+    splits: tuple[str, ...]
     n_pairs: int
     n_missing: int
     comparisons: tuple[Comparison, ...]
     values: Mapping[str, Mapping[str, tuple[float | None, ...]]]
     on_request: tuple[str, ...]
+
+    @property
+    def one_split(self) -> bool:
+        """Whether all arms of a pair have one split."""
+        return len(self.splits) == 1
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -62,6 +74,11 @@ class ExperimentInfo:
     def of_metric(self, label: str) -> tuple[Comparison, ...]:
         """Return the comparisons in one metric."""
         return tuple(c for c in self.comparisons if c.metric == label)
+
+    def read_with(self, label: str) -> tuple[Comparison, ...]:
+        """Return the comparisons that p-values of one metric are adjusted for."""
+        on_request = label in self.on_request
+        return tuple(c for c in self.comparisons if (c.metric in self.on_request) == on_request)
 
     def differences(self, comparison: Comparison) -> tuple[float, ...]:
         """Return the difference in every pair in which both finished."""
@@ -79,7 +96,9 @@ def get_experiment(record: StudyRecord) -> ExperimentInfo | None:
     """Compare the arms of an experiment pair by pair, or return None if the study is none.
 
     Each metric has a table of its own, in which all arms are compared with the first one by the
-    rule of ``paired.compare_all``; errors by ratios.
+    rule of ``paired.compare_tables``; errors by ratios. The tables of what every training
+    measures are read together, so the more metrics, the stricter; those of what is measured on
+    request are read together as well.
     """
     experiment = attrs.EXPERIMENT.of(record)
     if experiment is None:
@@ -91,26 +110,32 @@ def get_experiment(record: StudyRecord) -> ExperimentInfo | None:
     )
     n_pairs = experiment.n_pairs
     sides = {arm: experiment.sides_of(arm) for arm in arms}
-    values: dict[str, dict[str, tuple[float | None, ...]]] = {}
-    comparisons: list[Comparison] = []
     metrics = kind_of(record).metrics
     trials = {arm: trials_of_arm(record, arm) for arm in arms}
-    for metric in metrics:
-        compared = classifying if metric.always and not metric.objective else arms
-        values[metric.label] = {
+    values = {
+        metric.label: {
             arm: tuple(
                 metric.of(trials[arm][pair]) if pair in trials[arm] else None
                 for pair in range(n_pairs)
             )
-            for arm in compared
+            for arm in (classifying if metric.always and not metric.objective else arms)
         }
-        comparisons += _compare_all(values[metric.label], metric, sides)
+        for metric in metrics
+    }
+    comparisons: list[Comparison] = []
+    for always in (True, False):
+        tables = {
+            metric.label: _table(values[metric.label], metric, sides)
+            for metric in metrics
+            if metric.always == always
+        }
+        comparisons += _compared(tables, values)
     errors = values[metrics[0].label]
     return ExperimentInfo(
         name=experiment.name,
         question=experiment.question,
         arms=arms,
-        one_split=all(own == sides[arms[0]] for own in sides.values()),
+        splits=tuple(dict.fromkeys(arm.split for arm in experiment.arms)),
         n_pairs=n_pairs,
         n_missing=sum(value is None for arm in arms for value in errors[arm]),
         comparisons=tuple(comparisons),
@@ -128,45 +153,55 @@ def trials_of_arm(record: StudyRecord, arm: str) -> dict[int, TrialRecord]:
     }
 
 
-def _compare_all(
+def _table(
     values: Mapping[str, Sequence[float | None]],
     metric: Metric,
     sides: Mapping[str, Sequence[str]],
-) -> list[Comparison]:
-    """Compare every arm but the first with the first, which is the baseline."""
+) -> Table:
+    """Return the pairs of every arm but the first with the first, which is the baseline."""
     reached = {
         arm: {pair: value for pair, value in enumerate(column) if value is not None}
         for arm, column in values.items()
     }
     baseline, *others = reached
-    samples = {
-        arm: paired(
-            reached[baseline],
-            reached[arm],
-            sides[arm] if sides[arm] == sides[baseline] else (),
-        )
-        for arm in others
-    }
     every = chain.from_iterable(found.values() for found in reached.values())
-    ratios = metric.objective and scale_of(metric, every) == "ratio"
-    return [
-        Comparison(
-            arm=arm,
-            baseline=baseline,
-            metric=metric.label,
-            baseline_mean=fmean(samples[arm].before),
-            arm_mean=fmean(samples[arm].after),
-            found=found,
-            verdict=f"{arm}: {_verdict(found, metric.label, baseline, alone=len(others) == 1)}.",
-        )
-        for arm, found in compare_all(samples, metric, "ratio" if ratios else "plain").items()
-    ]
+    scale: Scale = "points" if metric.is_share else "plain"
+    if metric.objective and scale_of(metric, every) == "ratio":
+        scale = "ratio"
+    return Table(
+        samples={
+            arm: paired(reached[baseline], reached[arm], judged_on(sides[baseline], sides[arm]))
+            for arm in others
+        },
+        metric=metric,
+        scale=scale,
+    )
+
+
+def _compared(
+    tables: Mapping[str, Table], values: Mapping[str, Mapping[str, object]]
+) -> Iterator[Comparison]:
+    """Compare what some tables hold, by metric's label, in words as well."""
+    told = compare_tables(list(tables.values()))
+    alone = sum(map(len, told)) == 1
+    for (label, table), differences in zip(tables.items(), told, strict=True):
+        baseline = next(iter(values[label]))
+        for arm, found in differences.items():
+            yield Comparison(
+                arm=arm,
+                baseline=baseline,
+                metric=label,
+                baseline_mean=fmean(table.samples[arm].before),
+                arm_mean=fmean(table.samples[arm].after),
+                found=found,
+                verdict=f"{arm}: {_verdict(found, label, baseline, alone=alone)}.",
+            )
 
 
 def _verdict(found: Difference, metric: str, baseline: str, *, alone: bool) -> str:
     """Say what a comparison found, and how sure that is.
 
-    ``alone`` if it is the only one of its metric, so that its p-value is not adjusted.
+    ``alone`` if nothing else is compared with it, so that its p-value is not adjusted.
     """
     n = found.n_pairs
     if found.p_value is None or found.mean is None or found.interval is None:
@@ -208,12 +243,12 @@ def describe_comparisons(info: ExperimentInfo) -> Iterator[str]:
     for label in info.labels:
         comparisons = info.of_metric(label)
         if label in info.on_request:
-            yield _summed_up(comparisons)
+            yield sum_up(comparisons)
         else:
             yield from (comparison.verdict for comparison in comparisons)
 
 
-def _summed_up(comparisons: Sequence[Comparison]) -> str:
+def sum_up(comparisons: Sequence[Comparison]) -> str:
     """Say in a sentence which arms differ from the baseline in one metric."""
     label, baseline = comparisons[0].metric, comparisons[0].baseline
     opening = f"{label[0].upper()}{label[1:]}, against {baseline}: "

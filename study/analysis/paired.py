@@ -2,10 +2,10 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from scipy import optimize, special, stats
@@ -33,7 +33,7 @@ SIGNIFICANT = 0.05
 """Probability with which a table of comparisons tells any difference where there is none."""
 
 EQUAL_SHARE, EQUAL_POINTS = 0.1, 0.05
-"""What is called equal: values within 10 % of each other; of shares, within 5 points."""
+"""What is called equal: values within 10 % of each other; of shares, within 5 points as well."""
 
 POWER = 0.8
 """Probability with which a difference is found that is said to be found."""
@@ -41,9 +41,11 @@ POWER = 0.8
 MANY = 1000
 """Pairs beyond which nobody will go to tell a difference."""
 
-Scale = Literal["ratio", "share", "plain"]
+K = TypeVar("K", bound=Hashable)
+
+Scale = Literal["ratio", "share", "points", "plain"]
 """How differences are taken: as ratios minus 1, by logarithms; plainly, and told as shares of the
-size of the first ones' mean; or plainly.
+size of the first ones' mean; plainly, of what are shares, and told in points; or plainly.
 """
 
 _N_RESAMPLES = 9999  # flips of signs; all that there are up to 13 numbers
@@ -54,9 +56,7 @@ class Pairs:
     """Values of two arms in the pairs in which both finished.
 
     Args:
-        sides: The split of each pair; empty if there are none, or if the arms have different
-            ones: then validation data differ within pairs, which makes differences scatter more,
-            and all of it cancels in the mean of many, so there is nothing to correct.
+        sides: The split of each pair, see ``judged_on``; empty if there are none.
     """
 
     before: tuple[float, ...]
@@ -65,6 +65,15 @@ class Pairs:
 
     def __len__(self) -> int:
         return len(self.before)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """What is compared in one metric: samples by name, and how differences are taken."""
+
+    samples: Mapping[str, Pairs]
+    metric: Metric
+    scale: Scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,24 +121,29 @@ class Difference:
 
     def written(self, end: float | None) -> str:
         """Write a difference: in per cent, if it is a share, else as a number, with its sign."""
-        if end is None or self.scale != "plain":
+        if end is None or self.scale in ("ratio", "share"):
             return format_change(end)
-        return f"{'+' if end >= 0 else MINUS}{format_number(abs(end))}"
+        sign = "+" if end >= 0 else MINUS
+        if self.scale == "points":
+            size = f"{100 * abs(end):.1f}"
+            return f"{'' if size == '0.0' else sign}{size}\N{NO-BREAK SPACE}points"
+        return f"{sign}{format_number(abs(end))}"
 
     @property
     def within(self) -> str:
         """Say up to what difference the two are called equal."""
         if self.scale == "plain":
             return f"within {format_number(self.margin, chosen=True)}"
-        return f"within {format_change(self.margin).lstrip('+').replace('.0', '')}"
+        return f"within {self.written(self.margin).lstrip('+').replace('.0', '')}"
 
     def asking(self, noun: str) -> str:
         """Say how many pairs would tell a difference of this size, if that can be said."""
         if self.needed is None:
             return ""
         if self.needed > MANY:
-            return f"{format_count(MANY)} {noun}s would not tell so much"
-        return f"about {format_count(round(self.needed))} {noun}s would tell so much"
+            return f"even {format_count(MANY)} {noun}s of these data would not tell it"
+        needed = format_count(round(self.needed))
+        return f"about {needed} {noun}s would tell it, were it as large as here"
 
 
 def paired(
@@ -144,13 +158,30 @@ def paired(
     )
 
 
+def judged_on(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
+    """Return the split of each pair, from those of both arms.
+
+    Where arms have splits of their own, that is one after the other: two pairs share what the
+    first arms share, and what the second ones do. What is hard in both arms cancels in the mean of
+    many pairs, but what only one of them finds hard does not.
+    """
+    if tuple(before) == tuple(after):
+        return tuple(before)
+    return tuple(first + second for first, second in zip(before, after, strict=True))
+
+
 def compare_all(
     samples: Mapping[str, Pairs], metric: Metric, scale: Scale
 ) -> dict[str, Difference]:
-    """Compare the two arms of each sample that has a pair; all samples are one table.
+    """Compare the two arms of each sample that has a pair by ``compare_tables``, as one table."""
+    return compare_tables([Table(samples=samples, metric=metric, scale=scale)])[0]
+
+
+def compare_tables(tables: Sequence[Table]) -> list[dict[str, Difference]]:
+    """Compare the two arms of each sample that has a pair; all tables are read together.
 
     The rule by which two are told apart, everywhere: the p-value, adjusted for all comparisons
-    of the table (Holm), is below ``SIGNIFICANT``. Arms that are equal to the last bit are no
+    of the tables (Holm), is below ``SIGNIFICANT``. Arms that are equal to the last bit are no
     comparison. The p-value is that of a paired t-test on the scale. If there are so many pairs
     that flipping the signs of their differences could also tell, the exact test that does so has
     to agree: the larger p-value counts. That test needs no normal distribution, but cannot have
@@ -168,28 +199,34 @@ def compare_all(
         Journal of Statistics 6, 1979; Schuirmann, Journal of Pharmacokinetics and
         Biopharmaceutics 15, 1987, by ``statsmodels.stats.weightstats``.
     """
-    samples = {name: pairs for name, pairs in samples.items() if len(pairs)}
-    units = {n: by_split(_differences(p, scale), p.sides) for n, p in samples.items()}
-    found = {n: _difference(p, *units[n], metric, scale) for n, p in samples.items()}
-    tested = {n: some for n, some in units.items() if len(some[0]) >= MIN_SPLITS}
-    differing = {n: some for n, some in tested.items() if any(some[0])}
+    cells = {
+        (place, name): (table, pairs)
+        for place, table in enumerate(tables)
+        for name, pairs in table.samples.items()
+        if len(pairs)
+    }
+    units = {c: by_split(_differences(p, t.scale), p.sides) for c, (t, p) in cells.items()}
+    found = {c: _difference(t, p, *units[c]) for c, (t, p) in cells.items()}
+    tested = {c: some for c, some in units.items() if len(some[0]) >= MIN_SPLITS}
+    differing = {c: some for c, some in tested.items() if any(some[0])}
     # Shares of few examples go in steps, so their differences may be equal by chance.
-    coarse = {n: metric.is_share or is_even(samples[n].before) for n in differing}
+    coarse = {c: cells[c][0].metric.is_share or is_even(cells[c][1].before) for c in differing}
     p_values = dict.fromkeys(tested, 1.0) | holm(
-        {n: _p_value(*some, len(differing), coarse=coarse[n]) for n, some in differing.items()}
+        {c: _p_value(*some, len(differing), coarse=coarse[c]) for c, some in differing.items()}
     )
-    p_apart = holm(
-        {n: _p_apart(*some, _margin(samples[n], metric, scale)) for n, some in tested.items()}
-    )
+    p_apart = holm({c: _p_apart(*some, _margin(*cells[c])) for c, some in tested.items()})
     n_open = sum(p_value >= SIGNIFICANT for p_value in p_values.values())
-    for name in tested:
-        told = p_values[name] < SIGNIFICANT
-        equal = not told and p_apart[name] < SIGNIFICANT
-        needed = None if told or equal else _needed(*units[name], SIGNIFICANT / n_open)
-        found[name] = replace(
-            found[name], p_value=p_values[name], told=told, equal=equal, needed=needed
+    for cell in tested:
+        told = p_values[cell] < SIGNIFICANT
+        equal = not told and p_apart[cell] < SIGNIFICANT
+        needed = None if told or equal else _needed(*units[cell], SIGNIFICANT / n_open)
+        found[cell] = replace(
+            found[cell], p_value=p_values[cell], told=told, equal=equal, needed=needed
         )
-    return found
+    return [
+        {name: one for (place, name), one in found.items() if place == i}
+        for i in range(len(tables))
+    ]
 
 
 def scale_of(metric: Metric, values: Iterable[float]) -> Scale:
@@ -246,10 +283,9 @@ def _differences(pairs: Pairs, scale: Scale) -> list[float]:
     return list(map(float, np.where(alike, 0.0, after - before)))
 
 
-def _difference(
-    pairs: Pairs, units: Sequence[float], overlap: float, metric: Metric, scale: Scale
-) -> Difference:
+def _difference(table: Table, pairs: Pairs, units: Sequence[float], overlap: float) -> Difference:
     """Say by how much two arms differ, but for what depends on the other comparisons."""
+    scale = table.scale
     size = abs(fmean(pairs.before)) if scale == "share" else 1.0
     found = mean_interval(units, overlap)
 
@@ -262,18 +298,19 @@ def _difference(
         n=len(units),
         mean=told(fmean(units)) if size else None,
         interval=Interval(*map(told, found)) if size and found else None,
-        margin=told(_margin(pairs, metric, scale)) if size else 0.0,
+        margin=told(_margin(table, pairs)) if size else 0.0,
         n_above=sum(a > b for b, a in zip(pairs.before, pairs.after, strict=True)),
         n_below=sum(a < b for b, a in zip(pairs.before, pairs.after, strict=True)),
         p_value=None,
     )
 
 
-def _margin(pairs: Pairs, metric: Metric, scale: Scale) -> float:
+def _margin(table: Table, pairs: Pairs) -> float:
     """Return what differences are at most, as they are taken, to be equal."""
-    if scale == "ratio":
+    if table.scale == "ratio":
         return math.log1p(EQUAL_SHARE)
-    return EQUAL_POINTS if metric.is_share else EQUAL_SHARE * abs(fmean(pairs.before))
+    size = EQUAL_SHARE * abs(fmean(pairs.before))
+    return min(EQUAL_POINTS, size) if table.metric.is_share else size
 
 
 def _p_value(units: Sequence[float], overlap: float, n_comparisons: int, *, coarse: bool) -> float:
@@ -318,9 +355,9 @@ def _needed(units: Sequence[float], overlap: float, level: float) -> float | Non
     return more[place] if place < len(more) else math.inf
 
 
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+def holm(p_values: Mapping[K, float]) -> dict[K, float]:
     """Adjust p-values for their number; statsmodels' function collects garbage for 0.2 s first."""
-    adjusted: dict[str, float] = {}
+    adjusted: dict[K, float] = {}
     highest = 0.0
     for i, (name, p_value) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
         adjusted[name] = highest = max(highest, min(1.0, (len(p_values) - i) * p_value))

@@ -1,8 +1,8 @@
 """How a study came about: the command that made it, and what its trials ran on."""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
@@ -13,6 +13,10 @@ from study.metrics import Metric
 from study.settings import IMPORTED
 from study.shell import join
 
+OPTIONS = ("space", "sampler", "pruner", "seed", "data", "split", "data_seed")
+WEIGHT = "classification_lambda"
+"""What arms differ in that have been given by ``--lambda``."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvenanceInfo:
@@ -20,7 +24,7 @@ class ProvenanceInfo:
 
     Args:
         command: What to type for another study like it, None where nothing was run: of an
-            import, an experiment, or a study made by other means.
+            import, what follows a search, or a study made by other means.
         environments, devices: Versions and system, device and threads, each with the number of
             trials that ran on it.
     """
@@ -56,19 +60,48 @@ def describe_code(record: StudyRecord) -> str | None:
     )
 
 
+def again(record: StudyRecord, *, n_pairs: int | None = None) -> str | None:
+    """Return the command that runs an experiment again as another study, None if it is none.
+
+    Args:
+        n_pairs: Of fresh seeds and splits; None for as many as it has, of the same.
+    """
+    settings, made = attrs.SETTINGS.of(record), attrs.EXPERIMENT.of(record)
+    if settings is None or made is None or made.follows or settings.sampler == IMPORTED:
+        return None
+    if n_pairs is not None:
+        first = settings.data_seed + made.n_pairs
+        settings = replace(settings, seed=settings.seed + 1, data_seed=first)
+    default = kind_of(record).default or {}
+    fixed = {k: v for k, v in settings.fixed.items() if k not in default or default[k] != v}
+    words = ["emoji-study", "experiment", made.name, "--study", f"{record.name}-again"]
+    words += ["--pairs", str(n_pairs or made.n_pairs)]
+    weights = {arm.params.get(WEIGHT): None for arm in made.arms if WEIGHT in arm.params}
+    if len(weights) > 1:
+        words += [word for weight in weights for word in ("--lambda", str(weight))]
+    options = _options(replace(settings, fixed=fixed), ("seed", "data", "data_seed"), None)
+    return join([*words, *options])
+
+
 def _command(record: StudyRecord) -> str | None:
     settings, kind = attrs.SETTINGS.of(record), reference_of(record)
+    if (experiment := again(record)) is not None:
+        return experiment
     if settings is None or kind is None or settings.sampler == IMPORTED or not is_search(record):
         return None
     n_finished = sum(trial.finished for trial in record.trials)
     words = ["emoji-study", "run", kind, "--study", f"{record.name}-again"]
-    words += ["--trials", str(max(1, n_finished)), *_options(settings, kind_of(record).second)]
+    words += [
+        "--trials",
+        str(max(1, n_finished)),
+        *_options(settings, OPTIONS, kind_of(record).second),
+    ]
     return join(words)
 
 
-def _options(settings: Settings, second: Metric | None) -> Iterator[str]:
-    """Yield the options that give these settings."""
-    for name in ("space", "sampler", "pruner", "seed", "data", "split", "data_seed"):
+def _options(settings: Settings, names: Sequence[str], second: Metric | None) -> Iterator[str]:
+    """Yield the options that give these settings, of some by their names."""
+    for name in names:
         if (value := getattr(settings, name)) is not None:
             yield from (f"--{name.replace('_', '-')}", str(value))
     needed = settings.min_accuracy

@@ -22,7 +22,7 @@ from scipy import stats
 from search_spaces import Scalar, SearchSpace
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import is_default, is_search
+from study.analysis import is_default
 from study.analysis.boundary import EndInfo, get_ends
 from study.analysis.checks import (
     Check,
@@ -105,8 +105,11 @@ def get_verdict(
         At least one check.
     """
     study = Checked(record, confirmation)
-    if not is_search(record):
-        some = (_failures(study), _zombies(study, now))
+    if not study.search:
+        some = (
+            *(_failures(study), check_collapsed(study), check_length(study)),
+            _zombies(study, now),
+        )
         return VerdictInfo(checks=_worst_first(some))
     found = [
         _enough_trials(study),

@@ -12,7 +12,7 @@ from storage.records import StudyRecord, load_study_record
 from storage.values import Arm, Experiment
 from study.analysis import kind_of
 from study.analysis.ablation import PATH
-from study.analysis.paired import describe_power
+from study.analysis.paired import describe_power, judged_on
 from study.analysis.spent import training_seconds
 from study.errors import StudyError
 from study.experiment import PAIRED
@@ -251,8 +251,10 @@ def run_experiment(
     say(f"{stored.question} {stored.n_pairs} {pairs} of {len(stored.arms)} {arms}.")
     n_steps = sum(arm.role == PATH for arm in stored.arms)  # each is compared with the one before
     if n_compared := (n_steps or len(stored.arms)) - 1:
+        first, last = (stored.sides_of(arm.name) for arm in (stored.arms[0], stored.arms[-1]))
+        n_metrics = 1 if stored.follows else sum(m.always for m in found.kind.metrics)
         noun = "seed" if stored.follows else "pair"
-        say(describe_power(next(iter(stored.sides.values())), n_compared, noun))
+        say(describe_power(judged_on(first, last), n_compared * n_metrics, noun))
     budget.start_design(study, settings, space)
     target = budget.request(study, stored.n_trials, in_all=True)
     ready = Ready(study=study, settings=settings, kind=found.kind, space=space, data=data)

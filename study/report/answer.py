@@ -24,7 +24,6 @@ from study.analysis.confirmation_text import describe_confirmation, describe_see
 from study.analysis.curve_checks import LENGTH
 from study.analysis.effects import describe_effect
 from study.analysis.estimates import Estimate
-from study.analysis.experiment import describe_comparisons
 from study.analysis.failures import describe_failures
 from study.analysis.front import comparable
 from study.analysis.provenance import describe_code
@@ -42,6 +41,7 @@ from study.formats import (
     format_sampler,
 )
 from study.metrics import Metric
+from study.report.experiment_answer import answer_experiment
 from study.report.findings import Findings
 from study.report.scale import Ruler, get_ruler
 from study.report.sentences import Step, describe_lacking
@@ -69,6 +69,7 @@ class Answer:
         headline: What was found, in a sentence that needs no other.
         doubt: What keeps it from being trusted, or what it can be trusted for.
         sure: What the data say, and what they cannot say.
+        open: What an experiment could not tell.
         described: Whether that describes trials that chance may explain, or how they were chosen.
     """
 
@@ -77,6 +78,7 @@ class Answer:
     about: str
     use: Use | None
     sure: tuple[str, ...]
+    open: tuple[str, ...]
     described: bool
     next: tuple[Step, ...]
     ruler: Ruler | None
@@ -86,6 +88,20 @@ def get_answer(found: Findings) -> Answer:
     """Say what a study found, most important first."""
     lacking = tuple(describe_lacking(found.data))
     if not found.search:
+        keep = (*lacking, *_to_keep_in_mind(found))
+        if found.experiment is not None:
+            told = answer_experiment(found, found.experiment)
+            return Answer(
+                headline=told.headline,
+                doubt=told.doubt,
+                about=_about(found),
+                use=None,
+                sure=(*told.sure, *keep),
+                open=told.open,
+                described=False,
+                next=told.next,
+                ruler=None,
+            )
         first, *others = _of_arms(found) or ["Nothing has been found yet."]
         # What stands in brackets says how sure that is.
         headline, _, detail = first.removesuffix(".").partition(" (")
@@ -95,7 +111,8 @@ def get_answer(found: Findings) -> Answer:
             doubt=doubt,
             about=_about(found),
             use=None,
-            sure=(*others, *lacking, *_to_keep_in_mind(found)),
+            sure=(*others, *keep),
+            open=(),
             described=False,
             next=(),
             ruler=None,
@@ -106,6 +123,7 @@ def get_answer(found: Findings) -> Answer:
         about=_about(found),
         use=_use(found),
         sure=(*_sure(found), *lacking, *_to_keep_in_mind(found)),
+        open=(),
         described=not found.effects.independent and bool(found.effects.clear),
         next=tuple(_next_steps(found))[:MAX_STEPS],
         ruler=get_ruler(found),
@@ -125,8 +143,6 @@ def winner_of(found: Findings) -> Confirmed | None:
 
 
 def _of_arms(found: Findings) -> list[str]:
-    if found.experiment is not None:
-        return list(describe_comparisons(found.experiment))
     said = [text for c in found.confirmations for text in describe_confirmation(c, found.at_home)]
     return said + [text for a in found.ablations for text in describe_ablation(a)]
 

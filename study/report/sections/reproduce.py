@@ -9,4 +9,5 @@ HEADING = "Commands and settings"
 
 def section(found: Findings) -> Section:
     """Tell commands, machines, methods and settings."""
-    return Section({"provenance": get_provenance(found.record)})
+    splits = () if found.experiment is None else found.experiment.splits
+    return Section({"provenance": get_provenance(found.record), "splits": splits})

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 
+from storage import attrs
 from study.analysis.tables import get_best_trials
 from study.metrics import value_name
 from study.report.findings import Findings
@@ -31,6 +32,7 @@ def section(found: Findings) -> Section | Missing:
         "reading": safe_in_script(json.dumps(reading)),
         "constants": get_constants(found.record),
         "best_trials": get_best_trials(found.record),
+        "arms": {t.number: arm for t in found.record.trials if (arm := attrs.ARM.of(t))},
         "stored": {trial.number: trial for trial in found.record.trials},
         "costs_told": get_costs_told(found.record),
         "n_optional": sum(column.optional for column in columns),

@@ -18,12 +18,14 @@ from storage.records import StudyRecord
 from storage.values import Arm
 from study.analysis.ablation import get_ablation
 from study.analysis.confirmation import get_confirmation
+from study.analysis.estimates import by_split
 from study.analysis.experiment import (
     Comparison,
     ExperimentInfo,
     describe_experiment,
     get_experiment,
 )
+from study.analysis.paired import judged_on
 from tests.study_tests.analysis import test_ablation, test_confirmation
 from tests.study_tests.analysis.test_confirmation import BASE, PERCENT
 from tests.study_tests.synthetic import MULTITASK_SETTINGS, Values, study, trained, trial
@@ -93,17 +95,16 @@ def test_by_hand() -> None:
     assert found == [("c", "a", 1.0), ("c", "b", 2.0)]
     assert (info.name, info.question, info.n_pairs, info.n_missing) == ("test", "Which?", 7, 0)
     assert info.values[MSE] == {name: tuple(column) for name, column in values.items()}
-    # They are adjusted for the arms of a metric alone.
+    # They are adjusted for the arms in all metrics together.
     noise = np.random.default_rng(0).normal(scale=0.01, size=(3, 5))
     arms = {f"{i}": (0.1 + 0.01 * i + noise[i]).tolist() for i in range(3)}
     accuracies = {"base": [0.1, 0.2, 0.3, 0.2, 0.1], "1": [0.2, 0.25, 0.4, 0.3, 0.15]}
     info = analysed({"base": [0.1] * 5, **arms}, accuracies=accuracies)
     alone = [stats.ttest_1samp(np.log(arm) - np.log(0.1), 0.0).pvalue for arm in arms.values()]
-    found = [c.found.p_value for c in info.of_metric(MSE)]
-    assert found == pytest.approx(multipletests(alone, method="holm")[1].tolist())
-    (one,) = info.of_metric(ACCURACY)
     differences = np.subtract(*reversed(list(accuracies.values())))
-    assert one.found.p_value == pytest.approx(stats.ttest_1samp(differences, 0.0).pvalue)
+    alone += [stats.ttest_1samp(differences, 0.0).pvalue] * 2  # in both accuracies
+    found = [c.found.p_value for c in info.comparisons]
+    assert found == pytest.approx(multipletests(alone, method="holm")[1].tolist())
 
 
 def test_missing_trials() -> None:
@@ -139,7 +140,8 @@ def test_direction(metric: str, sign: int) -> None:
     size = c.found.written(c.found.mean).lstrip("+\N{MINUS SIGN}")
     assert c.verdict.startswith(f"arm: the {metric} is {higher} than with base by {size} (")
     assert "better" not in c.verdict
-    assert f"{higher} in 10 of 10 pairs, p = 0.002)." in c.verdict
+    told = "p = 0.002" if metric == MSE else "adjusted p = 0.004"  # of both accuracies
+    assert f"{higher} in 10 of 10 pairs, {told})." in c.verdict
     assert (PERCENT in size) == (metric == MSE)  # a share of an accuracy says little
 
 
@@ -156,12 +158,15 @@ def test_verdicts() -> None:
     c = compared(
         some, [v + d for v, d in zip(some, [0.001, -0.001] * 3, strict=True)], metric=ACCURACY
     )
-    assert "that of base, within 0.05 (" in c.verdict
+    assert "that of base, within 5\N{NO-BREAK SPACE}points (" in c.verdict
+    # Small shares that differ by half are not equal, however few points that is.
+    low, half = [0.02, 0.03, 0.02, 0.03, 0.02, 0.03], [0.03, 0.04, 0.03, 0.045, 0.03, 0.04]
+    assert not compared(low, half, metric=ACCURACY).found.equal
     c = compared([1.0] * 10, [*[0.99] * 9, 4.0])  # one large difference against nine small ones
     assert c.found.mean > 0
     assert "cannot be told from base in validation MSE" in c.verdict
     assert "higher in 1 of 10 pairs" in c.verdict
-    assert f"about {c.found.needed} pairs would tell so much)." in c.verdict
+    assert f"about {c.found.needed} pairs would tell it, were it as large as here)." in c.verdict
     # A large difference is found in few pairs of many arms, where signs alone could not.
     rng = np.random.default_rng(0)
     noise = np.exp(rng.normal(scale=0.02, size=(9, 8)))
@@ -185,6 +190,10 @@ def test_splits_that_overlap() -> None:
     half = stats.t.ppf(0.975, 2) * units.std(ddof=1) * math.sqrt(1 / 3 + r / (1 - r))
     assert math.log1p(found.interval.high) == pytest.approx(units.mean() + half)
     assert found.p_value > stats.ttest_1samp(units, 0.0).pvalue
+    # Of arms with splits of their own count what both sides of two pairs share.
+    assert judged_on(sides, list(sides)) == sides
+    disjoint = ("vvtttt", "ttvvtt", "ttttvv", "vvtttt")
+    assert by_split([1.0] * 4, judged_on(sides, disjoint)) == ([1.0] * 4, pytest.approx(7 / 24))
 
 
 def test_untrained_classifiers_are_not_compared() -> None:
@@ -208,9 +217,9 @@ def test_untrained_classifiers_are_not_compared() -> None:
 def test_one_image_more_in_every_pair() -> None:
     """Accuracies are rounded, so equal differences differ a little: they are evidence still."""
     for n in (97, 120):
-        before, after = ([float(np.float32((k + i) / n)) for k in range(6)] for i in (0, 1))
+        before, after = ([float(np.float32((k + i) / n)) for k in range(8)] for i in (0, 1))
         c = compared(before, after, metric=ACCURACY)
-        assert (c.found.n_above, c.found.p_value) == (6, 0.5**5)
+        assert (c.found.n_above, c.found.p_value) == (8, 2 * 0.5**7)  # of both accuracies
         assert c.found.interval == pytest.approx((1 / n, 1 / n), rel=1e-4)
         assert "the validation accuracy is higher than with base by" in c.verdict
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from search_spaces import parse_params
 from storage import attrs
-from study.analysis.provenance import get_provenance
+from study.analysis.provenance import again, get_provenance
 from study.emoji import AUTOENCODER
 from tests.study_tests.synthetic import (
     EXPERIMENT,
@@ -40,9 +40,27 @@ def test_the_command_gives_the_settings() -> None:
     high = study(trial(0, value=0.1), settings=MULTITASK_SETTINGS | {"min_accuracy": 7})
     assert "--at-least validation_accuracy=7" in str(get_provenance(high).command)
     imported = {attrs.SETTINGS: {**SETTINGS, "sampler": "imported"}}
-    experiment = {attrs.SETTINGS: SETTINGS, attrs.EXPERIMENT: EXPERIMENT}
-    for user_attrs in ({}, imported, experiment):
+    following = {attrs.SETTINGS: SETTINGS, attrs.EXPERIMENT: {**EXPERIMENT, "follows": "search"}}
+    for user_attrs in ({}, imported, following):
         assert get_provenance(replace(planted(), user_attrs=user_attrs)).command is None
+
+
+def test_the_command_of_an_experiment() -> None:
+    """It gives what differs from the default; again with seeds and splits that are new."""
+    weights = [{"classification_lambda": 0.1}, {"classification_lambda": 0.5}, {}]
+    arms = [{"name": f"{i}", "params": own, "split": "group"} for i, own in enumerate(weights)]
+    own = {**EXPERIMENT, "arms": arms, "sides": {"group": ["tvx", "vtx"]}}
+    fixed = {"fixed": {"epoch": 20, "batch_size": 16}}  # the second is the kind's default
+    settings = {attrs.SETTINGS: {**SETTINGS, **fixed}, attrs.EXPERIMENT: own}
+    record = replace(planted(), user_attrs=settings)
+    start = "emoji-study experiment leakage --study planted-again"
+    weights_told, more = "--lambda 0.1 --lambda 0.5", "--set epoch=20"
+    assert get_provenance(record).command == (
+        f"{start} --pairs 2 {weights_told} --seed 0 --data-seed 42 {more}"
+    )
+    assert again(record, n_pairs=5) == (
+        f"{start} --pairs 5 {weights_told} --seed 1 --data-seed 44 {more}"
+    )
 
 
 def test_machines_are_counted() -> None:

@@ -123,8 +123,29 @@ def test_what_is_no_search_of_ours() -> None:
     found = answer(study(ONE, trial(1, value=0.4)))
     assert found.headline == "Best so far: trial 1, objective value 0.4000."
     assert (found.use.command, found.next) == (None, ())
-    found = answer(test_experiment.record({"base": [0.1] * 7, "arm": [0.2] * 7}), n_left_out=3)
+
+
+def test_an_experiment() -> None:
+    """It leads with what is told, in whichever metric; what is not told is no part of the sure."""
+    base, scattered = [0.1] * 7, [0.1, 0.2, 0.1, 0.09, 0.1, 0.3, 0.1]
+    found = answer(test_experiment.record({"base": base, "arm": [0.2] * 7}), n_left_out=3)
     assert found.headline.startswith("Arm: the validation MSE is higher than with base by 100")
     assert "which held 14 of 17 trials" in found.sure[-1]
-    found = answer(test_experiment.record({"base": [None] * 7, "arm": [None] * 7}))
+    found = answer(test_experiment.record({"base": base, "arm": [None] * 7}, follows=""))
     assert (found.headline, found.use) == ("Nothing has been found yet.", None)
+    (step,) = found.next
+    assert step.why == "Train what is missing."
+    assert step.command == "emoji-study experiment test --study search-test --pairs 7"
+    accuracies = {"base": scattered, "arm": [0.5 + x for x in scattered]}
+    values = {"base": base, "arm": scattered}
+    found = answer(test_experiment.record(values, accuracies=accuracies, follows=""))
+    assert found.headline.startswith("Arm: the validation accuracy is higher than with base by 50")
+    assert [text.partition(" (")[0] for text in found.sure] == [
+        "arm: the balanced accuracy is higher than with base by 50.0\N{NO-BREAK SPACE}points"
+    ]
+    assert found.open[0].startswith("arm: cannot be told from base in validation MSE (")
+    found = answer(test_experiment.record(values, follows=""))
+    assert found.headline == "7 pairs do not tell arm from base in validation MSE."
+    n = int(found.open[0].rpartition("about ")[2].split()[0])
+    assert f", about {n}, would tell such a difference of arm" in found.next[0].why
+    assert f"--pairs {n} --seed 1 --data-seed 49" in found.next[0].command

@@ -1,0 +1,108 @@
+"""What the first screen says of an experiment: what its arms differ in, and what is open."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from study.analysis import ranked
+from study.analysis.experiment import Comparison, ExperimentInfo, sum_up
+from study.analysis.paired import MANY
+from study.analysis.provenance import again
+from study.analysis.spent import training_seconds
+from study.formats import capitalised, counted, format_duration, format_list, format_measured
+from study.report.findings import Findings
+from study.report.sentences import Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentAnswer:
+    """The headline with its doubts, what was told besides, what was not, and the next steps."""
+
+    headline: str
+    doubt: tuple[str, ...]
+    sure: tuple[str, ...]
+    open: tuple[str, ...]
+    next: tuple[Step, ...]
+
+
+def answer_experiment(found: Findings, info: ExperimentInfo) -> ExperimentAnswer:
+    """Lead with the first difference that is told, or say that none is."""
+    always = [c for c in info.comparisons if c.metric not in info.on_request]
+    told = next((c for c in always if c.found.told), None)
+    others = [c for c in always if c is not told]
+    summed = [info.of_metric(label) for label in info.on_request if info.of_metric(label)]
+    sums = {sum_up(some): any(map(_settled, some)) for some in summed}
+    settled = {c.verdict: _settled(c) for c in others} | sums
+    headline, doubt = "Nothing has been found yet.", ""
+    if told is not None:
+        # What stands in brackets says how sure that is.
+        headline, _, doubt = told.verdict.removesuffix(".").partition(" (")
+        doubt = doubt.removesuffix(")")
+    elif always:
+        labels = format_list(list(dict.fromkeys(c.metric for c in always)))
+        arms = format_list(list(dict.fromkeys(c.arm for c in always)))
+        pairs = counted(info.n_pairs, "pair")
+        verb = "does" if info.n_pairs == 1 else "do"
+        headline = f"{pairs} {verb} not tell {arms} from {always[0].baseline} in {labels}"
+    return ExperimentAnswer(
+        headline=f"{capitalised(headline.removesuffix('.'))}.",
+        doubt=(f"{capitalised(doubt)}.",) if doubt else (),
+        sure=tuple(text for text, sure in settled.items() if sure),
+        open=(*(text for text, sure in settled.items() if not sure), *_hardly_trained(found)),
+        next=tuple(_next_steps(found, info, always)),
+    )
+
+
+def _settled(found: Comparison) -> bool:
+    alike = found.found.n_above == found.found.n_below == 0
+    return found.found.told or found.found.equal or alike
+
+
+def _hardly_trained(found: Findings) -> Iterator[str]:
+    """Say how many trainings are no better than none."""
+    if found.baseline is None:
+        return
+    objective = found.kind.objective
+    values = [value for value, _ in ranked(found.record)]
+    n = sum(not objective.is_better(value, found.baseline) for value in values)
+    if n:
+        constant = format_measured(found.baseline, objective)
+        yield (
+            f"{n} of {counted(len(values), 'training')} {'is' if n == 1 else 'are'} no better "
+            f"than a constant prediction, {constant}: what holds of these may not hold of longer "
+            "ones."
+        )
+
+
+def _next_steps(
+    found: Findings, info: ExperimentInfo, comparisons: list[Comparison]
+) -> Iterator[Step]:
+    """Say what would settle more: what is missing, more pairs, or the same once more."""
+    seconds = [s for t in found.record.complete if (s := training_seconds(t)) > 0]
+    each_s = sum(seconds) / len(seconds) if seconds else None
+
+    def lasting(n: int) -> str:
+        return "" if each_s is None else f" (about {format_duration(n * each_s)} of training)"
+
+    if info.n_missing and found.reference is not None:
+        yield Step(
+            why=f"Train what is missing{lasting(info.n_missing)}.",
+            command=found.placed(
+                f"emoji-study experiment {info.name} --study {found.record.name} "
+                f"--pairs {info.n_pairs}"
+            ),
+        )
+        return
+    needed = [c for c in comparisons if c.found.needed is not None and c.found.needed <= MANY]
+    least = min(needed, key=lambda c: c.found.needed or 0, default=None)
+    n = info.n_pairs if least is None else round(least.found.needed or 0)
+    command = again(found.record, n_pairs=n)
+    if command is None:
+        return
+    fresh = f"Pairs of seeds and splits that are new{lasting(n * len(info.arms))}"
+    why = f"{fresh} show whether it comes out once more."
+    if least is not None:
+        why = (
+            f"{fresh}, about {n}, would tell such a difference of {least.arm} in {least.metric}; "
+            "pairs that are added after a look at the first ones find too much."
+        )
+    yield Step(why=why, command=found.placed(command))
