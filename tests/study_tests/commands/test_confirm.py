@@ -26,10 +26,10 @@ from study.analysis import metrics_of
 from study.analysis.ablation import get_ablation
 from study.analysis.confirmation import get_confirmation
 from study.analysis.confirmation_text import same_order
+from study.analysis.to_confirm import confirmation_arms
 from study.commands.show import stored_record
 from study.emoji import LATENT_METRICS, MULTITASK
 from study.errors import StudyError
-from study.followups.arms import confirmation_arms
 from study.followups.setup import Followup, find_search, own_pairs, run_followup, set_up
 from study.followups.testing import measure_models
 from study.requests import FollowupRequest, Place

@@ -8,6 +8,7 @@ import pytest
 from storage.attrs import DATA_REMARKS
 from storage.records import StudyRecord
 from study.analysis.confirmation import CHOSEN
+from study.emoji import AUTOENCODER
 from study.report import ReportData
 from study.report.answer import Answer, get_answer
 from study.report.findings import Findings
@@ -60,6 +61,26 @@ def test_a_confirmed_winner() -> None:
     assert "which held 5 of 24 trials" in part.sure[-1]
 
 
+def test_what_a_confirmation_will_train() -> None:
+    """The next step names and counts what the command trains, at the times these took."""
+    trials = [
+        replace(t, user_attrs={**t.user_attrs, "training_seconds": 500.0 if linear else 10.0})
+        for t in SEARCH.trials
+        for linear in [t.params["auto_encoder"] == "linear"]
+    ]
+    found = answer(replace(SEARCH, trials=tuple(trials)))
+    told = "and trial 3 from the middle again, 6 fresh seeds each (about"
+    # Trial 3 alone is linear; the default takes the mean of the six: 42 * 550 / 6 seconds.
+    assert found.next[-1].why == f"Train the best 5, the default {told} 1 h 4 min of training)."
+    best = max(trials, key=lambda t: -(t.value or 1.0))
+    default = {**AUTOENCODER.default, "epoch": 20}
+    trials[best.number] = replace(best, params={k: default[k] for k in best.params})
+    found = answer(replace(SEARCH, trials=tuple(trials)))
+    assert found.next[-1].why == (
+        f"Train the best 5, the default among them, {told} 55 min 0 s of training)."
+    )
+
+
 def test_a_confirmed_default_and_one_seed_too_few() -> None:
     """The default is told as it was trained; two seeds confirm nothing, so more are next."""
     found = confirmed({"default": test_confirmation.BETTER, "trial 10": test_confirmation.BASE})
@@ -72,11 +93,11 @@ def test_a_confirmed_default_and_one_seed_too_few() -> None:
     made = test_confirmation.record(arms, roles={"trial 10": CHOSEN})
     found = answer(SEARCH, made)
     assert found.headline.startswith("Best so far: CNN (trial 18)")
-    assert found.next[-1].command == "emoji-study confirm --study planted --seeds 6"
+    assert found.next[-1].command == "emoji-study confirm --study planted"
     found = confirmed({name: values[:2] for name, values in VALUES.items()})
     assert found.headline.startswith("Best so far: CNN (trial 18)")
     assert found.doubt[0].startswith("Not confirmed yet: it is the lowest of 20 single trainings")
-    assert found.next[-1].command == "emoji-study confirm --study planted --seeds 6"
+    assert found.next[-1].command == "emoji-study confirm --study planted"
 
 
 ONE = trial(0, value=0.5, params={"auto_encoder": "CNN"}, attrs=classified((2, 18, 4, 8)))

@@ -228,7 +228,7 @@ def test_the_first_screen_answers(page: Page) -> None:
         "Learning rate 4.34e-3 to 0.0293 instead of up to 6.98e-4: error × 0.20, medians",
         "Cannot be told from 102 trials: batch size, batch normalization, weight decay and",
         f"emoji-study train --study planted --trial {best.number}",
-        "emoji-study confirm --study planted --seeds 6",
+        "emoji-study confirm --study planted",
         "checks need a look: failed trials, length of the training",
     )
     for name, value in best.params.items():
