@@ -22,7 +22,7 @@ from scipy import stats
 from search_spaces import Scalar, SearchSpace
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import is_default, is_search
+from study.analysis import is_default, is_search, n_telling
 from study.analysis.boundary import EndInfo, get_ends
 from study.analysis.checks import (
     Check,
@@ -55,8 +55,9 @@ from study.formats import (
 from study.wording import Wording
 
 ENOUGH_TRIALS = 40
-"""Complete trials from which on the strongest of several settings that add up is named, as the
-first one, in nine of ten studies; ``tests/study_tests/analysis/test_naming.py`` measures that.
+"""Trials that tell of settings (``n_telling``), from which on the strongest of several that add
+up is named, as the first one, in nine of ten studies, which is measured by
+``tests/study_tests/analysis/test_naming.py``.
 With fewer, analyses of settings are folded."""
 HARDLY_ANY = 5
 MAX_FAILED_BADLY = 0.25
@@ -135,12 +136,15 @@ def _worst_first(found: Iterable[Check | None]) -> tuple[Check, ...]:
 
 
 def _enough_trials(study: Checked) -> Check:
-    """Count what the sampler was given: pruned trials tell it of settings as well."""
-    n, name = sum(trial.finished for trial in study.trials), "number of trials"
-    told, command = counted(n, "finished trial"), study.run(f"--trials {ENOUGH_TRIALS - n}")
-    if n and not study.record.complete:
-        said = f"{told}, and none is complete: pruned ones have no value to compare"
-        return check(name, True, "", f"{said}.", command, severe=n < HARDLY_ANY)
+    """Count the trials that tell of settings: complete ones, each training once."""
+    n, name = n_telling(study.record), "number of trials"
+    told = counted(n, "complete trial")
+    if n < len(study.record.complete):
+        told += ", each training once"
+    # Some of those that are asked for will be pruned, or repeat a training, as until now.
+    n_finished = sum(trial.finished for trial in study.trials)
+    n_more = math.ceil((ENOUGH_TRIALS - n) * max(1.0, n_finished / max(1, n)))
+    command = study.run(f"--trials {n_more}")
     if n >= ENOUGH_TRIALS:
         return passed(name, f"{told}.")
     if n < HARDLY_ANY:

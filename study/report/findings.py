@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
-from optuna.trial import TrialState
-
 from search_spaces import Scalar
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
@@ -17,6 +15,7 @@ from study.analysis import (
     is_search,
     kind_of,
     measured_on_request,
+    n_telling,
     objectives_of,
     ranked,
     reference_of,
@@ -195,10 +194,11 @@ class Findings:
 
         A section without a question is open once there are enough.
         """
-        n = self.summary.by_state.get(TrialState.COMPLETE, 0)
+        n = n_telling(self.record)
         if n >= ENOUGH_TRIALS:
             return question
         so_far = f"so far there {'is' if n == 1 else 'are'} {n}"
+        so_far += ", each training once" if n < len(self.record.complete) else ""
         return f"Counts from about {ENOUGH_TRIALS} complete trials on; {so_far}."
 
     @property

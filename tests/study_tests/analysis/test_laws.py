@@ -24,6 +24,7 @@ from study.analysis.confirmation_text import describe_confirmation
 from study.analysis.correlation import get_correlations
 from study.analysis.cost import get_costs
 from study.analysis.distribution import get_distribution
+from study.analysis.effects import get_effects
 from study.analysis.expected_best import get_expected_best
 from study.analysis.fidelity import get_fidelity, replay_pruners
 from study.analysis.front import get_fronts
@@ -72,6 +73,24 @@ def test_only_complete_trials_with_a_finite_error_count(analysis: Analysis, more
     if "infeasible" in more:
         odd.append(replace(base, values=(1e-4,), user_attrs={**cheap, "infeasible": True}))
     assert analysis(replace(record, trials=(*record.trials, *odd))) == analysis(record)
+
+
+@pytest.mark.parametrize(
+    "analysis",
+    [
+        *(get_distribution, get_families, get_isolation, get_effects, get_best_trials),
+        *(get_ped_anova, get_surrogate, get_fidelity, EXPECTED),
+        lambda record: CORRELATIONS(record).families,
+    ],
+)
+def test_a_training_counts_once(analysis: Analysis) -> None:
+    """Trials that took the result of another one's training change nothing of what is found."""
+    record = planted_multitask(60)
+    copies = (
+        replace(t, number=100 + t.number, user_attrs={**t.user_attrs, attrs.REUSED_FROM: t.number})
+        for t in record.trials
+    )
+    assert analysis(replace(record, trials=(*record.trials, *copies))) == analysis(record)
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def test_healthy_study() -> None:
 
 
 def test_number_of_trials() -> None:
-    """What the sampler was given counts, pruned trials too; the advised command is enough."""
+    """Complete trials count, each training once; the advised command is enough of them."""
     verdict = get_verdict(record_of([]), now=NOW)
     more = "emoji-study run autoencoder --study checked"
     worst = verdict.checks[0]
@@ -135,10 +135,18 @@ def test_number_of_trials() -> None:
         checks = get_verdict(study_of(*foreign), now=NOW).checks
         assert {check.command for check in checks} == {None}
     pruned = [replace(t, state=TrialState.PRUNED, values=()) for t in HEALTHY[5:]]
-    mixed = [*HEALTHY[:5], *pruned][:ENOUGH_TRIALS]
-    check = found(record_of(mixed[:-10]), "number of trials")
+    whole = HEALTHY[: ENOUGH_TRIALS - 10]
+    check = found(record_of(whole), "number of trials")
     assert (check.level, check.command) == (Level.UNKNOWN, f"{more} --trials 10")
-    assert found(record_of(mixed), "number of trials").level is Level.PASS
+    # Where every second trial is pruned, twice as many are needed; pruned ones alone tell nothing.
+    mixed = found(record_of([*whole, *pruned[-30:]]), "number of trials")
+    assert (mixed.sentence, mixed.command) == (check.sentence, f"{more} --trials 20")
+    assert found(record_of(pruned), "number of trials").level is Level.FAIL
+    again = [noted(t, reused_from=t.number) for t in whole]
+    again = [replace(t, number=100 + t.number) for t in again]
+    told = found(record_of([*whole, *again]), "number of trials").sentence
+    assert told.startswith("30 complete trials, each training once: which settings mattered")
+    assert found(record_of(HEALTHY[:ENOUGH_TRIALS]), "number of trials").level is Level.PASS
 
 
 def sloping(name: str, *, upwards: bool, n: int = 60, **fixed: Scalar) -> StudyRecord:
