@@ -322,7 +322,7 @@ def _pruner(study: Checked) -> Check | None:
     ]
     if len(pairs) < 10 or any(len(set(side)) < 3 for side in zip(*pairs, strict=True)):
         return None
-    n_steps = step + study.kind.first_step
+    n_steps, name = step + study.kind.first_step, "early values"
     early = f"{study.word.capitalize()}s after {n_steps} {study.steps}"
     if not study.ours:  # whose final values need not be the best ones
         up_to = f"up to {study.kind.step} {n_steps}"
@@ -336,16 +336,16 @@ def _pruner(study: Checked) -> Check | None:
     )
     if high < MIN_AGREEMENT:
         wrong = f"{early} say little of the final ones {among}: good trials may have been pruned."
-        return check("pruner", True, "", wrong, command)
+        return check(name, True, "", wrong, command)
     # Had the pruned ones ended otherwise, the order would be another one.
     if low < MIN_AGREEMENT or len(pruned) >= len(pairs):
         return unknown(
-            "pruner",
+            name,
             f"How far {early[0].lower()}{early[1:]} tell the final ones cannot be said {among}; "
             f"what the {len(pruned)} pruned ones would have reached nobody knows.",
             command,
         )
-    return passed("pruner", f"{early} agree with the final ones {among}.")
+    return passed(name, f"{early} agree with the final ones {among}.")
 
 
 def _spearman_bounds(rho: float, n: int) -> tuple[float, float]:

@@ -110,7 +110,7 @@ def test_healthy_study() -> None:
         *("repeated trainings", "idle workers", "zombie trials", "leakage"),
     }
     document = (Path(__file__).parents[3] / "docs" / "checks.md").read_text()
-    names = {check.name for check in verdict.checks} | {"the default", "pruner"}
+    names = {check.name for check in verdict.checks} | {"the default", "early values"}
     assert f"(below {ENOUGH_TRIALS} it cannot be told)" in document
     assert [name for name in names if document.count(f"\n| {name} | ") == 0] == []
     leaking = {**SETTINGS, "split": "random"}
@@ -342,7 +342,7 @@ def test_pruner() -> None:
         *((HEALTHY, 5, Level.PASS), (misleading, 5, Level.WARN)),
         (HEALTHY, 60, Level.UNKNOWN),  # had they ended otherwise, nobody knows
     ):
-        check = found(record_of([*trials, *pruned[:n_pruned]]), "pruner")
+        check = found(record_of([*trials, *pruned[:n_pruned]]), "early values")
         assert check.level is level
         assert "after 11 epochs" in check.sentence
 
