@@ -367,7 +367,7 @@ def _sure(found: Findings) -> Iterator[str]:
             yield f"{wording.heading(lead) + text if lead else wording.begin(text)}."
     more = [wording.label(effect.name) for effect in info.clear[MAX_EFFECTS:]]
     if more and len(infos) == 1:
-        yield f"Clear as well, and smaller: {format_list(more)}."
+        yield f"Clear as well: {format_list(more)}."
     for pair in found.explained.acting[:1]:
         yield (
             f"{wording.begin(wording.label(pair.first))} and {wording.label(pair.second)} act "
@@ -409,9 +409,11 @@ def _sure(found: Findings) -> Iterator[str]:
             "best trials lie."
         )
     unclear = [name for name in unclear if name not in needed]
+    matters = "matters" if len(unclear) == 1 else "matter"
     if unclear:
         names = format_list(list(map(wording.label, unclear)))
-        yield f"Cannot be told from {counted(info.n_trials, 'trial')}: {names}."
+        told = f"over all {format_count(info.n_trials)} trials, whatever their other settings"
+        yield f"Cannot be told {told}: whether {names} {matters}."
 
 
 def _to_keep_in_mind(found: Findings) -> Iterator[str]:

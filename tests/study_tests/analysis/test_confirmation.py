@@ -305,8 +305,8 @@ def test_what_cannot_be_told_apart() -> None:
     assert confirmed(values).get("a").seconds is None
     for words in (
         f"As good as it, within 10{PERCENT}: a.",
-        "5 seeds are too few to tell c from it. Differences as large as these would be told on "
-        f"so many splits: {c.needed} (c).",
+        "5 seeds are too few to tell c from it; differences as large as these take so many "
+        f"splits: {c.needed} (c).",
     ):
         assert words in said(values)
     # What did not store its time took that from its start to its end.
@@ -389,28 +389,28 @@ def test_sentences() -> None:
     text = said(values, **changes)
     for words in (
         f"validation MSE: 0.08760 (95 % interval {mine[0]} to {mine[1]}).",
-        "All others are worse beyond what chance explains.",
+        "All others are worse, beyond what chance explains.",
         f"The error of trial 10 is {-100 * found.mean:.1f}{PERCENT} below the default's "
         f"(95 % interval {found.interval.written(format_change)})",
         "lower with all 5 seeds.",
         f"liked best have errors {100 * info.rise.chosen:.1f}{PERCENT} above what it had "
         "measured (mean); not chosen for that: middle "
         f"({-100 * info.rise.unchosen['middle']:.1f}{PERCENT} below).",
-        "What those change by as well, choosing does not explain.",
+        "What was not chosen for its result changes by other seeds and splits alone.",
         f"its MSE is 0.3080 (95 % interval {measured[0]} to {measured[1]})",
     ):
         assert words in text
     # A search that found nothing better is told so, but not by what somebody chose.
     info = confirmed({"default": BETTER, "a": BASE}, promised={"a": 0.05})
     text = " ".join(describe_confirmation(info))
-    assert "It is the default itself: nothing of " in text
+    assert "A is worse, beyond what chance explains. So nothing that was trained is better" in text
     assert "the default's" not in text
     chosen = tuple(replace(c, role="chosen") if c.name == "a" else c for c in info.confirmed)
     text = " ".join(describe_confirmation(replace(info, confirmed=chosen)))
-    assert "default itself: nothing of " in text
+    assert "So nothing that was trained is better than the default." in text
     # The best is not taken for the default where the default has no error to compare with.
     text = said({"default": [math.inf] * 5, "a": BETTER, "b": [v * 2 for v in BASE]})
-    assert ("a has the lowest mean" in text, "default itself" in text) == (True, False)
+    assert ("a has the lowest mean" in text, "than the default" in text) == (True, False)
 
 
 def test_other_images_in_words() -> None:
