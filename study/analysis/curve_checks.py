@@ -133,7 +133,7 @@ def check_length(study: Checked) -> Check | None:
         option = f"--{kind.step}s " if study.own else f"--set {kind.fidelity}="
         options = f"{option}{2 * int(length or len(losses))}"
         command = study.new_study("longer", options) if kind.fidelity else None
-        return check(name, True, "", f"{told}: a longer {study.training} may be better.", command)
+        return check(name, True, "", f"{told}: longer may be better.", command)
     if gain.most(NO_GAIN_LEVEL) > reach:
         return unknown(name, f"{told}, but its values scatter too much to tell.")
     return passed(name, f"{told}.")

@@ -199,8 +199,9 @@ def _doubt(found: Findings) -> Iterator[str]:
         n = len(comparable(found.record))
         yield _single(found, n)
     length = next((c for c in found.checks if c.name in LENGTH.values()), None)
-    if length is not None and length.level == Level.WARN:
-        yield f"{length.sentence}"
+    # Where a command trains longer, "Next" says so.
+    if length is not None and length.level == Level.WARN and length.command is None:
+        yield length.sentence
 
 
 def _single(found: Findings, n: int) -> str:
@@ -412,8 +413,8 @@ def _sure(found: Findings) -> Iterator[str]:
     matters = "matters" if len(unclear) == 1 else "matter"
     if unclear:
         names = format_list(list(map(wording.label, unclear)))
-        told = f"over all {format_count(info.n_trials)} trials, whatever their other settings"
-        yield f"Cannot be told {told}: whether {names} {matters}."
+        over = f"Over all {format_count(info.n_trials)} trials"
+        yield f"{over} it cannot be told whether {names} {matters}."
 
 
 def _to_keep_in_mind(found: Findings) -> Iterator[str]:
@@ -473,7 +474,7 @@ def _next_steps(found: Findings) -> Iterator[Step]:
         said.add(check.command)
         time = lasting(_trials_of(check.command), any_s)
         why = f"{check.sentence.rstrip('.')}{time}." if time else check.sentence
-        yield Step(why=why, command=found.placed(check.command))
+        yield Step(why=why, command=found.placed(check.command), check=check.name)
     if summary.best is None:
         return
     winner = winner_of(found)

@@ -309,6 +309,11 @@ def test_what_cannot_be_told_apart() -> None:
         f"splits: {c.needed} (c).",
     ):
         assert words in said(values)
+    # One reason is given for what no number of splits would tell.
+    values["c"] = [v * (0.7 if i % 2 else 1.27) for i, v in enumerate(BASE)]
+    text = said(values)
+    assert "C may be as good: not even 1,000 splits of these images would tell so small" in text
+    assert "too few" not in text
     # What did not store its time took that from its start to its end.
     made, end = record(values), START.replace(second=30)
     trials = tuple(replace(t, started=START, completed=end) for t in made.trials)

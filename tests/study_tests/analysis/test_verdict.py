@@ -235,6 +235,8 @@ def test_trainings() -> None:
     trials = [*HEALTHY, *(healthy_trial(60 + i, intermediate_values=flat) for i in range(3))]
     words = "3 of 63 trainings gained less than 10\N{NO-BREAK SPACE}% of what others gained"
     warns(record_of(trials), "collapsed trainings", words)
+    named = found(record_of(trials), "collapsed trainings").sentence
+    assert named.endswith("they learned nothing. These are trials 60, 61 and 62.")
     assert found(record_of(trials[:-1]), "collapsed trainings").level is Level.PASS
     falling = {i: 0.2 - 0.0018 * i for i in range(N_EPOCHS)}
     command = warns(with_best(intermediate_values=falling), "length of the training")

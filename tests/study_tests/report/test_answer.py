@@ -42,7 +42,7 @@ def test_a_confirmed_winner() -> None:
     found = confirmed(VALUES)
     mean = "validation MSE 0.08760 in the mean of 5 fresh seeds."
     assert found.headline == f"Linear (trial 10): {mean}"
-    sure, tied, _ = found.doubt
+    sure, tied = found.doubt
     assert sure.endswith("% against the default’s 0.1100, lower with 5 of 5 seeds.")
     assert tied == "As good as it, within 10\N{NO-BREAK SPACE}%: trial 20."
     assert found.use.settings.startswith("trial 10: a linear autoencoder with 20 epochs, ")
@@ -53,8 +53,9 @@ def test_a_confirmed_winner() -> None:
     last = confirmed(VALUES, test_ablation.record()).next[-1]
     assert (last.command, "50.0 s of training" in last.why) == (again, True)
     third = [value + 0.0005 for value in VALUES["trial 20"]]
-    _, tied, _ = confirmed({**VALUES, "trial 30": third}).doubt
+    _, tied = confirmed({**VALUES, "trial 30": third}).doubt
     assert tied.endswith("%: trial 20 and trial 30.")
+    assert [s.check for s in found.next] == ["length of the training", ""]  # said there alone
     # A page that holds a part of the trials knows its number alone.
     part = confirmed(VALUES, of=replace(SEARCH, trials=SEARCH.trials[:5]))
     assert (part.headline, part.use.settings) == (f"Trial 10: {mean}", "trial 10")
