@@ -64,6 +64,7 @@ def describe_confirmation(
         yield "So nothing that was trained is better than the default."
     elif best.difference is not None and best.difference.mean is not None:
         yield _against_default(best, best.difference, info.objective)
+        yield from describe_worse(info)
     if info.other_data is not None and at_home is not None:
         same, pairs = same_order(at_home, info)
         on = f"as on the search's own {info.data}, where {at_home.best} is the best"
@@ -110,6 +111,13 @@ def describe_tied(info: ConfirmationInfo) -> Iterator[str]:
             f"{capitalised(format_list(never))} may be as good: not even {format_count(MANY)} "
             f"splits of these {info.data} would tell so small a difference."
         )
+
+
+def describe_worse(info: ConfirmationInfo) -> Iterator[str]:
+    """Say in which other metrics the best one is worse than the default, if that is told."""
+    if info.worse_in:
+        each = [f"{m.label} ({d.written(d.mean)})" for m, d in info.worse_in.items()]
+        yield f"But it is worse than the default in {format_list(each)}."
 
 
 def _seeds_are(info: ConfirmationInfo) -> str:

@@ -433,9 +433,11 @@ def suggest_pruner(info: PrunersInfo, *, offered: bool = False) -> PrunerAdvice 
     """
     replays = _harmless(info, info.halves[0] + info.halves[1], offered=offered)
     chosen, judged = next((r for r in replays if r.share_saved > 0), None), []
+    if chosen is None:
+        return None
     for mine, other in (info.halves, info.halves[::-1]):
         found = _harmless(info, mine, offered=offered)
-        if chosen is None or not found:
+        if not found:
             return None
         (whole,) = [replay for replay in info.replays if replay.name == found[0].name]
         judged.append(whole.of(other))

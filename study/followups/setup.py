@@ -224,7 +224,7 @@ def run_followup(followup: Followup, place: Place, *, say: Say) -> tuple[RunOutc
     seconds = mean_seconds(followup.record, followup.experiment.arms)
     if seconds is not None:
         time = format_duration(seconds * n / place.n_workers)
-        say(f"{n} trainings in all; as long as in the search, they take about {time}.")
+        say(f"{n} trainings in all; at the times that the search took, about {time}.")
     return run_experiment(followup, place, say=say)
 
 

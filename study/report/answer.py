@@ -20,7 +20,12 @@ from study.analysis import (
 from study.analysis.ablation import describe_ablation
 from study.analysis.checks import Level
 from study.analysis.confirmation import DEFAULT, MIDDLE, TOP, ConfirmationInfo, Confirmed
-from study.analysis.confirmation_text import describe_confirmation, describe_seeds, describe_tied
+from study.analysis.confirmation_text import (
+    describe_confirmation,
+    describe_seeds,
+    describe_tied,
+    describe_worse,
+)
 from study.analysis.curve_checks import LENGTH
 from study.analysis.effects import describe_effect
 from study.analysis.estimates import Estimate
@@ -245,6 +250,7 @@ def _confirmed(found: Findings, winner: Confirmed, info: ConfirmationInfo) -> It
         if tested is not None and winner.role != DEFAULT:
             text += f", the default {format_measured(tested.mean, objective)}"
         yield f"{text}."
+    yield from describe_worse(info)
     yield from describe_tied(info)
 
 

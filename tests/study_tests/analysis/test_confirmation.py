@@ -18,7 +18,7 @@ from study.analysis.confirmation_text import describe_confirmation, same_order
 from study.analysis.estimates import Estimate
 from study.analysis.paired import power
 from study.followups.testing import MAX_BLOCKS, blocks
-from study.formats import format_change, format_number
+from study.formats import MINUS, format_change, format_number
 from tests.study_tests.synthetic import MULTITASK_SETTINGS, SETTINGS, START, Values, trained, trial
 
 BASE = [0.10, 0.12, 0.11, 0.13, 0.09]
@@ -256,6 +256,17 @@ def test_accuracies() -> None:
     assert info.get("default").accuracy == Estimate(mean=0.8, interval=(0.8, 0.8), n=5)
     assert confirmed(values, accuracies=accuracies).best == "a"
     assert set(confirmed(values, min_accuracy=0.7).excluded) == set(values)  # they are unknown
+
+
+def test_what_the_best_is_worse_in() -> None:
+    """It is said where that is told of all other metrics together, as of accuracy here."""
+    values = {"default": BASE, "a": BETTER}
+    high = [0.90, 0.91, 0.90, 0.92, 0.89]
+    lower, scattered = [v - 0.1 + v / 100 for v in high], [v - 0.1 * (v > 0.9) for v in high]
+    text = said(values, accuracies={"default": high, "a": lower})
+    assert f"it is worse than the default in validation accuracy ({MINUS}10.1{PERCENT})." in text
+    text = said(values, accuracies={"default": high, "a": scattered})
+    assert "worse than the default" not in text
 
 
 def test_missing_pairs() -> None:
