@@ -17,6 +17,7 @@ from study.analysis.estimates import (
     estimate_pairs,
 )
 from study.analysis.expected_best import overtuning
+from study.analysis.means import estimate_on
 from study.analysis.paired import SIGNIFICANT, Difference, compare, holm, paired, scale_of
 from study.analysis.rise import Again, RiseInfo, get_rise
 from study.analysis.spent import training_seconds
@@ -383,7 +384,8 @@ def _of_tests(
         for pair, reached in sorted(tested.items())
         if metric.test_name in reached
     }
-    return estimate_pairs(values, metric, found.sides, overlapping=False)
+    scale = found.scale if metric == found.objective else "share"
+    return estimate_on(scale, values, metric, found.sides, overlapping=False)
 
 
 def _wilson(share: float, n: int) -> Interval:

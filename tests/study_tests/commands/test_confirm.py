@@ -317,10 +317,8 @@ def test_other_images(copy: Path, other_data: Path, tiny_data: Path, capsys: Cap
     said = capsys.readouterr().out.splitlines()
     ranked = "They rank as on" if n_same == 6 else f"{n_same} of 6 pairs of configurations rank as"
     assert any(text.startswith(ranked) for text in said)
-    assert any(
-        text.startswith("4 trainings in all; at the times that the search took, about ")
-        for text in said
-    )
+    time = "4 trainings in all; at the times that the search took, about "
+    assert any(text.startswith(time) for text in said)
     assert command(copy, f"{line} --seeds 1") == 0
     assert read(copy, name) == there
 
