@@ -96,20 +96,20 @@ def describe_tied(info: ConfirmationInfo) -> Iterator[str]:
     told = [c for c in others if c.name not in equal]
     if equal:
         margin = next(c.from_best.within for c in others if c.from_best is not None)
-        yield f"As good as it, {margin}: {format_list(equal)}."
+        yield f"As good as {info.best}, {margin}: {format_list(equal)}."
     asking = {c.name: c.from_best.needed for c in told if c.from_best and c.from_best.needed}
     never = [name for name, n in asking.items() if n > MANY]
     some = [c.name for c in told if c.name not in never]
     if some:
-        text = f"{_seeds_are(info)} too few to tell {format_list(some)} from it"
+        text = f"{_seeds_are(info)} too few to tell {format_list(some)} from {info.best}"
         enough = [f"{format_count(round(asking[n]))} ({n})" for n in some if n in asking]
         if enough:
             text += f"; differences as large as these take so many splits: {format_list(enough)}"
         yield f"{text}."
     if never:
         yield (
-            f"{capitalised(format_list(never))} may be as good: not even {format_count(MANY)} "
-            f"splits of these {info.data} would tell so small a difference."
+            f"{capitalised(format_list(never))} may be as good as {info.best}: not even "
+            f"{format_count(MANY)} splits of these {info.data} would tell so small a difference."
         )
 
 
@@ -117,7 +117,7 @@ def describe_worse(info: ConfirmationInfo) -> Iterator[str]:
     """Say in which other metrics the best one is worse than the default, if that is told."""
     if info.worse_in:
         each = [f"{m.label} ({d.written(d.mean)})" for m, d in info.worse_in.items()]
-        yield f"But it is worse than the default in {format_list(each)}."
+        yield f"{capitalised(str(info.best))} is worse than the default in {format_list(each)}."
 
 
 def _seeds_are(info: ConfirmationInfo) -> str:

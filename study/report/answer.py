@@ -250,8 +250,8 @@ def _confirmed(found: Findings, winner: Confirmed, info: ConfirmationInfo) -> It
         if tested is not None and winner.role != DEFAULT:
             text += f", the default {format_measured(tested.mean, objective)}"
         yield f"{text}."
-    yield from describe_worse(info)
     yield from describe_tied(info)
+    yield from describe_worse(info)
 
 
 def _interval(found: Estimate, metric: Metric) -> str:

@@ -283,9 +283,9 @@ def test_what_the_best_is_worse_in() -> None:
     high = [0.90, 0.91, 0.90, 0.92, 0.89]
     lower, scattered = [v - 0.1 + v / 100 for v in high], [v - 0.1 * (v > 0.9) for v in high]
     text = said(values, accuracies={"default": high, "a": lower})
-    assert f"it is worse than the default in validation accuracy ({MINUS}10.1{PERCENT})." in text
+    assert f"A is worse than the default in validation accuracy ({MINUS}10.1{PERCENT})." in text
     text = said(values, accuracies={"default": high, "a": scattered})
-    assert "worse than the default" not in text
+    assert "is worse than the default" not in text
 
 
 def test_missing_pairs() -> None:
@@ -334,15 +334,15 @@ def test_what_cannot_be_told_apart() -> None:
     assert info.get("a").seconds == pytest.approx(50.0 * (3 * 1.1 + 2 * 0.9) / 5)
     assert confirmed(values).get("a").seconds is None
     for words in (
-        f"As good as it, within 10{PERCENT}: a.",
-        "5 seeds are too few to tell c from it; differences as large as these take so many "
+        f"As good as b, within 10{PERCENT}: a.",
+        "5 seeds are too few to tell c from b; differences as large as these take so many "
         f"splits: {c.needed} (c).",
     ):
         assert words in said(values)
     # One reason is given for what no number of splits would tell.
     values["c"] = [v * (0.7 if i % 2 else 1.27) for i, v in enumerate(BASE)]
     text = said(values)
-    assert "C may be as good: not even 1,000 splits of these images would tell so small" in text
+    assert "C may be as good as b: not even 1,000 splits of these images would tell so" in text
     assert "too few" not in text
     # What did not store its time took that from its start to its end.
     made, end = record(values), START.replace(second=30)

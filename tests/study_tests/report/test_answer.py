@@ -44,7 +44,7 @@ def test_a_confirmed_winner() -> None:
     assert found.headline == f"Linear (trial 10): {mean}"
     sure, tied = found.doubt
     assert sure.endswith("% against the default’s 0.1091, lower with 5 of 5 seeds.")
-    assert tied == "As good as it, within 10\N{NO-BREAK SPACE}%: trial 20."
+    assert tied == "As good as trial 10, within 10\N{NO-BREAK SPACE}%: trial 20."
     assert found.use.settings.startswith("trial 10: a linear autoencoder with 20 epochs, ")
     assert found.use.expected == "in the search: validation MSE 0.07765"
     again = "emoji-study train --study planted --trial 10"
