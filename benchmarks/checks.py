@@ -116,7 +116,7 @@ FAULTS = (
         make=lambda dial: Trainings(noise=dial),
     ),
     Fault(
-        check="pruner",
+        check="early values",
         words="the first {:.0%} of a training tell nothing",
         dials=(0.5, 0.7),
         make=lambda dial: Trainings(noise=0.05, blind=dial),

@@ -383,6 +383,11 @@ class Described:
         """What a step of a training is called: ``epoch``, or ``step``."""
         return self.fidelity or "step"
 
+    def n_steps(self, params: Mapping[str, Any]) -> int | None:
+        """Return how many steps a configuration trains, None if its parameters do not say."""
+        steps = None if self.fidelity is None else params.get(self.fidelity)
+        return steps if isinstance(steps, int) else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind(Described):
@@ -445,11 +450,6 @@ class Kind(Described):
                     f"`test` of the kind {self.name!r} must return the metric "
                     f"{metric.test_name!r}, but returned {', '.join(measured) or 'nothing'}."
                 )
-
-    def n_steps(self, params: Mapping[str, Any]) -> int | None:
-        """Return how many steps a configuration trains, None if its parameters do not say."""
-        steps = None if self.fidelity is None else params.get(self.fidelity)
-        return steps if isinstance(steps, int) else None
 
     def with_steps(self, assignments: Mapping[str, str], n_steps: int | None) -> dict[str, str]:
         """Return assignments with a number of steps among them; a StudyError if that cannot be."""

@@ -16,6 +16,7 @@ REQUIRED = object()
 DEFAULT_KIND, DEFAULT_TRIALS, DEFAULT_STORAGE = "autoencoder", 40, "sqlite:///runs/study.db"
 DEFAULT_SAMPLER: Sampler = "tpe"
 DEFAULT_SEED, DEFAULT_DATA_SEED = 0, 42
+CONFIRM_TOP = 5
 CONFIRM_SEEDS = 6
 """The fewest seeds of a confirmation that tell what is seed, what is split and what is choice."""
 
@@ -435,7 +436,7 @@ class ConfirmRequest(FollowupRequest):
     the same command continues, with more --seeds it goes on.
     """
 
-    top: int = option("How many of the best trials are trained again.", 5, low=1)
+    top: int = option("How many of the best trials are trained again.", CONFIRM_TOP, low=1)
     trials: tuple[int, ...] = option(
         "Number of a trial to train again in place of the best; may be repeated.",
         (),

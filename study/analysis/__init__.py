@@ -212,6 +212,11 @@ def ranked_once(found: Iterable[tuple[float, TrialRecord]]) -> list[tuple[float,
     return [item for item in ranking if item[1].number in kept]
 
 
+def n_telling(record: StudyRecord) -> int:
+    """Count the trials that tell of settings: complete ones, each training once."""
+    return len(each_training_once(record.complete))
+
+
 def is_default(kind: KindInfo, trial: TrialRecord) -> bool:
     """Whether a trial has the kind's default settings, at any fidelity."""
     return (

@@ -8,7 +8,7 @@ from statistics import fmean
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from storage.values import Arm
-from study.analysis import data_of, is_own, kind_of, min_accuracy_of, relative_change
+from study.analysis import data_of, is_own, kind_of, metrics_of, min_accuracy_of, relative_change
 from study.analysis.estimates import (
     MIN_SPLITS,
     Estimate,
@@ -17,7 +17,8 @@ from study.analysis.estimates import (
     estimate_pairs,
 )
 from study.analysis.expected_best import overtuning
-from study.analysis.paired import Difference
+from study.analysis.means import estimate_on
+from study.analysis.paired import SIGNIFICANT, Difference, compare, holm, paired, scale_of
 from study.analysis.rise import Again, RiseInfo, get_rise
 from study.analysis.spent import training_seconds
 from study.analysis.trained import Trained, get_trained
@@ -113,6 +114,7 @@ class ConfirmationInfo:
         tied: Names of those that cannot be told from it, itself among them.
         excluded: Names of those that are neither, whatever their mean: they failed with some
             seed, or keep the constraint not even in the mean.
+        worse_in: Other metrics in which the best is told to be worse than the default.
         rise: Why values are worse than the search had measured.
         incumbents: Best trials so far, as far as they were confirmed and tested.
         ratios: Whether values are compared by ratios rather than by differences.
@@ -133,6 +135,7 @@ class ConfirmationInfo:
     best: str | None
     tied: tuple[str, ...]
     excluded: tuple[str, ...]
+    worse_in: Mapping[Metric, Difference]
     rise: RiseInfo
     incumbents: tuple[Incumbent, ...]
     tested: bool
@@ -232,6 +235,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         best=best,
         tied=(best, *tied) if best else (),
         excluded=tuple(c.name for c in confirmed if c.name in excluded),
+        worse_in=_worse_in(found, best, default, metrics_of(record)[1:]),
         rise=_rise(found, excluded),
         incumbents=_incumbents(confirmed, objective),
         tested=any(c.test is not None for c in confirmed),
@@ -247,6 +251,30 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         data=data_of(record),
         demanded=second.short_label if second else "accuracy" if is_own(record) else "",
     )
+
+
+def _worse_in(
+    found: Trained, best: str | None, default: str | None, metrics: Sequence[Metric]
+) -> dict[Metric, Difference]:
+    """Compare the best with the default by other metrics; all of them are one table."""
+    if best is None or default is None:
+        return {}
+    compared: dict[Metric, Difference] = {}
+    for metric in metrics:
+        before, after = (
+            {pair: v for pair, t in found.trials[arm].items() if (v := metric.of(t)) is not None}
+            for arm in (default, best)
+        )
+        pairs = paired(before, after, found.sides)
+        if len(pairs):
+            compared[metric] = compare(pairs, metric, scale_of(metric, pairs.before + pairs.after))
+    adjusted = holm({m.name: d.p_value for m, d in compared.items() if d.p_value is not None})
+    return {
+        metric: difference
+        for metric, difference in compared.items()
+        if adjusted.get(metric.name, 1.0) < SIGNIFICANT
+        and (difference.lower if metric.maximise else difference.higher)
+    }
 
 
 def _rise(found: Trained, excluded: Container[str]) -> RiseInfo:
@@ -356,7 +384,8 @@ def _of_tests(
         for pair, reached in sorted(tested.items())
         if metric.test_name in reached
     }
-    return estimate_pairs(values, metric, found.sides, overlapping=False)
+    scale = found.scale if metric == found.objective else "share"
+    return estimate_on(scale, values, metric, found.sides, overlapping=False)
 
 
 def _wilson(share: float, n: int) -> Interval:

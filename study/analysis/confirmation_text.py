@@ -8,7 +8,14 @@ from study.analysis.confirmation import DEFAULT, ConfirmationInfo, Confirmed
 from study.analysis.estimates import Estimate
 from study.analysis.paired import MANY, Difference
 from study.analysis.rise import describe_rise
-from study.formats import counted, format_change, format_count, format_list, format_measured
+from study.formats import (
+    capitalised,
+    counted,
+    format_change,
+    format_count,
+    format_list,
+    format_measured,
+)
 from study.metrics import Metric
 
 
@@ -39,8 +46,13 @@ def describe_confirmation(
     elif len(info.tied) > 1:
         yield from describe_tied(info)
         yield from _cheapest(info, best)
-    elif any(not c.tied and c.validation and c.name not in info.excluded for c in info.confirmed):
-        yield "All others are worse beyond what chance explains."
+    elif others := [
+        "the default" if c.role == DEFAULT else c.name
+        for c in info.confirmed
+        if not c.tied and c.validation and c.name not in info.excluded
+    ]:
+        worse = f"{capitalised(others[0])} is" if len(others) == 1 else "All others are"
+        yield f"{worse} worse, beyond what chance explains."
     if info.excluded:
         worse = "lower" if info.second is None else info.second.worse
         breaking = f", or the {info.demanded} is {worse} than was asked for"
@@ -49,11 +61,10 @@ def describe_confirmation(
             f"{breaking if info.demanded else ''}."
         )
     if best.role == DEFAULT:
-        compared = format_list([c.name for c in info.confirmed if c.role != DEFAULT])
-        compared = f" of {compared}" if compared else ""
-        yield f"It is the default itself: nothing{compared} is better."
+        yield "So nothing that was trained is better than the default."
     elif best.difference is not None and best.difference.mean is not None:
         yield _against_default(best, best.difference, info.objective)
+        yield from describe_worse(info)
     if info.other_data is not None and at_home is not None:
         same, pairs = same_order(at_home, info)
         on = f"as on the search's own {info.data}, where {at_home.best} is the best"
@@ -85,21 +96,28 @@ def describe_tied(info: ConfirmationInfo) -> Iterator[str]:
     told = [c for c in others if c.name not in equal]
     if equal:
         margin = next(c.from_best.within for c in others if c.from_best is not None)
-        yield f"As good as it, {margin}: {format_list(equal)}."
-    if told:
-        names = format_list([c.name for c in told])
-        yield f"{_seeds_are(info)} too few to tell {names} from it."
-        asking = {c.name: c.from_best.needed for c in told if c.from_best and c.from_best.needed}
-        enough = [f"{format_count(round(n))} ({name})" for name, n in asking.items() if n <= MANY]
+        yield f"As good as {info.best}, {margin}: {format_list(equal)}."
+    asking = {c.name: c.from_best.needed for c in told if c.from_best and c.from_best.needed}
+    never = [name for name, n in asking.items() if n > MANY]
+    some = [c.name for c in told if c.name not in never]
+    if some:
+        text = f"{_seeds_are(info)} too few to tell {format_list(some)} from {info.best}"
+        enough = [f"{format_count(round(asking[n]))} ({n})" for n in some if n in asking]
         if enough:
-            n_splits = format_list(enough)
-            yield f"Differences as large as these would be told on so many splits: {n_splits}."
-        never = [name for name, n in asking.items() if n > MANY]
-        if never:
-            yield (
-                f"As small as it looks, a difference from {format_list(never)} would not be told "
-                f"on {format_count(MANY)} splits of these {info.data}."
-            )
+            text += f"; differences as large as these take so many splits: {format_list(enough)}"
+        yield f"{text}."
+    if never:
+        yield (
+            f"{capitalised(format_list(never))} may be as good as {info.best}: not even "
+            f"{format_count(MANY)} splits of these {info.data} would tell so small a difference."
+        )
+
+
+def describe_worse(info: ConfirmationInfo) -> Iterator[str]:
+    """Say in which other metrics the best one is worse than the default, if that is told."""
+    if info.worse_in:
+        each = [f"{m.label} ({d.written(d.mean)})" for m, d in info.worse_in.items()]
+        yield f"{capitalised(str(info.best))} is worse than the default in {format_list(each)}."
 
 
 def _seeds_are(info: ConfirmationInfo) -> str:

@@ -12,7 +12,15 @@ from scipy import stats
 from search_spaces import Scalar
 from storage.attrs import WARM_START
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import family_of, is_ours, kind_of, parameter_names, ranked, sampler_of
+from study.analysis import (
+    family_of,
+    is_ours,
+    kind_of,
+    parameter_names,
+    ranked,
+    ranked_once,
+    sampler_of,
+)
 from study.analysis.estimates import Interval
 from study.analysis.magnitude import tamed
 from study.metrics import Metric
@@ -190,7 +198,7 @@ def get_correlations(
     P-values are adjusted over all families and parameters, those of each test for themselves.
 
     Args:
-        record: Its complete trials with a finite value count.
+        record: Its complete trials with a finite value count, each training once.
         metric: None for the objective. Its values are taken as stored: a positive coefficient
             means that larger values of the parameter go with a higher metric, be that better or
             worse.
@@ -210,7 +218,7 @@ def get_correlations(
     metric = metric or kind.objective
     valued = ranked(record, metric=metric)
     independent = {trial.number for trial in independent_trials(record)}
-    used = [item for item in valued if trials == "all" or item[1].number in independent]
+    used = ranked_once(v for v in valued if trials == "all" or v[1].number in independent)
     if n_resamples is None:
         n_resamples = default_resamples(len(used))
     names = parameter_names(record)

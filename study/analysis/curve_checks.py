@@ -23,7 +23,7 @@ from study.analysis.checks import (
     passed,
     unknown,
 )
-from study.formats import format_number, format_percent
+from study.formats import format_count, format_list, format_number, format_percent
 
 STUCK, LITTLE = 0.03, 0.1  # of the first error, and of what others gained
 STILL_GAINING, STILL_GAINING_WAY = 0.15, 0.3  # of a value, and of the way to the middle trial
@@ -31,17 +31,20 @@ GAIN_LEVEL, NO_GAIN_LEVEL = 0.01, 0.05
 OVERFITTING, RISE_SIGMAS = 1.1, 3.1
 NOISY, NOISY_WAY = 0.1, 0.5  # of a value, and of the way from the best to the middle trial
 MIN_REPORTS = 20
+MAX_NAMED = 10  # trials
 LENGTH = {True: "length of the training", False: "length of the trials"}  # of ours, of others
 
 
 def check_collapsed(study: Checked) -> Check | None:
     """Ask whether more trainings learned nothing than accidents explain."""
     objective = study.kind.objective
-    curves = [
-        [objective.sign * value for value in trial.intermediate_values.values()]
+    reports = {
+        trial.number: [objective.sign * value for value in trial.intermediate_values.values()]
         for trial in each_training_once(study.record.complete)
-    ]
-    curves = [losses for c in curves if len(losses := [*filter(math.isfinite, c)]) >= 10]
+    }
+    finite = {number: [*filter(math.isfinite, own)] for number, own in reports.items()}
+    numbers = [number for number, losses in finite.items() if len(losses) >= 10]
+    curves = [finite[number] for number in numbers]
     if not curves:
         return None
     gains = [c[0] - statistics.median(c[-(len(c) // 3) :]) for c in curves]
@@ -49,7 +52,10 @@ def check_collapsed(study: Checked) -> Check | None:
     if usual <= 0 and not objective.is_error:  # reports need not get better
         return None
     least = [max(LITTLE * usual, STUCK * c[0] if objective.is_error else 0.0) for c in curves]
-    n = sum(gain < little for gain, little in zip(gains, least, strict=True))
+    stuck = [i for i, own, little in zip(numbers, gains, least, strict=True) if own < little]
+    n, names = len(stuck), [*map(str, stuck[:MAX_NAMED])]
+    names += [f"{format_count(n - MAX_NAMED)} more"] if n > MAX_NAMED else []
+    which = f" These are trials {format_list(names)}." if names else ""
     told = f"{of_all(n, len(curves))} {study.training}s"
     nothing = f"{'learned' if study.ours else 'gained'} nothing."
     return check(
@@ -57,7 +63,7 @@ def check_collapsed(study: Checked) -> Check | None:
         more_than_accidents(n, len(curves)),
         f"{told} {nothing}",
         f"{told} gained less than {format_percent(LITTLE)} of what others gained after their "
-        f"first {study.word}: they {nothing}",
+        f"first {study.word}: they {nothing}{which}",
     )
 
 
@@ -127,7 +133,7 @@ def check_length(study: Checked) -> Check | None:
         option = f"--{kind.step}s " if study.own else f"--set {kind.fidelity}="
         options = f"{option}{2 * int(length or len(losses))}"
         command = study.new_study("longer", options) if kind.fidelity else None
-        return check(name, True, "", f"{told}: a longer {study.training} may be better.", command)
+        return check(name, True, "", f"{told}: longer may be better.", command)
     if gain.most(NO_GAIN_LEVEL) > reach:
         return unknown(name, f"{told}, but its values scatter too much to tell.")
     return passed(name, f"{told}.")

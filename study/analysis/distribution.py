@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from storage.records import StudyRecord
-from study.analysis import family_of, kind_of, ranked
+from study.analysis import family_of, kind_of, ranked, ranked_once
 from study.analysis.estimates import Interval
 from study.metrics import Metric
 
@@ -70,7 +70,8 @@ def get_distribution(record: StudyRecord, *, metric: Metric | None = None) -> Di
     The band holds the whole distribution function from which the trials were drawn, with 95 %
     probability, if they do not depend on each other; those of an adaptive sampler do.
 
-    Complete trials with a finite value count, feasible or not. A function of more than 500 values
+    Complete trials with a finite value count, feasible or not, each training
+    once. A function of more than 500 values
     has steps at 500 evenly spaced shares of the trials, the lowest and the highest among them.
 
     Source: Radosavovic, Johnson, Xie, Lo, Dollár, "On Network Design Spaces for Visual
@@ -81,7 +82,7 @@ def get_distribution(record: StudyRecord, *, metric: Metric | None = None) -> Di
     kind = kind_of(record)
     metric = metric or kind.objective
     measured: dict[str, list[float]] = {}
-    for value, trial in ranked(record, metric=metric):
+    for value, trial in ranked_once(ranked(record, metric=metric)):
         measured.setdefault(family_of(trial, kind.family), []).append(value)
     return DistributionInfo(
         metric=metric,

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from scipy import stats
 
 from storage.records import StudyRecord
-from study.analysis import kind_of, margin, ranked, sampler_of
+from study.analysis import kind_of, margin, ranked, ranked_once, sampler_of
 from study.analysis.correlation import (
     NON_ADAPTIVE_SAMPLERS,
     default_resamples,
@@ -51,7 +51,8 @@ class ExpectedBestInfo:
 
     Args:
         points: From one trial to all of them; empty after a refusal.
-        n_trials: Trials that were used: complete, with a finite value, and of a study with a
+        n_trials: Trials that were used: complete, with a finite value, each training once,
+            and of a study with a
             fixed design those that its design chose.
         n_reliable: Up to this n, from 2 on, there are intervals.
         close: The worst value that counts as close to the best seen.
@@ -88,7 +89,7 @@ def get_expected_best(
     whose mean hangs on how far the worst ones reach; so they stand from 2 to a tenth of all.
 
     Args:
-        record: Its complete trials with a finite value count, feasible or not.
+        record: Its complete trials with a finite value count, feasible or not, each training once.
         n_points: Values of n to look at, evenly spaced on a logarithmic scale.
 
     Source: Tang, Lee, Xin, Liu, Yu, Lin, "Showing Your Work Doesn't Always Work", ACL 2020,
@@ -102,6 +103,7 @@ def get_expected_best(
     if sampler in NON_ADAPTIVE_SAMPLERS:
         independent = {trial.number for trial in independent_trials(record)}
         used = [item for item in used if item[1].number in independent]
+    used = ranked_once(used)
     n_resamples = default_resamples(len(used))
     sign = metric.sign
     errors = np.asarray([sign * value for value, _ in used])

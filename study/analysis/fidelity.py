@@ -429,18 +429,18 @@ def suggest_pruner(info: PrunersInfo, *, offered: bool = False) -> PrunerAdvice 
         offered: Whether it must be one that ``run --pruner`` offers.
 
     Returns:
-        None if there is no such pruner, in all studies or in those of a half.
+        None if there is no such pruner that saves anything, or none in the studies of a half.
     """
-    replays = [r for r in info.replays if r.option is not None or not offered]
-    chosen, judged = _chosen(replays), []
-    for mine, other in (info.halves, info.halves[::-1]):
-        found = _chosen([replay.of(mine) for replay in replays])
-        if found is None:
-            return None
-        (whole,) = [replay for replay in replays if replay.name == found.name]
-        judged.append(whole.of(other))
+    replays = _harmless(info, info.halves[0] + info.halves[1], offered=offered)
+    chosen, judged = next((r for r in replays if r.share_saved > 0), None), []
     if chosen is None:
         return None
+    for mine, other in (info.halves, info.halves[::-1]):
+        found = _harmless(info, mine, offered=offered)
+        if not found:
+            return None
+        (whole,) = [replay for replay in info.replays if replay.name == found[0].name]
+        judged.append(whole.of(other))
     saved, regrets = (
         tuple(itertools.chain.from_iterable(values))
         for values in ([j.saved for j in judged], [j.regrets for j in judged])
@@ -448,15 +448,26 @@ def suggest_pruner(info: PrunersInfo, *, offered: bool = False) -> PrunerAdvice 
     return PrunerAdvice(pruner=chosen, judged=replace(chosen, saved=saved, regrets=regrets))
 
 
-def _chosen(replays: Sequence[PrunerReplay]) -> PrunerReplay | None:
-    harmless = [
-        replay
-        for replay in replays
-        if replay.n_studies
-        and replay.share_best_pruned <= MAX_BEST_PRUNED / 2
-        and replay.share_saved > 0
-    ]
-    return max(harmless, key=lambda replay: replay.share_saved, default=None)
+def describe_no_advice(info: PrunersInfo, *, offered: bool, steps: str) -> str:
+    """Say why no pruner is chosen, in words that the table of all replays bears out."""
+    saving = [r for r in info.replays if r.share_saved > 0 and (r.option or not offered)]
+    best = next(iter(_harmless(info, info.halves[0] + info.halves[1], offered=offered)), None)
+    if not saving:
+        return f"none of them saves {steps}"
+    limit = format_percent(MAX_BEST_PRUNED / 2)
+    if best is None or best.share_saved == 0:
+        return f"each that saves {steps} ended the best trial in more than {limit} of the studies"
+    return (
+        f"{best.name} hardly ever ended the best trial, but in one half of these trials alone "
+        f"each ended it in more than {limit} of the studies"
+    )
+
+
+def _harmless(info: PrunersInfo, places: Sequence[int], *, offered: bool) -> list[PrunerReplay]:
+    """Return what hardly ever ended the best trial of some studies, what saves most first."""
+    replays = [r.of(places) for r in info.replays if places and (r.option or not offered)]
+    found = [r for r in replays if r.share_best_pruned <= MAX_BEST_PRUNED / 2]
+    return sorted(found, key=lambda replay: -replay.share_saved)
 
 
 def _n_best(curves: Sequence[_Curve]) -> int:

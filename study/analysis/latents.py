@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from storage import attrs
 from storage.records import StudyRecord
 from study.analysis import kind_of, measured_on_request
-from study.analysis.estimates import Estimate, estimate_pairs
+from study.analysis.estimates import Estimate
 from study.analysis.experiment import trials_of_arm
+from study.analysis.means import estimate_on
+from study.analysis.paired import Scale, scale_of
 from study.metrics import Metric
 
 
@@ -38,7 +40,11 @@ def get_latents(record: StudyRecord) -> LatentsInfo | None:
     measured = measured_on_request(record)
     if experiment is None or not measured:
         return None
-    metrics = (kind_of(record).objective, *measured)
+    objective = kind_of(record).objective
+    metrics, follows = (objective, *measured), bool(experiment.follows)
+    values = [value for trial in record.complete if (value := objective.of(trial)) is not None]
+    # As the section that tells of the same trainings.
+    scales: dict[Metric, Scale] = {objective: scale_of(objective, values)} if follows else {}
     return LatentsInfo(
         study=record.name,
         metrics=metrics,
@@ -46,7 +52,13 @@ def get_latents(record: StudyRecord) -> LatentsInfo | None:
             LatentsOfArm(
                 arm=name,
                 values={
-                    metric: _estimate(record, name, metric, experiment.sides_of(name))
+                    metric: _estimate(
+                        record,
+                        name,
+                        metric,
+                        experiment.sides_of(name),
+                        scales.get(metric, "share"),
+                    )
                     for metric in metrics
                 },
             )
@@ -56,8 +68,8 @@ def get_latents(record: StudyRecord) -> LatentsInfo | None:
 
 
 def _estimate(
-    record: StudyRecord, arm: str, metric: Metric, sides: Sequence[str]
+    record: StudyRecord, arm: str, metric: Metric, sides: Sequence[str], scale: Scale
 ) -> Estimate | None:
     trials = trials_of_arm(record, arm)
     values = {pair: v for pair, t in sorted(trials.items()) if (v := metric.of(t)) is not None}
-    return estimate_pairs(values, metric, sides)
+    return estimate_on(scale, values, metric, sides)

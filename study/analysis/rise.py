@@ -229,7 +229,7 @@ def describe_rise(info: RiseInfo, metric: Metric, *, word: str, data: str) -> It
         cost = f"{part(info.choice)}, the difference{maybe}"
         yield f"So choosing by what was measured has cost {cost}."
     elif info.unchosen:
-        yield "What those change by as well, choosing does not explain."
+        yield "What was not chosen for its result changes by other seeds and splits alone."
     if info.split is not None:
         yield (
             f"From the search's own split to {counted(info.n_fresh, 'fresh one')} the {word}s of "

@@ -27,6 +27,7 @@ from study.analysis import (
     parameter_names,
     ranked,
     ranked_by_constraint,
+    ranked_once,
     third_of,
 )
 from study.analysis.pairs import levels
@@ -231,7 +232,7 @@ def get_best_trials(record: StudyRecord, *, k: int = 10) -> BestTrialsInfo:
 
 
 def get_families(record: StudyRecord, *, parameter: str | None = None) -> FamiliesInfo:
-    """Return what each family reached in the objective and in the second metric.
+    """Return what each family reached in the objective and the second metric, each training once.
 
     Args:
         parameter: The categorical parameter by which trials are grouped; None for that of the
@@ -243,10 +244,11 @@ def get_families(record: StudyRecord, *, parameter: str | None = None) -> Famili
     kind = kind_of(record)
     parameter = parameter or kind.family
     name_of = partial(family_of, parameter=parameter)
-    best_first = ranked_by_constraint(record, finite=True)
+    best_first = ranked_once(ranked_by_constraint(record, finite=True))
     best_of = max if kind.second is None or kind.second.maximise else min
     sign = kind.objective.sign
-    pruned = Counter(name_of(t) for t in record.trials if t.state == TrialState.PRUNED)
+    pruned = [t for t in record.trials if t.state == TrialState.PRUNED]
+    n_pruned = Counter(map(name_of, each_training_once(pruned)))
     families = []
     for name in sorted({name_of(trial) for trial in record.trials if trial.finished}):
         members = [(value, trial) for value, trial in best_first if name_of(trial) == name]
@@ -259,7 +261,7 @@ def get_families(record: StudyRecord, *, parameter: str | None = None) -> Famili
                 name=name,
                 n_complete=len(members),
                 n_infeasible=len(members) - len(feasible),
-                n_pruned=pruned[name],
+                n_pruned=n_pruned[name],
                 best_number=feasible[0][1].number if feasible else None,
                 best=feasible[0][0] if feasible else None,
                 median=median(values) if values else None,
@@ -277,7 +279,8 @@ def get_families(record: StudyRecord, *, parameter: str | None = None) -> Famili
 def get_all_groups(record: StudyRecord, *, metric: Metric | None = None) -> tuple[GroupsInfo, ...]:
     """Summarise a metric by every parameter with several values, but few, the family first.
 
-    Complete trials with a finite value count, whether or not they keep the study's constraint.
+    Complete trials with a finite value count, whether or not they keep the study's constraint,
+    also those that took the result of another one's training, as in the notebook.
 
     Source: ``DataFrame.groupby(parameter).agg(["mean", "median", "count"])`` of pandas, which
         leaves out rows without the parameter; the numbers are its own.

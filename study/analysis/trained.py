@@ -10,8 +10,9 @@ from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from storage.values import Arm
 from study.analysis import kind_of
-from study.analysis.estimates import Estimate, estimate_pairs
+from study.analysis.estimates import Estimate
 from study.analysis.experiment import trials_of_arm
+from study.analysis.means import estimate_on
 from study.analysis.paired import Difference, Scale, compare_all, paired, scale_of
 from study.metrics import Metric
 
@@ -58,8 +59,8 @@ class Trained:
         return compare_all(samples, self.objective, self.scale)
 
     def estimate(self, found: Mapping[int, float]) -> Estimate | None:
-        """Return the mean of values of the objective, by their pairs."""
-        return estimate_pairs(found, self.objective, self.sides)
+        """Return the mean of values of the objective, by their pairs, on the scale."""
+        return estimate_on(self.scale, found, self.objective, self.sides)
 
 
 def get_trained(record: StudyRecord, *names: str) -> Trained | None:

@@ -22,7 +22,7 @@ from scipy import stats
 from search_spaces import Scalar, SearchSpace
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import is_default
+from study.analysis import is_default, n_telling
 from study.analysis.boundary import EndInfo, get_ends
 from study.analysis.checks import (
     Check,
@@ -55,8 +55,9 @@ from study.formats import (
 from study.wording import Wording
 
 ENOUGH_TRIALS = 40
-"""Complete trials from which on the strongest of several settings that add up is named, as the
-first one, in nine of ten studies; ``tests/study_tests/analysis/test_naming.py`` measures that.
+"""Trials that tell of settings (``n_telling``), from which on the strongest of several that add
+up is named, as the first one, in nine of ten studies, which is measured by
+``tests/study_tests/analysis/test_naming.py``.
 With fewer, analyses of settings are folded."""
 HARDLY_ANY = 5
 MAX_FAILED_BADLY = 0.25
@@ -138,12 +139,15 @@ def _worst_first(found: Iterable[Check | None]) -> tuple[Check, ...]:
 
 
 def _enough_trials(study: Checked) -> Check:
-    """Count what the sampler was given: pruned trials tell it of settings as well."""
-    n, name = sum(trial.finished for trial in study.trials), "number of trials"
-    told, command = counted(n, "finished trial"), study.run(f"--trials {ENOUGH_TRIALS - n}")
-    if n and not study.record.complete:
-        said = f"{told}, and none is complete: pruned ones have no value to compare"
-        return check(name, True, "", f"{said}.", command, severe=n < HARDLY_ANY)
+    """Count the trials that tell of settings: complete ones, each training once."""
+    n, name = n_telling(study.record), "number of trials"
+    told = counted(n, "complete trial")
+    if n < len(study.record.complete):
+        told += ", each training once"
+    # Some of those that are asked for will be pruned, or repeat a training, as until now.
+    n_finished = sum(trial.finished for trial in study.trials)
+    n_more = math.ceil((ENOUGH_TRIALS - n) * max(1.0, n_finished / max(1, n)))
+    command = study.run(f"--trials {n_more}")
     if n >= ENOUGH_TRIALS:
         return passed(name, f"{told}.")
     if n < HARDLY_ANY:
@@ -321,7 +325,7 @@ def _pruner(study: Checked) -> Check | None:
     ]
     if len(pairs) < 10 or any(len(set(side)) < 3 for side in zip(*pairs, strict=True)):
         return None
-    n_steps = step + study.kind.first_step
+    n_steps, name = step + study.kind.first_step, "early values"
     early = f"{study.word.capitalize()}s after {n_steps} {study.steps}"
     if not study.ours:  # whose final values need not be the best ones
         up_to = f"up to {study.kind.step} {n_steps}"
@@ -335,16 +339,16 @@ def _pruner(study: Checked) -> Check | None:
     )
     if high < MIN_AGREEMENT:
         wrong = f"{early} say little of the final ones {among}: good trials may have been pruned."
-        return check("pruner", True, "", wrong, command)
+        return check(name, True, "", wrong, command)
     # Had the pruned ones ended otherwise, the order would be another one.
     if low < MIN_AGREEMENT or len(pruned) >= len(pairs):
         return unknown(
-            "pruner",
+            name,
             f"How far {early[0].lower()}{early[1:]} tell the final ones cannot be said {among}; "
             f"what the {len(pruned)} pruned ones would have reached nobody knows.",
             command,
         )
-    return passed("pruner", f"{early} agree with the final ones {among}.")
+    return passed(name, f"{early} agree with the final ones {among}.")
 
 
 def _spearman_bounds(rho: float, n: int) -> tuple[float, float]:

@@ -8,10 +8,10 @@ from storage.records import StudyRecord, load_study_record, only_study
 from storage.values import Arm
 from study.analysis.confirmation import ConfirmationInfo, get_confirmation
 from study.analysis.confirmation_text import describe_confirmation
+from study.analysis.to_confirm import confirmation_arms
 from study.commands.next_step import next_step
 from study.commands.show import Show
 from study.errors import StudyError
-from study.followups.arms import confirmation_arms
 from study.followups.setup import Search, find_search, judged, run_followup, set_up
 from study.followups.testing import measure_models
 from study.requests import ConfirmRequest, FollowupRequest, Say

@@ -1,18 +1,16 @@
-"""What is run after a search: its best configurations confirmed, and taken apart."""
+"""How a winner is taken apart: the way to it from the default, and its neighbours."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from search_spaces import Scalar, SearchSpace
 from search_spaces.base import Parameter
-from storage.records import StudyRecord, TrialRecord
+from storage.records import StudyRecord
 from storage.values import Arm
-from study.analysis import breaks_constraint, ranked_by_constraint
 from study.analysis.ablation import PATH, SWEEP
-from study.analysis.confirmation import CHOSEN, DEFAULT, MIDDLE, TOP
+from study.analysis.confirmation import DEFAULT
 from study.analysis.surrogate import get_surrogate, predict
 from study.errors import StudyError
 from study.kinds import Kind
@@ -23,72 +21,6 @@ MAX_FEW = 5
 """A range of so many whole numbers is swept as a whole."""
 Predict = Callable[[Sequence[Mapping[str, Scalar]]], Sequence[float]]
 """Predicts the objective of configurations, given by their parameters."""
-_Ranked = tuple[float, TrialRecord]
-
-
-def confirmation_arms(
-    record: StudyRecord,
-    space: SearchSpace,
-    kind: Kind,
-    fixed: Mapping[str, Scalar],
-    *,
-    top: int,
-    numbers: Sequence[int] = (),
-    seed: int,
-) -> tuple[Arm, ...]:
-    """Choose what a confirmation trains again: the default, the best and one from the middle.
-
-    Configurations that train alike count once. Where the default is among the best, it keeps
-    its trial. The one from the middle shows what lies between: it was not chosen for its score,
-    so its score needs no correction for that.
-
-    Args:
-        fixed: What all trials of the search share; the default takes it over.
-        top: How many of the best, at least 1.
-        numbers: Of complete trials to train again beside the default, in place of all others.
-
-    Raises:
-        StudyError: If no trial is complete and keeps the constraint, or one of ``numbers`` is not.
-    """
-    ranked = ranked_by_constraint(record)
-    found: dict[str, _Ranked] = {}
-    for value, trial in ranked:
-        if not breaks_constraint(trial):
-            found.setdefault(_identity(space, kind, trial.given), (value, trial))
-    if not found:
-        raise StudyError(
-            f"Study {record.name!r} has no complete trial that keeps its constraint, so there is "
-            "nothing to confirm."
-        )
-    arms: list[Arm] = []
-    default_identity = ""
-    if kind.default is not None:
-        default = space.point({**kind.default, **fixed})
-        default_identity = _identity(space, kind, default)
-        arm = Arm(name=DEFAULT, params=default, role=DEFAULT)
-        if default_identity in found:
-            value, trial = found[default_identity]
-            arm = replace(arm, trial=trial.number, expected=value)
-        arms.append(arm)
-    if numbers:
-        complete = {item[1].number: item for item in ranked}
-        for number in dict.fromkeys(numbers):
-            if number not in complete:
-                raise StudyError(
-                    f"`trial` must be the number of a complete trial of study {record.name!r}, "
-                    f"but got {number}."
-                )
-            arms.append(_repeated(complete[number], role=CHOSEN, name="trial"))
-        return tuple(arms)
-    others = [item for identity, item in found.items() if identity != default_identity]
-    n_top = min(top - (default_identity in list(found)[:top]), len(others))
-    arms += [_repeated(item, role=TOP, name="trial") for item in others[:n_top]]
-    third = len(others) // 3
-    middle = others[max(third, n_top) : len(others) - third]
-    if middle:
-        drawn = middle[int(np.random.default_rng(seed).integers(len(middle)))]
-        arms.append(_repeated(drawn, role=MIDDLE, name="middle, trial"))
-    return tuple(arms)
 
 
 def ablation_arms(
@@ -212,17 +144,6 @@ def _neighbours(parameter: Parameter, value: Scalar) -> list[Scalar]:
     # Near an end of the range some may read alike, and are as good as equal.
     found = {_text(other): other for other in map(parameter.at, units)}
     return [other for text, other in found.items() if text != _text(value)]
-
-
-def _repeated(item: _Ranked, *, role: str, name: str) -> Arm:
-    value, trial = item
-    name = f"{name} {trial.number}"
-    return Arm(name=name, params=trial.given, role=role, trial=trial.number, expected=value)
-
-
-def _identity(space: SearchSpace, kind: Kind, params: Mapping[str, Scalar]) -> str:
-    """Return what configurations share that train alike, their length included."""
-    return f"{space.to_config(params).identity()}-{kind.n_steps(params)}"
 
 
 def _text(value: Scalar) -> str:

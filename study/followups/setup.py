@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 
 from storage import attrs
 from storage.internals import storage_of
@@ -13,7 +12,7 @@ from storage.values import Arm, Experiment
 from study.analysis import kind_of
 from study.analysis.ablation import PATH
 from study.analysis.paired import describe_power, judged_on
-from study.analysis.spent import training_seconds
+from study.analysis.to_confirm import mean_seconds
 from study.errors import StudyError
 from study.experiment import PAIRED
 from study.formats import format_duration
@@ -222,12 +221,10 @@ def own_pairs(
 def run_followup(followup: Followup, place: Place, *, say: Say) -> tuple[RunOutcome, StudyRecord]:
     """Say how long it may take, and run it."""
     n = followup.experiment.n_trials
-    seconds = [s for s in map(training_seconds, followup.record.complete) if s > 0]
-    if seconds:
-        say(
-            f"{n} trainings in all; at the mean time of the search's, "
-            f"about {format_duration(fmean(seconds) * n / place.n_workers)}."
-        )
+    seconds = mean_seconds(followup.record, followup.experiment.arms)
+    if seconds is not None:
+        time = format_duration(seconds * n / place.n_workers)
+        say(f"{n} trainings in all; at the times that the search took, about {time}.")
     return run_experiment(followup, place, say=say)
 
 

@@ -19,8 +19,13 @@ from study.analysis import (
 )
 from study.analysis.ablation import describe_ablation
 from study.analysis.checks import Level
-from study.analysis.confirmation import DEFAULT, ConfirmationInfo, Confirmed
-from study.analysis.confirmation_text import describe_confirmation, describe_seeds, describe_tied
+from study.analysis.confirmation import DEFAULT, MIDDLE, TOP, ConfirmationInfo, Confirmed
+from study.analysis.confirmation_text import (
+    describe_confirmation,
+    describe_seeds,
+    describe_tied,
+    describe_worse,
+)
 from study.analysis.curve_checks import LENGTH
 from study.analysis.effects import describe_effect
 from study.analysis.estimates import Estimate
@@ -28,6 +33,7 @@ from study.analysis.failures import describe_failures
 from study.analysis.front import comparable
 from study.analysis.provenance import describe_code
 from study.analysis.spent import training_seconds
+from study.analysis.to_confirm import mean_seconds
 from study.formats import (
     capitalised,
     counted,
@@ -45,7 +51,7 @@ from study.report.experiment_answer import answer_experiment
 from study.report.findings import Findings
 from study.report.scale import Ruler, get_ruler
 from study.report.sentences import Step, describe_lacking
-from study.requests import CONFIRM_SEEDS
+from study.requests import CONFIRM_SEEDS, CONFIRM_TOP
 from study.sampling.names import ADAPTIVE_SAMPLERS
 from study.settings import IMPORTED
 
@@ -214,8 +220,9 @@ def _doubt(found: Findings) -> Iterator[str]:
         n = len(comparable(found.record))
         yield _single(found, n)
     length = next((c for c in found.checks if c.name in LENGTH.values()), None)
-    if length is not None and length.level == Level.WARN:
-        yield f"{length.sentence}"
+    # Where a command trains longer, "Next" says so.
+    if length is not None and length.level == Level.WARN and length.command is None:
+        yield length.sentence
 
 
 def _single(found: Findings, n: int) -> str:
@@ -260,6 +267,7 @@ def _confirmed(found: Findings, winner: Confirmed, info: ConfirmationInfo) -> It
             text += f", the default {format_measured(tested.mean, objective)}"
         yield f"{text}."
     yield from describe_tied(info)
+    yield from describe_worse(info)
 
 
 def _interval(found: Estimate, metric: Metric) -> str:
@@ -382,7 +390,7 @@ def _sure(found: Findings) -> Iterator[str]:
             yield f"{wording.heading(lead) + text if lead else wording.begin(text)}."
     more = [wording.label(effect.name) for effect in info.clear[MAX_EFFECTS:]]
     if more and len(infos) == 1:
-        yield f"Clear as well, and smaller: {format_list(more)}."
+        yield f"Clear as well: {format_list(more)}."
     for pair in found.explained.acting[:1]:
         yield (
             f"{wording.begin(wording.label(pair.first))} and {wording.label(pair.second)} act "
@@ -424,9 +432,11 @@ def _sure(found: Findings) -> Iterator[str]:
             "best trials lie."
         )
     unclear = [name for name in unclear if name not in needed]
+    matters = "matters" if len(unclear) == 1 else "matter"
     if unclear:
         names = format_list(list(map(wording.label, unclear)))
-        yield f"Cannot be told from {counted(info.n_trials, 'trial')}: {names}."
+        over = f"Over all {format_count(info.n_trials)} trials"
+        yield f"{over} it cannot be told whether {names} {matters}."
 
 
 def _to_keep_in_mind(found: Findings) -> Iterator[str]:
@@ -486,18 +496,13 @@ def _next_steps(found: Findings) -> Iterator[Step]:
         said.add(check.command)
         time = lasting(_trials_of(check.command), any_s)
         why = f"{check.sentence.rstrip('.')}{time}." if time else check.sentence
-        yield Step(why=why, command=found.placed(check.command))
+        yield Step(why=why, command=found.placed(check.command), check=check.name)
     if summary.best is None:
         return
     winner = winner_of(found)
     number = summary.best.number if winner is None or winner.trial is None else winner.trial
     if winner is None:
-        n = CONFIRM_SEEDS
-        yield Step(
-            why=f"Train the best five and the default again, {n} fresh seeds each"
-            f"{lasting(n * 7)}.",
-            command=found.command("confirm", f"--seeds {n}"),
-        )
+        yield Step(why=_confirming(found), command=found.command("confirm"))
     elif not found.ablations:
         yield Step(
             why="Find out which of its settings the winner needs.", command=found.command("ablate")
@@ -507,6 +512,23 @@ def _next_steps(found: Findings) -> Iterator[Step]:
             why=f"Train the winner for good and keep its weights{lasting(1)}.",
             command=found.command("train", f"--trial {number}"),
         )
+
+
+def _confirming(found: Findings) -> str:
+    """Say what ``confirm`` trains, and how long that takes."""
+    arms = found.to_confirm
+    n_top = sum(arm.role == TOP for arm in arms)
+    default = next((arm for arm in arms if arm.role == DEFAULT), None)
+    # One that the search has tried stands beside the best only if it is none of them.
+    among = default is not None and default.trial is not None and n_top < CONFIRM_TOP
+    best = f"the best {format_count(n_top + among)}" if n_top + among > 1 else "the best"
+    told = [f"{best}, the default among them," if among and n_top else best]
+    told += ["the default"] if default is not None and not among else []
+    told += [f"trial {arm.trial} from the middle" for arm in arms if arm.role == MIDDLE]
+    n_done = 0 if found.begun is None else len(found.begun.complete)
+    each_s, n = mean_seconds(found.record, arms), CONFIRM_SEEDS * len(arms) - n_done
+    time = f" (about {format_duration(each_s * n)} of training)" if each_s and n > 0 else ""
+    return f"Train {format_list(told)} again, {CONFIRM_SEEDS} fresh seeds each{time}."
 
 
 def _trials_of(command: str) -> int | None:

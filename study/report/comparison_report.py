@@ -81,6 +81,7 @@ def render_studies(data: ReportData) -> str:
             "wording": _wording(records),
             "own": all(map(is_own, records)),
             "ours": any(map(is_ours, records)),
+            "reused": any(side.summary.n_reused for side in info.studies),
             "images": _common(map(data_of, records), "data"),
             "steps": _common((plural(kind_of(record).step) for record in records), "steps"),
             "verdict": get_comparison_verdict(data, info),

@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
-from optuna.trial import TrialState
-
 from search_spaces import Scalar
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
+from storage.values import Arm
 from study.analysis import (
     branch_of,
     family_of,
@@ -16,6 +15,7 @@ from study.analysis import (
     is_search,
     kind_of,
     measured_on_request,
+    n_telling,
     objectives_of,
     ranked,
     reference_of,
@@ -37,10 +37,12 @@ from study.analysis.surrogate import (
     get_interactions,
     get_surrogate,
 )
+from study.analysis.to_confirm import confirmation_arms
 from study.analysis.verdict import ENOUGH_TRIALS, get_verdict
 from study.metrics import Metric
 from study.report.embedded import ReportData
 from study.report.processes import OtherProcesses
+from study.requests import CONFIRM_TOP
 from study.shell import at_storage, quote
 
 
@@ -117,6 +119,29 @@ class Findings:
         arms = (arm for experiment in filter(None, told) for arm in experiment.arms)
         return next((arm.params for arm in arms if arm.role == DEFAULT), None)
 
+    @property
+    def begun(self) -> StudyRecord | None:
+        """The confirmation with which ``confirm`` goes on; None if it makes a new one."""
+        name = f"{self.record.name}-{attrs.CONFIRMATION}"
+        return next((record for record in self.data.followups if record.name == name), None)
+
+    @cached_property
+    def to_confirm(self) -> tuple[Arm, ...]:
+        """What ``confirm`` trains, if nothing more is asked of it; empty where that is unknown.
+
+        A confirmation that was begun goes on with its own arms.
+        """
+        begun = None if self.begun is None else attrs.EXPERIMENT.of(self.begun)
+        if begun is not None:
+            return begun.arms
+        space, settings = self.kind.space, attrs.SETTINGS.of(self.record)
+        if space is None or settings is None:
+            return ()
+        fixed = settings.fixed
+        return confirmation_arms(
+            self.record, space, self.kind, fixed, top=CONFIRM_TOP, seed=settings.seed
+        )
+
     @cached_property
     def ablations(self) -> tuple[AblationInfo, ...]:
         """What took the winner apart; the study itself where it is an ablation."""
@@ -169,10 +194,11 @@ class Findings:
 
         A section without a question is open once there are enough.
         """
-        n = self.summary.by_state.get(TrialState.COMPLETE, 0)
+        n = n_telling(self.record)
         if n >= ENOUGH_TRIALS:
             return question
         so_far = f"so far there {'is' if n == 1 else 'are'} {n}"
+        so_far += ", each training once" if n < len(self.record.complete) else ""
         return f"Counts from about {ENOUGH_TRIALS} complete trials on; {so_far}."
 
     @property

@@ -231,7 +231,7 @@ def _placed(role: str, trial: TrialRecord, order: Sequence[TrialRecord]) -> str:
     """Say which place a trial has, best first: the median's, or whose stands in for it."""
     n, place = len(order), [t.number for t in order].index(trial.number) + 1
     wanted = {"best": 1, "median": (n + 1) // 2, "worst": n}[role]
-    return role if place == wanted else f"place {place} of {n}; the {role} kept no pictures"
+    return role if place == wanted else f"place {place} of {n}, as the {role} kept no pictures"
 
 
 def true_caption(caption: str, record: StudyRecord) -> str:

@@ -13,7 +13,7 @@ from study.figures.style import family_place, family_symbol
 from study.formats import format_measured, format_state
 from study.report.findings import Findings
 
-MAX_STACKED = 9
+MAX_STACKED = 7
 """Trials that stand above each other; further ones of one place are covered."""
 
 _CELLS = 160  # places along the ruler

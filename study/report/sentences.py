@@ -16,10 +16,15 @@ STATES = (  # in the order of a page
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A command to type next, and what it is good for."""
+    """A command to type next, and what it is good for.
+
+    Args:
+        check: Name of the check that asks for it, empty if none does.
+    """
 
     why: str
     command: str
+    check: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

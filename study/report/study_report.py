@@ -65,6 +65,7 @@ def page_words(found: Findings) -> Mapping[str, Any]:
         "n_objectives": len(record.directions),
         "is_search": found.search,
         "summary": found.summary,
+        "once": ", each training once" if found.summary.n_reused else "",
         "branch": found.branch,
         "front": found.front,
         "unbeaten": found.unbeaten,

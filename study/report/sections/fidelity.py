@@ -1,7 +1,14 @@
 """When early values tell the final ones, and what pruners would have done."""
 
-from study.analysis.fidelity import MAX_BEST_PRUNED, get_fidelity, replay_pruners, suggest_pruner
+from study.analysis.fidelity import (
+    MAX_BEST_PRUNED,
+    describe_no_advice,
+    get_fidelity,
+    replay_pruners,
+    suggest_pruner,
+)
 from study.figures.search import plot_fidelity
+from study.formats import plural
 from study.report.findings import Findings
 from study.report.page import Missing, Section
 
@@ -22,6 +29,9 @@ def section(found: Findings) -> Section | Missing | None:
         "close_order": CLOSE_ORDER,
         "pruners": pruners,
         "advice": suggest_pruner(pruners, offered=found.ours),
+        "no_advice": describe_no_advice(
+            pruners, offered=found.ours, steps=plural(found.kind.step)
+        ),
         "max_best_pruned": MAX_BEST_PRUNED,
     }
     replayed = f"{pruners.n_studies} studies of {pruners.n_trials} trials"

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState, create_trial
 
-from storage.attrs import REUSED_FROM
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of, min_accuracy_of, ranked, ranked_by_constraint
 from study.analysis.front import get_fronts, get_unbeaten, non_dominated
@@ -167,7 +166,7 @@ def by_optuna(trials: Iterable[TrialRecord]) -> dict[str, float]:
 
 
 def test_ped_anova_is_optunas() -> None:
-    """Shares are those of Optuna's evaluator, pruned trials last, each training once."""
+    """Shares are those of Optuna's evaluator, pruned trials last."""
     info = get_ped_anova(RECORD)
     shares = {parameter.name: parameter.share for parameter in info.parameters}
     assert (info.refusal, info.constant) == (None, ("epoch",))
@@ -177,11 +176,6 @@ def test_ped_anova_is_optunas() -> None:
     unused = {p.name: p.share for p in info.parameters if not p.used_by_top}
     assert unused == {"bottleneck_dim": 0.0}
     assert shares == pytest.approx(by_optuna(RECORD.trials))
-    again = (
-        replace(t, number=200 + t.number, user_attrs={REUSED_FROM: t.number})
-        for t in RECORD.trials
-    )
-    assert get_ped_anova(replace(RECORD, trials=(*RECORD.trials, *again))) == info
     # The accuracy has its own parameter and trials.
     info = get_ped_anova(planted_multitask(), metric=VALIDATION_ACCURACY)
     assert (info.metric, info.parameters[0].name) == (VALIDATION_ACCURACY, "classification_lambda")

@@ -16,10 +16,19 @@ from storage.values import Arm
 from study.analysis.confirmation import ConfirmationInfo, get_confirmation
 from study.analysis.confirmation_text import describe_confirmation, same_order
 from study.analysis.estimates import Estimate
+from study.analysis.means import estimate_on
 from study.analysis.paired import power
 from study.followups.testing import MAX_BLOCKS, blocks
-from study.formats import format_change, format_number
-from tests.study_tests.synthetic import MULTITASK_SETTINGS, SETTINGS, START, Values, trained, trial
+from study.formats import MINUS, format_change, format_number
+from tests.study_tests.synthetic import (
+    MULTITASK_SETTINGS,
+    SETTINGS,
+    START,
+    VALIDATION_MSE,
+    Values,
+    trained,
+    trial,
+)
 
 BASE = [0.10, 0.12, 0.11, 0.13, 0.09]
 """Errors of a default over five seeds."""
@@ -105,6 +114,14 @@ def said(values: Mapping[str, Values], **changes: Any) -> str:
     return " ".join(describe_confirmation(confirmed(values, **changes)))
 
 
+def by_ratios(values: Sequence[float]) -> Estimate:
+    """Return the geometric mean with the interval of the mean logarithm, likewise."""
+    found, pairs = by_scipy(np.log(values)), dict(enumerate(values))
+    logs = estimate_on("ratio", pairs, VALIDATION_MSE, ["tvx"] * len(values))
+    assert np.log([logs.mean, *logs.interval]).tolist() == [found.mean, *found.interval]
+    return logs
+
+
 def by_scipy(values: Sequence[float]) -> Estimate:
     """Return a mean with its 95 % interval as SciPy calculates it, up to rounding."""
     ends = stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
@@ -121,7 +138,9 @@ def test_by_hand() -> None:
     assert [(c.name, c.role, c.parameter_count) for c in info.confirmed] == [
         *(("a", "top", 2000), ("default", "default", 1000), ("middle", "middle", 3000))
     ]
-    assert (a.validation, default.validation) == (by_scipy(BETTER), by_scipy(BASE))
+    assert (a.validation, default.validation) == (by_ratios(BETTER), by_ratios(BASE))
+    # So the difference is the ratio of what stands beside it.
+    assert a.validation.mean / default.validation.mean - 1 == pytest.approx(a.difference.mean)
     logs = np.log1p([a.difference.mean, *a.difference.interval]).tolist()
     shares = by_scipy(np.log(BETTER) - np.log(BASE))
     assert logs == [shares.mean, *shares.interval]
@@ -171,8 +190,8 @@ def test_seed_split_and_choice() -> None:
     assert (info.n_seeds, info.n_own, info.n_splits) == (6, 3, 4)
     a, rise = info.get("a"), info.rise
     assert (a.own.n, a.fresh.n, a.difference.n) == (3, 3, 4)
-    assert a.own.mean == pytest.approx(values["a"][::2].mean())
-    assert a.validation.mean == pytest.approx((a.own.mean + 3 * a.fresh.mean) / 4)
+    assert a.own.mean == pytest.approx(stats.gmean(values["a"][::2]))
+    assert a.validation.mean**4 == pytest.approx(a.own.mean * a.fresh.mean**3)
     assert (rise.n_own, rise.n_fresh, list(rise.unchosen)) == (3, 3, ["default", "middle"])
     same = {n: stats.gmean(values[n][::2]) / promised[n] - 1 for n in values}
     assert rise.unchosen == pytest.approx({n: same[n] for n in ("default", "middle")})
@@ -258,6 +277,17 @@ def test_accuracies() -> None:
     assert set(confirmed(values, min_accuracy=0.7).excluded) == set(values)  # they are unknown
 
 
+def test_what_the_best_is_worse_in() -> None:
+    """It is said where that is told of all other metrics together, as of accuracy here."""
+    values = {"default": BASE, "a": BETTER}
+    high = [0.90, 0.91, 0.90, 0.92, 0.89]
+    lower, scattered = [v - 0.1 + v / 100 for v in high], [v - 0.1 * (v > 0.9) for v in high]
+    text = said(values, accuracies={"default": high, "a": lower})
+    assert f"A is worse than the default in validation accuracy ({MINUS}10.1{PERCENT})." in text
+    text = said(values, accuracies={"default": high, "a": scattered})
+    assert "is worse than the default" not in text
+
+
 def test_missing_pairs() -> None:
     """A pair counts where both finished; one with too few of them may still be the best."""
     values: dict[str, Values] = {
@@ -304,11 +334,16 @@ def test_what_cannot_be_told_apart() -> None:
     assert info.get("a").seconds == pytest.approx(50.0 * (3 * 1.1 + 2 * 0.9) / 5)
     assert confirmed(values).get("a").seconds is None
     for words in (
-        f"As good as it, within 10{PERCENT}: a.",
-        "5 seeds are too few to tell c from it. Differences as large as these would be told on "
-        f"so many splits: {c.needed} (c).",
+        f"As good as b, within 10{PERCENT}: a.",
+        "5 seeds are too few to tell c from b; differences as large as these take so many "
+        f"splits: {c.needed} (c).",
     ):
         assert words in said(values)
+    # One reason is given for what no number of splits would tell.
+    values["c"] = [v * (0.7 if i % 2 else 1.27) for i, v in enumerate(BASE)]
+    text = said(values)
+    assert "C may be as good as b: not even 1,000 splits of these images would tell so" in text
+    assert "too few" not in text
     # What did not store its time took that from its start to its end.
     made, end = record(values), START.replace(second=30)
     trials = tuple(replace(t, started=START, completed=end) for t in made.trials)
@@ -321,8 +356,8 @@ def test_test_results() -> None:
     values: dict[str, Values] = {"default": BASE, "a": BETTER, "b": BETTER}
     info = confirmed(values, tests={"a": [0.1, None, 0.3, 0.2, None]})
     assert info.tested
-    expected = by_scipy([0.1, 0.3, 0.2])
-    assert info.get("a").test == replace(expected, interval=(0.0, expected.interval[1]))
+    expected = by_ratios([0.1, 0.3, 0.2])
+    assert info.get("a").test == expected
     assert info.get("b").test is None
     assert {c.test_accuracy for c in info.confirmed} == {None}
     info = confirmed(values, promised={"a": 0.08})
@@ -338,7 +373,7 @@ def test_test_results() -> None:
     info = confirmed(
         {name: [0.5] * 3 for name in names},
         promised=dict(zip(names, [0.9, 0.5, 0.6, 0.4, 0.7, 0.3], strict=True)),
-        tests={name: [mean - 0.01, mean + 0.01, mean] for name, mean in means.items()},
+        tests={name: [mean] * 3 for name, mean in means.items()},
     )
     assert [(i.trial, i.search_value) for i in info.incumbents] == [
         *((0, 0.9), (10, 0.5), (30, 0.4), (50, 0.3))
@@ -388,29 +423,29 @@ def test_sentences() -> None:
     mine, measured = ([format_number(end) for end in e.interval] for e in (c.validation, c.test))
     text = said(values, **changes)
     for words in (
-        f"validation MSE: 0.08760 (95 % interval {mine[0]} to {mine[1]}).",
-        "All others are worse beyond what chance explains.",
+        f"validation MSE: 0.08705 (95 % interval {mine[0]} to {mine[1]}).",
+        "All others are worse, beyond what chance explains.",
         f"The error of trial 10 is {-100 * found.mean:.1f}{PERCENT} below the default's "
         f"(95 % interval {found.interval.written(format_change)})",
         "lower with all 5 seeds.",
         f"liked best have errors {100 * info.rise.chosen:.1f}{PERCENT} above what it had "
         "measured (mean); not chosen for that: middle "
         f"({-100 * info.rise.unchosen['middle']:.1f}{PERCENT} below).",
-        "What those change by as well, choosing does not explain.",
-        f"its MSE is 0.3080 (95 % interval {measured[0]} to {measured[1]})",
+        "What was not chosen for its result changes by other seeds and splits alone.",
+        f"its MSE is 0.3079 (95 % interval {measured[0]} to {measured[1]})",
     ):
         assert words in text
     # A search that found nothing better is told so, but not by what somebody chose.
     info = confirmed({"default": BETTER, "a": BASE}, promised={"a": 0.05})
     text = " ".join(describe_confirmation(info))
-    assert "It is the default itself: nothing of " in text
+    assert "A is worse, beyond what chance explains. So nothing that was trained is better" in text
     assert "the default's" not in text
     chosen = tuple(replace(c, role="chosen") if c.name == "a" else c for c in info.confirmed)
     text = " ".join(describe_confirmation(replace(info, confirmed=chosen)))
-    assert "default itself: nothing of " in text
+    assert "So nothing that was trained is better than the default." in text
     # The best is not taken for the default where the default has no error to compare with.
     text = said({"default": [math.inf] * 5, "a": BETTER, "b": [v * 2 for v in BASE]})
-    assert ("a has the lowest mean" in text, "default itself" in text) == (True, False)
+    assert ("a has the lowest mean" in text, "than the default" in text) == (True, False)
 
 
 def test_other_images_in_words() -> None:

@@ -25,6 +25,7 @@ from study.analysis.fidelity import (
     PrunerReplay,
     PrunerSetting,
     PrunersInfo,
+    describe_no_advice,
     get_fidelity,
     replay_pruners,
     suggest_pruner,
@@ -264,8 +265,21 @@ def test_advice_is_judged_on_the_other_half() -> None:
     advice = suggest_pruner(replays_of(10, halving=(0.6, 0.0, 0.0)))
     assert advice is not None
     assert not advice.sure  # none of 20 may be 14 of 100
-    for one in ((0.0, 0.0, 0.0), (0.6, 0.0, 0.5)):  # it saves nothing; no choice in a half
-        assert suggest_pruner(replays_of(20, halving=one)) is None
+    for *one, why in (
+        (0.0, 0.0, 0.0, "none of them saves epochs"),
+        (0.6, 0.1, 0.1, "each that saves epochs ended the best trial in more than 5"),
+        (0.6, 0.0, 0.1, "halving hardly ever ended the best trial, but in one half of"),
+    ):
+        info = replays_of(20, halving=tuple(one))
+        assert suggest_pruner(info) is None
+        told = describe_no_advice(info, offered=True, steps="epochs")
+        assert told.startswith(why)
+    # What saves in one half alone is harmless in both, so nothing speaks against it.
+    (rare,) = (info := replays_of(40, median=(0.0, 0.0, 0.0))).replays
+    rare = replace(rare, saved=(0.0,) * 40 + (0.08,) * 40)
+    advice = suggest_pruner(replace(info, replays=(rare,)))
+    assert advice is not None
+    assert (advice.pruner.share_saved, advice.sure) == (0.04, True)
 
 
 def test_replayed_options_are_the_pruners_of_a_run() -> None:

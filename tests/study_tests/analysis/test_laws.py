@@ -24,6 +24,7 @@ from study.analysis.confirmation_text import describe_confirmation
 from study.analysis.correlation import get_correlations
 from study.analysis.cost import get_costs
 from study.analysis.distribution import get_distribution
+from study.analysis.effects import get_effects
 from study.analysis.expected_best import get_expected_best
 from study.analysis.fidelity import get_fidelity, replay_pruners
 from study.analysis.front import get_fronts
@@ -72,6 +73,24 @@ def test_only_complete_trials_with_a_finite_error_count(analysis: Analysis, more
     if "infeasible" in more:
         odd.append(replace(base, values=(1e-4,), user_attrs={**cheap, "infeasible": True}))
     assert analysis(replace(record, trials=(*record.trials, *odd))) == analysis(record)
+
+
+@pytest.mark.parametrize(
+    "analysis",
+    [
+        *(get_distribution, get_families, get_isolation, get_effects, get_best_trials),
+        *(get_ped_anova, get_surrogate, get_fidelity, EXPECTED),
+        lambda record: CORRELATIONS(record).families,
+    ],
+)
+def test_a_training_counts_once(analysis: Analysis) -> None:
+    """Trials that took the result of another one's training change nothing of what is found."""
+    record = planted_multitask(60)
+    copies = (
+        replace(t, number=100 + t.number, user_attrs={**t.user_attrs, attrs.REUSED_FROM: t.number})
+        for t in record.trials
+    )
+    assert analysis(replace(record, trials=(*record.trials, *copies))) == analysis(record)
 
 
 @pytest.mark.parametrize(
@@ -187,11 +206,10 @@ def test_ends_of_what_can_be() -> None:
     """No share is above 1, so neither is the end of its interval; there is no share of 0."""
     low, high = confirmations({"default": [0.5] * 4, "a": [0.01, 0.02, 0.01, 0.4]})
     mine, theirs = high.get("a").validation, low.get("a").validation
-    assert (mine.interval.high, theirs.interval.low) == (1.0, 0.0)
-    assert mine.interval.low == pytest.approx(mirror(theirs.interval.high))
+    assert (mine.interval.high, theirs.interval.low > 0) == (1.0, True)
     low, high = confirmations({"default": [1.0] * 4, "a": [0.5, 0.25, 0.5, 0.5]})
     assert (high.best, high.get("a").difference.mean, high.get("a").n_wins) == ("a", None, 4)
-    assert "default" not in " ".join(describe_confirmation(high))
+    assert "default's" not in " ".join(describe_confirmation(high))
     assert (relative_change(0.5, 0.0), relative_change(-1.0, -2.0)) == (None, 0.5)
     share = Metric(name="x", label="x", low=0, high=1)
     assert margin(share, [0.5, 0.6, 0.8], 0.1) == pytest.approx(0.05)
@@ -349,7 +367,7 @@ def test_a_page_of_a_maximised_study() -> None:
     for words in (
         "has the highest mean validation balanced accuracy",
         "What a high value costs",
-        "falls short of what the search had measured",
+        "worse than in the search by",
     ):
         assert words in page
     header = page.partition("<header")[2].partition("</header>")[0]

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from storage.attrs import REUSED_FROM
 from storage.records import StudyRecord
 from study.analysis.surrogate import (
     HALF_PERMUTATIONS,
@@ -85,12 +84,6 @@ def test_permutation_finds_the_order_of_sobol_indices() -> None:
     assert info.parameters[0].rise == pytest.approx(2 * 16 / 21, abs=0.3)
     # R2 lies between what the forest can learn and the share that is no noise.
     assert 0.8 < info.r2 < 1 - 0.04 / (21 / 12 + 0.04)
-    # A training counts once.
-    again = (replace(t, user_attrs={REUSED_FROM: t.number}) for t in RECORD.trials[:100])
-    twice = replace(
-        RECORD, trials=(*RECORD.trials, *(replace(t, number=900 + t.number) for t in again))
-    )
-    assert get_branch(twice).n_trials == 300
 
 
 def test_refusals_are_plain() -> None:

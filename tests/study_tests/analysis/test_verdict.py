@@ -110,7 +110,7 @@ def test_healthy_study() -> None:
         *("repeated trainings", "idle workers", "zombie trials", "leakage"),
     }
     document = (Path(__file__).parents[3] / "docs" / "checks.md").read_text()
-    names = {check.name for check in verdict.checks} | {"the default", "pruner"}
+    names = {check.name for check in verdict.checks} | {"the default", "early values"}
     assert f"(below {ENOUGH_TRIALS} it cannot be told)" in document
     assert [name for name in names if document.count(f"\n| {name} | ") == 0] == []
     leaking = {**SETTINGS, "split": "random"}
@@ -125,7 +125,7 @@ def test_healthy_study() -> None:
 
 
 def test_number_of_trials() -> None:
-    """What the sampler was given counts, pruned trials too; the advised command is enough."""
+    """Complete trials count, each training once; the advised command is enough of them."""
     verdict = get_verdict(record_of([]), now=NOW)
     more = "emoji-study run autoencoder --study checked"
     worst = verdict.checks[0]
@@ -135,10 +135,18 @@ def test_number_of_trials() -> None:
         checks = get_verdict(study_of(*foreign), now=NOW).checks
         assert {check.command for check in checks} == {None}
     pruned = [replace(t, state=TrialState.PRUNED, values=()) for t in HEALTHY[5:]]
-    mixed = [*HEALTHY[:5], *pruned][:ENOUGH_TRIALS]
-    check = found(record_of(mixed[:-10]), "number of trials")
+    whole = HEALTHY[: ENOUGH_TRIALS - 10]
+    check = found(record_of(whole), "number of trials")
     assert (check.level, check.command) == (Level.UNKNOWN, f"{more} --trials 10")
-    assert found(record_of(mixed), "number of trials").level is Level.PASS
+    # Where every second trial is pruned, twice as many are needed; pruned ones alone tell nothing.
+    mixed = found(record_of([*whole, *pruned[-30:]]), "number of trials")
+    assert (mixed.sentence, mixed.command) == (check.sentence, f"{more} --trials 20")
+    assert found(record_of(pruned), "number of trials").level is Level.FAIL
+    again = [noted(t, reused_from=t.number) for t in whole]
+    again = [replace(t, number=100 + t.number) for t in again]
+    told = found(record_of([*whole, *again]), "number of trials").sentence
+    assert told.startswith("30 complete trials, each training once: which settings mattered")
+    assert found(record_of(HEALTHY[:ENOUGH_TRIALS]), "number of trials").level is Level.PASS
 
 
 def sloping(name: str, *, upwards: bool, n: int = 60, **fixed: Scalar) -> StudyRecord:
@@ -227,6 +235,8 @@ def test_trainings() -> None:
     trials = [*HEALTHY, *(healthy_trial(60 + i, intermediate_values=flat) for i in range(3))]
     words = "3 of 63 trainings gained less than 10\N{NO-BREAK SPACE}% of what others gained"
     warns(record_of(trials), "collapsed trainings", words)
+    named = found(record_of(trials), "collapsed trainings").sentence
+    assert named.endswith("they learned nothing. These are trials 60, 61 and 62.")
     assert found(record_of(trials[:-1]), "collapsed trainings").level is Level.PASS
     falling = {i: 0.2 - 0.0018 * i for i in range(N_EPOCHS)}
     command = warns(with_best(intermediate_values=falling), "length of the training")
@@ -334,7 +344,7 @@ def test_pruner() -> None:
         *((HEALTHY, 5, Level.PASS), (misleading, 5, Level.WARN)),
         (HEALTHY, 60, Level.UNKNOWN),  # had they ended otherwise, nobody knows
     ):
-        check = found(record_of([*trials, *pruned[:n_pruned]]), "pruner")
+        check = found(record_of([*trials, *pruned[:n_pruned]]), "early values")
         assert check.level is level
         assert "after 11 epochs" in check.sentence
 

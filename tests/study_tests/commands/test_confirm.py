@@ -26,10 +26,10 @@ from study.analysis import metrics_of
 from study.analysis.ablation import get_ablation
 from study.analysis.confirmation import get_confirmation
 from study.analysis.confirmation_text import same_order
+from study.analysis.to_confirm import confirmation_arms
 from study.commands.show import stored_record
 from study.emoji import LATENT_METRICS, MULTITASK
 from study.errors import StudyError
-from study.followups.arms import confirmation_arms
 from study.followups.setup import Followup, find_search, own_pairs, run_followup, set_up
 from study.followups.testing import measure_models
 from study.requests import FollowupRequest, Place
@@ -317,7 +317,8 @@ def test_other_images(copy: Path, other_data: Path, tiny_data: Path, capsys: Cap
     said = capsys.readouterr().out.splitlines()
     ranked = "They rank as on" if n_same == 6 else f"{n_same} of 6 pairs of configurations rank as"
     assert any(text.startswith(ranked) for text in said)
-    assert any(text.startswith("4 trainings in all; at the mean time of the ") for text in said)
+    time = "4 trainings in all; at the times that the search took, about "
+    assert any(text.startswith(time) for text in said)
     assert command(copy, f"{line} --seeds 1") == 0
     assert read(copy, name) == there
 

@@ -103,7 +103,7 @@ def test_few_trials(study: Study, strips: list[bytes]) -> None:
     study.finish(0.2, strips[1])
     best, worst = study.captions
     assert best == "best: trial 2, validation MSE 0.2000"
-    nearest = "place 2 of 3; the worst kept no pictures"
+    nearest = "place 2 of 3, as the worst kept no pictures"
     assert worst == f"{nearest}: trial 1, validation MSE 0.3000"
     for value, png in ((0.1, strips[2]), (0.25, None)):
         study.finish(value, png)
@@ -140,6 +140,6 @@ def test_reused_pictures_name_their_trial(study: Study, strips: list[bytes]) -> 
     study.finish(0.3, strips[0], reused_from=0)
     assert study.captions == [f"best: {expected}"]
     study.finish(0.15, strips[1])
-    nearest = "place 2 of 4; the worst kept no pictures"
+    nearest = "place 2 of 4, as the worst kept no pictures"
     told = f"{nearest}: trial 3, validation MSE 0.1500"
     assert study.captions == [f"best: {expected}", told]

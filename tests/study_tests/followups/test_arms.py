@@ -26,12 +26,12 @@ from study import emoji
 from study.analysis.ablation import PATH, SWEEP
 from study.analysis.confirmation import CHOSEN, DEFAULT, MIDDLE, TOP
 from study.analysis.surrogate import get_branch, predict
+from study.analysis.to_confirm import confirmation_arms
 from study.errors import StudyError
 from study.followups.arms import (
     MAX_FEW,
     ablation_arms,
     ablation_path,
-    confirmation_arms,
     sweep_points,
 )
 from study.kinds import Kind

@@ -8,6 +8,7 @@ import pytest
 from storage.attrs import DATA_REMARKS
 from storage.records import StudyRecord
 from study.analysis.confirmation import CHOSEN
+from study.emoji import AUTOENCODER
 from study.report import ReportData
 from study.report.answer import Answer, get_answer
 from study.report.findings import Findings
@@ -39,11 +40,11 @@ def confirmed(values: dict[str, Values], *more: StudyRecord, of: StudyRecord = S
 def test_a_confirmed_winner() -> None:
     """What is as good is told, its settings are the trial's, what is not done yet comes next."""
     found = confirmed(VALUES)
-    mean = "validation MSE 0.08760 in the mean of 5 fresh seeds."
+    mean = "validation MSE 0.08705 in the mean of 5 fresh seeds."
     assert found.headline == f"Linear (trial 10): {mean}"
-    sure, tied, _ = found.doubt
-    assert sure.endswith("% against the default’s 0.1100, lower with 5 of 5 seeds.")
-    assert tied == "As good as it, within 10\N{NO-BREAK SPACE}%: trial 20."
+    sure, tied = found.doubt
+    assert sure.endswith("% against the default’s 0.1091, lower with 5 of 5 seeds.")
+    assert tied == "As good as trial 10, within 10\N{NO-BREAK SPACE}%: trial 20."
     assert found.use.settings.startswith("trial 10: a linear autoencoder with 20 epochs, ")
     assert found.use.expected == "in the search: validation MSE 0.07765"
     again = "emoji-study train --study planted --trial 10"
@@ -52,18 +53,39 @@ def test_a_confirmed_winner() -> None:
     last = confirmed(VALUES, test_ablation.record()).next[-1]
     assert (last.command, "50.0 s of training" in last.why) == (again, True)
     third = [value + 0.0005 for value in VALUES["trial 20"]]
-    _, tied, _ = confirmed({**VALUES, "trial 30": third}).doubt
+    _, tied = confirmed({**VALUES, "trial 30": third}).doubt
     assert tied.endswith("%: trial 20 and trial 30.")
+    assert [s.check for s in found.next] == ["length of the training", ""]  # said there alone
     # A page that holds a part of the trials knows its number alone.
     part = confirmed(VALUES, of=replace(SEARCH, trials=SEARCH.trials[:5]))
     assert (part.headline, part.use.settings) == (f"Trial 10: {mean}", "trial 10")
     assert "which held 5 of 24 trials" in part.sure[-1]
 
 
+def test_what_a_confirmation_will_train() -> None:
+    """The next step names and counts what the command trains, at the times these took."""
+    trials = [
+        replace(t, user_attrs={**t.user_attrs, "training_seconds": 500.0 if linear else 10.0})
+        for t in SEARCH.trials
+        for linear in [t.params["auto_encoder"] == "linear"]
+    ]
+    found = answer(replace(SEARCH, trials=tuple(trials)))
+    told = "and trial 3 from the middle again, 6 fresh seeds each (about"
+    # Trial 3 alone is linear; the default takes the mean of the six: 42 * 550 / 6 seconds.
+    assert found.next[-1].why == f"Train the best 5, the default {told} 1 h 4 min of training)."
+    best = max(trials, key=lambda t: -(t.value or 1.0))
+    default = {**AUTOENCODER.default, "epoch": 20}
+    trials[best.number] = replace(best, params={k: default[k] for k in best.params})
+    found = answer(replace(SEARCH, trials=tuple(trials)))
+    assert found.next[-1].why == (
+        f"Train the best 5, the default among them, {told} 55 min 0 s of training)."
+    )
+
+
 def test_a_confirmed_default_and_one_seed_too_few() -> None:
     """The default is told as it was trained; two seeds confirm nothing, so more are next."""
     found = confirmed({"default": test_confirmation.BETTER, "trial 10": test_confirmation.BASE})
-    assert found.headline.startswith("Default: validation MSE 0.08760")
+    assert found.headline.startswith("Default: validation MSE 0.08705")
     assert "against the default" not in found.doubt[0]
     assert found.use.settings == "the default: with learning rate 0.01"
     assert found.use.command is None
@@ -72,11 +94,11 @@ def test_a_confirmed_default_and_one_seed_too_few() -> None:
     made = test_confirmation.record(arms, roles={"trial 10": CHOSEN})
     found = answer(SEARCH, made)
     assert found.headline.startswith("Best so far: CNN (trial 18)")
-    assert found.next[-1].command == "emoji-study confirm --study planted --seeds 6"
+    assert found.next[-1].command == "emoji-study confirm --study planted"
     found = confirmed({name: values[:2] for name, values in VALUES.items()})
     assert found.headline.startswith("Best so far: CNN (trial 18)")
     assert found.doubt[0].startswith("Not confirmed yet: it is the lowest of 20 single trainings")
-    assert found.next[-1].command == "emoji-study confirm --study planted --seeds 6"
+    assert found.next[-1].command == "emoji-study confirm --study planted"
 
 
 ONE = trial(0, value=0.5, params={"auto_encoder": "CNN"}, attrs=classified((2, 18, 4, 8)))

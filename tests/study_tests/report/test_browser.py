@@ -357,6 +357,20 @@ def test_filters_fit_a_phone(browser: Browser, search_page: str, tmp_path: Path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_the_first_screen_holds_the_answer(
+    browser: Browser, search_page: str, tmp_path: Path
+) -> None:
+    """What is sure and what is next stand on it, with room for a confirmation and pictures."""
+    out = tmp_path / "page.html"
+    out.write_text(search_page)
+    page = browser.new_page(viewport={"width": 1440, "height": 987})
+    page.goto(out.as_uri())
+    box = page.locator(".verdict").bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] < 987 - 150
+    page.close()
+
+
 def test_hostile_texts_stay_texts(browser: Browser, tmp_path: Path) -> None:
     """Markup in the study's name, in a parameter's name, in a value and in a failure is shown."""
     base = planted(20)

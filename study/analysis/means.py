@@ -1,0 +1,36 @@
+"""Means of what is compared by ratios, and of what is not."""
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from study.analysis.estimates import Estimate, Interval, by_split, estimate_pairs, mean_interval
+from study.analysis.paired import Scale
+from study.metrics import Metric
+
+
+def estimate_on(
+    scale: Scale,
+    values: Mapping[int, float],
+    metric: Metric,
+    sides: Sequence[str],
+    *,
+    overlapping: bool = True,
+) -> Estimate | None:
+    """Return the mean of values, by the number of their pair, as differences of them are taken.
+
+    Values that are compared by ratios have a geometric mean, whose ratio to another one is the
+    mean ratio; its interval is that of the mean logarithm. All others have the plain mean of
+    ``estimate_pairs``.
+
+    Args:
+        sides: The split of each pair.
+        overlapping: Whether they were judged on those splits' validation data.
+    """
+    if scale != "ratio" or not values:
+        return estimate_pairs(values, metric, sides, overlapping=overlapping)
+    logs = list(map(math.log, values.values()))
+    units, overlap = by_split(logs, [sides[pair] for pair in values])
+    found = mean_interval(units, overlap if overlapping else 0.0)
+    interval = None if found is None else Interval(*map(math.exp, found))
+    return Estimate(mean=math.exp(fmean(units)), interval=interval, n=len(values))
