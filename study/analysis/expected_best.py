@@ -51,9 +51,8 @@ class ExpectedBestInfo:
 
     Args:
         points: From one trial to all of them; empty after a refusal.
-        n_trials: Trials that were used: complete, with a finite value, each training once,
-            and of a study with a
-            fixed design those that its design chose.
+        n_trials: Trials that were used: complete, with a finite value, each training once, and
+            of a study with a fixed design those that its design chose.
         n_reliable: Up to this n, from 2 on, there are intervals.
         close: The worst value that counts as close to the best seen.
         n_close: The smallest number of trials whose expected best is at least that good.
@@ -89,7 +88,8 @@ def get_expected_best(
     whose mean hangs on how far the worst ones reach; so they stand from 2 to a tenth of all.
 
     Args:
-        record: Its complete trials with a finite value count, feasible or not, each training once.
+        record: Its complete trials with a finite value count, each training once. One that
+            breaks the constraint is no candidate: it counts as the worst that keeps it.
         n_points: Values of n to look at, evenly spaced on a logarithmic scale.
 
     Source: Tang, Lee, Xin, Liu, Yu, Lin, "Showing Your Work Doesn't Always Work", ACL 2020,
@@ -106,12 +106,13 @@ def get_expected_best(
     used = ranked_once(used)
     n_resamples = default_resamples(len(used))
     sign = metric.sign
-    errors = np.asarray([sign * value for value, _ in used])
+    kept = [sign * value for value, trial in used if trial.feasible]
+    errors = np.asarray([*kept, *kept[-1:] * (len(used) - len(kept))])
     n_pruned = sum(trial.state == TrialState.PRUNED for trial in record.trials)
     all_seconds = get_spent(record).training_seconds
     seconds = all_seconds / len(used) if all_seconds and used else None
     points: tuple[ExpectedBest, ...] = ()
-    refusal, close = _refusal(metric, len(used)), None
+    refusal, close = _refusal(metric, len(used), len(kept)), None
     if refusal is None:
         ascending = errors.tolist()
         close = ascending[0] + margin(metric, ascending, TOLERANCE)
@@ -134,7 +135,7 @@ def get_expected_best(
         metric=metric,
         points=points,
         n_trials=len(used),
-        best=used[0][0] if refusal is None else None,
+        best=sign * kept[0] if refusal is None else None,
         n_reliable=len(used) // RELIABLE_PART,
         close=None if close is None else sign * close,
         n_close=None if close is None else _n_close(errors, close),
@@ -221,7 +222,9 @@ def _n_close(errors: np.ndarray, bound: float) -> int:
     return 1 + bisect_left(numbers, True, key=lambda n: expected_minimum(errors, n) <= bound)
 
 
-def _refusal(metric: Metric, n_trials: int) -> str | None:
+def _refusal(metric: Metric, n_trials: int, n_kept: int) -> str | None:
+    if n_trials >= MIN_TRIALS and not n_kept:
+        return "No complete trial keeps the constraint, so none is expected to be the best."
     if n_trials >= MIN_TRIALS:
         return None
     what = "value" if metric.objective else metric.label

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from statistics import fmean
 
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of
 from study.analysis.estimates import MIN_SPLITS
+from study.analysis.means import mean_on
 from study.analysis.paired import (
     Difference,
     Scale,
@@ -28,7 +28,8 @@ class Comparison:
 
     Args:
         metric: Its label.
-        baseline_mean, arm_mean: Means over the pairs in which both arms finished.
+        baseline_mean, arm_mean: Means over the pairs in which both arms finished, geometric ones
+            where differences are ratios.
     """
 
     arm: str
@@ -187,12 +188,13 @@ def _compared(
     for (label, table), differences in zip(tables.items(), told, strict=True):
         baseline = next(iter(values[label]))
         for arm, found in differences.items():
+            pairs = table.samples[arm]
             yield Comparison(
                 arm=arm,
                 baseline=baseline,
                 metric=label,
-                baseline_mean=fmean(table.samples[arm].before),
-                arm_mean=fmean(table.samples[arm].after),
+                baseline_mean=mean_on(table.scale, pairs.before, pairs.sides),
+                arm_mean=mean_on(table.scale, pairs.after, pairs.sides),
                 found=found,
                 verdict=f"{arm}: {_verdict(found, label, baseline, alone=alone)}.",
             )

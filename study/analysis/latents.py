@@ -41,10 +41,10 @@ def get_latents(record: StudyRecord) -> LatentsInfo | None:
     if experiment is None or not measured:
         return None
     objective = kind_of(record).objective
-    metrics, follows = (objective, *measured), bool(experiment.follows)
+    metrics = (objective, *measured)
     values = [value for trial in record.complete if (value := objective.of(trial)) is not None]
     # As the section that tells of the same trainings.
-    scales: dict[Metric, Scale] = {objective: scale_of(objective, values)} if follows else {}
+    scales: dict[Metric, Scale] = {objective: scale_of(objective, values)}
     return LatentsInfo(
         study=record.name,
         metrics=metrics,

@@ -9,6 +9,17 @@ from study.analysis.paired import Scale
 from study.metrics import Metric
 
 
+def mean_on(scale: Scale, values: Sequence[float], sides: Sequence[str] = ()) -> float:
+    """Return the mean of at least one value as differences of them are taken.
+
+    Args:
+        sides: The split of each, see ``estimates.by_split``; empty for independent ones.
+    """
+    if scale != "ratio":
+        return fmean(by_split(values, sides)[0])
+    return math.exp(fmean(by_split(list(map(math.log, values)), sides)[0]))
+
+
 def estimate_on(
     scale: Scale,
     values: Mapping[int, float],

@@ -48,6 +48,16 @@ def test_it_is_the_mean_over_all_subsets(values: Sequence[float]) -> None:
             expected_minimum(np.ones(3), n)
 
 
+def test_the_best_keeps_the_constraint() -> None:
+    """What breaks it counts as the worst that keeps it, so the best of all is the study's best."""
+    values, broken = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [True, True, None, None, None, True]
+    info = get_expected_best(record(values, infeasible=broken))
+    assert (info.best, info.points[-1].value) == (3.0, 3.0)
+    assert info.points[0].value == pytest.approx((3 + 4 + 4 * 5) / 6)
+    refused = get_expected_best(record(values, infeasible=[True] * 6))
+    assert "No complete trial keeps the constraint" in str(refused.refusal)
+
+
 def test_points_reach_from_one_trial_to_all() -> None:
     """Each has its value and seconds, and from two trials to a tenth of them an interval."""
     values = np.random.default_rng(1).random(40)
