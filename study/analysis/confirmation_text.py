@@ -61,7 +61,8 @@ def describe_confirmation(
             f"{breaking if info.demanded else ''}."
         )
     if best.role == DEFAULT:
-        yield "So nothing that was trained is better than the default."
+        tried = format_list([c.name for c in info.confirmed if c.role != DEFAULT] or ["nothing"])
+        yield f"So {tried} is no better than the default."
     elif best.difference is not None and best.difference.mean is not None:
         yield _against_default(best, best.difference, info.objective)
         yield from describe_worse(info)
@@ -107,10 +108,21 @@ def describe_tied(info: ConfirmationInfo) -> Iterator[str]:
             text += f"; differences as large as these take so many splits: {format_list(enough)}"
         yield f"{text}."
     if never:
+        beaten = _beaten(info.get(never[0]), info) if len(never) == 1 else ""
         yield (
-            f"{capitalised(format_list(never))} may be as good as {info.best}: not even "
-            f"{format_count(MANY)} splits of these {info.data} would tell so small a difference."
+            f"{capitalised(format_list(never))} may be as good as {info.best}{beaten}: "
+            f"with {format_count(MANY)} splits of these {info.data} such a difference would be "
+            "told less than four times in five."
         )
+
+
+def _beaten(other: Confirmed, info: ConfirmationInfo) -> str:
+    """Say with how many seeds the best one is better than another."""
+    found = other.from_best
+    if found is None:
+        return ""
+    n = found.n_below if info.objective.maximise else found.n_above
+    return f", which is {info.objective.better} with {n} of {counted(found.n_pairs, 'seed')}"
 
 
 def describe_worse(info: ConfirmationInfo) -> Iterator[str]:

@@ -141,7 +141,11 @@ class Difference:
         if self.needed is None:
             return ""
         if self.needed > MANY:
-            return f"even {format_count(MANY)} {noun}s of these data would not tell it"
+            many = format_count(MANY)
+            return (
+                f"even with {many} {noun}s of these data it would be told less than four times in "
+                "five"
+            )
         needed = format_count(round(self.needed))
         return f"about {needed} {noun}s would tell it, were it as large as here"
 

@@ -1,9 +1,10 @@
 """How a study came about: the command that made it, and what its trials ran on."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from search_spaces import Scalar
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from storage.values import Settings, Stored
@@ -60,11 +61,14 @@ def describe_code(record: StudyRecord) -> str | None:
     )
 
 
-def again(record: StudyRecord, *, n_pairs: int | None = None) -> str | None:
+def again(
+    record: StudyRecord, *, n_pairs: int | None = None, changes: Mapping[str, Scalar] = {}
+) -> str | None:
     """Return the command that runs an experiment again as another study, None if it is none.
 
     Args:
         n_pairs: Of fresh seeds and splits; None for as many as it has, of the same.
+        changes: Of what all arms share.
     """
     settings, made = attrs.SETTINGS.of(record), attrs.EXPERIMENT.of(record)
     if settings is None or made is None or made.follows or settings.sampler == IMPORTED:
@@ -72,9 +76,10 @@ def again(record: StudyRecord, *, n_pairs: int | None = None) -> str | None:
     if n_pairs is not None:
         first = settings.data_seed + made.n_pairs
         settings = replace(settings, seed=settings.seed + 1, data_seed=first)
-    default = kind_of(record).default or {}
-    fixed = {k: v for k, v in settings.fixed.items() if k not in default or default[k] != v}
-    words = ["emoji-study", "experiment", made.name, "--study", f"{record.name}-again"]
+    default, shared = kind_of(record).default or {}, {**settings.fixed, **changes}
+    fixed = {k: v for k, v in shared.items() if k not in default or default[k] != v}
+    name = f"{record.name}-{'again' if n_pairs is None else 'longer' if changes else 'fresh'}"
+    words = ["emoji-study", "experiment", made.name, "--study", name]
     words += ["--pairs", str(n_pairs or made.n_pairs)]
     weights = {arm.params.get(WEIGHT): None for arm in made.arms if WEIGHT in arm.params}
     if len(weights) > 1:

@@ -229,7 +229,10 @@ def describe_rise(info: RiseInfo, metric: Metric, *, word: str, data: str) -> It
         cost = f"{part(info.choice)}, the difference{maybe}"
         yield f"So choosing by what was measured has cost {cost}."
     elif info.unchosen:
-        yield "What was not chosen for its result changes by other seeds and splits alone."
+        yield (
+            "What was not chosen for its result rises or falls with seeds and splits alone; only "
+            "what goes beyond that is the price of choosing."
+        )
     if info.split is not None:
         yield (
             f"From the search's own split to {counted(info.n_fresh, 'fresh one')} the {word}s of "

@@ -330,7 +330,7 @@ def _pruner(study: Checked) -> Check | None:
     if not study.ours:  # whose final values need not be the best ones
         up_to = f"up to {study.kind.step} {n_steps}"
         early = f"The {study.kind.objective.best} {study.word}s {up_to}"
-    early += ", when most were pruned,"
+    early += ", by when half of those that were pruned had ended,"
     rho = float(stats.spearmanr(*zip(*pairs, strict=True)).statistic)
     low, high = _spearman_bounds(rho, len(pairs))
     command = study.new_study("unpruned", "--pruner none")

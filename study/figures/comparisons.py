@@ -212,17 +212,19 @@ def plot_experiment(info: ExperimentInfo, label: str) -> go.Figure:
     figure = new_figure(height=130 + 46 * len(comparisons))
     pairs = [(escape(c.arm), d) for c in comparisons for d in info.differences(c)]
     ratios = any(c.found.scale == "ratio" for c in comparisons)
-    number = ":+.1%" if ratios else ":.4g"
+    points = any(c.found.scale == "points" for c in comparisons)
+    size = 100 if points else 1
+    number = ":+.1%" if ratios else ":+.1f" if points else ":.4g"
     figure.add_scatter(
         name="one pair",
-        x=rounded(difference for _, difference in pairs),
+        x=rounded(size * difference for _, difference in pairs),
         y=[arm for arm, _ in pairs],
         mode="markers",
         marker={"color": NEUTRAL, "size": 9, "symbol": "line-ns-open"},
         hovertemplate=f"%{{y}}<br>difference %{{x{number}}}",
     )
     sure = [
-        (c.arm, found.mean, *found.interval)
+        (c.arm, size * found.mean, size * found.interval.low, size * found.interval.high)
         for c in comparisons
         if (found := c.found).mean is not None and found.interval is not None
     ]
@@ -241,7 +243,8 @@ def plot_experiment(info: ExperimentInfo, label: str) -> go.Figure:
         hovertemplate=f"%{{y}}<br>mean difference %{{x{number}}}",
     )
     figure.update_xaxes(
-        title_text=f"{label}: difference from<br>{escape(comparisons[0].baseline)}",
+        title_text=f"{label}: difference from<br>{escape(comparisons[0].baseline)}"
+        + (", in points" if points else ""),
         zeroline=True,
         rangemode="tozero",
         exponentformat="none",

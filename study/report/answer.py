@@ -3,7 +3,7 @@
 import math
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from optuna.trial import TrialState
@@ -27,7 +27,7 @@ from study.analysis.confirmation_text import (
     describe_worse,
 )
 from study.analysis.curve_checks import LENGTH
-from study.analysis.effects import describe_effect
+from study.analysis.effects import EffectsInfo, describe_effect
 from study.analysis.estimates import Estimate
 from study.analysis.failures import describe_failures
 from study.analysis.front import comparable
@@ -43,6 +43,7 @@ from study.formats import (
     format_duration,
     format_list,
     format_measured,
+    format_number,
     format_percent,
     format_sampler,
 )
@@ -74,8 +75,8 @@ class Answer:
     Args:
         headline: What was found, in a sentence that needs no other.
         doubt: What keeps it from being trusted, or what it can be trusted for.
-        sure: What the data say, and what they cannot say.
-        open: What an experiment could not tell.
+        sure: What the data say.
+        open: What the data do not tell.
         described: Whether that describes trials that chance may explain, or how they were chosen.
     """
 
@@ -129,7 +130,7 @@ def get_answer(found: Findings) -> Answer:
         about=_about(found),
         use=_use(found),
         sure=(*_sure(found), *lacking, *_to_keep_in_mind(found)),
-        open=(),
+        open=tuple(_open(found)),
         described=not found.effects.independent and bool(found.effects.clear),
         next=tuple(_next_steps(found))[:MAX_STEPS],
         ruler=get_ruler(found),
@@ -262,7 +263,7 @@ def _confirmed(found: Findings, winner: Confirmed, info: ConfirmationInfo) -> It
         tested = None if info.default is None else info.default.test
         n = f"{n} " if (n := _parts(found).get("x")) else ""
         text = f"On the {n}test {info.data}, by which nothing was chosen: {mean}"
-        text += f" ({interval})" if interval else ""
+        text += f" ({interval}, of these {info.data} alone)" if interval else ""
         if tested is not None and winner.role != DEFAULT:
             text += f", the default {format_measured(tested.mean, objective)}"
         yield f"{text}."
@@ -380,15 +381,17 @@ def _sure(found: Findings) -> Iterator[str]:
         yield f"{trials} the constraint{what} and cannot be the best."
     if not info.n_trials:
         return
-    several = len(found.objectives) > 1
-    found_in = found.objectives if several else ()
-    infos = [found.all_effects[metric] for metric in found_in] or [info]
+    infos, several = _effects_of(found), len(found.objectives) > 1
     for told in infos:
         lead = f"{told.metric.label}: " if several else ""
         for effect in told.clear[: 1 if len(infos) > 2 else 2 if several else MAX_EFFECTS]:
             text = describe_effect(effect, told.metric, wording)
             yield f"{wording.heading(lead) + text if lead else wording.begin(text)}."
-    more = [wording.label(effect.name) for effect in info.clear[MAX_EFFECTS:]]
+    more = [
+        wording.label(effect.name)
+        + ("" if effect.size is None else f" (× {format_number(effect.size, 2)})")
+        for effect in info.clear[MAX_EFFECTS:]
+    ]
     if more and len(infos) == 1:
         yield f"Clear as well: {format_list(more)}."
     for pair in found.explained.acting[:1]:
@@ -414,6 +417,19 @@ def _sure(found: Findings) -> Iterator[str]:
                 f"{format_count(n)} of {counted(len(values), 'complete trial')} "
                 f"{'is' if n == 1 else 'are'} no better than a constant prediction, {constant}."
             )
+
+
+def _effects_of(found: Findings) -> list[EffectsInfo]:
+    """Return the effects on each of several objectives, or on the one."""
+    several = found.objectives if len(found.objectives) > 1 else ()
+    return [found.all_effects[metric] for metric in several] or [found.effects]
+
+
+def _open(found: Findings) -> Iterator[str]:
+    """Say of which settings nothing can be told, and where they made a difference all the same."""
+    info, infos, wording = found.effects, _effects_of(found), found.kind.wording
+    if not info.n_trials:
+        return
     named = {name for pair in found.explained.acting[:1] for name in (pair.first, pair.second)}
     unclear = [
         name
@@ -435,8 +451,26 @@ def _sure(found: Findings) -> Iterator[str]:
     matters = "matters" if len(unclear) == 1 else "matter"
     if unclear:
         names = format_list(list(map(wording.label, unclear)))
-        over = f"Over all {format_count(info.n_trials)} trials"
-        yield f"{over} it cannot be told whether {names} {matters}."
+        over = f"Whatever else is set, {format_count(info.n_trials)} trials do not tell"
+        yield f"{over} whether {names} {matters}{_but(found, unclear)}."
+
+
+def _but(found: Findings, unclear: Sequence[str]) -> str:
+    """Say of such a setting that it was told to matter beside the confirmed best, if it was."""
+    info, trials = found.at_home, {t.number: t for t in found.record.trials}
+    if info is None or info.best is None:
+        return ""
+    best = trials.get(info.get(info.best).trial or -1)
+    for other in info.confirmed:
+        trial = trials.get(-1 if other.trial is None else other.trial)
+        if best is None or trial is None or other.from_best is None or not other.from_best.told:
+            continue
+        names = best.params.keys() | trial.params.keys()
+        apart = [n for n in names if best.params.get(n) != trial.params.get(n)]
+        if len(apart) == 1 and apart[0] in unclear:
+            label = found.kind.wording.label(apart[0])
+            return f"; {other.name}, {info.best} with another {label}, is confirmed to be worse"
+    return ""
 
 
 def _to_keep_in_mind(found: Findings) -> Iterator[str]:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from study.analysis import ranked
+from study.analysis.checks import Level
+from study.analysis.curve_checks import LENGTH
 from study.analysis.experiment import Comparison, ExperimentInfo, sum_up
 from study.analysis.paired import MANY
 from study.analysis.provenance import again
@@ -32,22 +34,29 @@ def answer_experiment(found: Findings, info: ExperimentInfo) -> ExperimentAnswer
     summed = [info.of_metric(label) for label in info.on_request if info.of_metric(label)]
     sums = {sum_up(some): any(map(_settled, some)) for some in summed}
     settled = {c.verdict: _settled(c) for c in others} | sums
+    unsettled = [some[0].metric for some in summed if not any(map(_settled, some))]
+    open_ = [text for text, sure in settled.items() if not sure and text not in sums]
+    if unsettled:
+        open_.append(f"Nor can anything be told in {format_list(unsettled)}.")
     headline, doubt = "Nothing has been found yet.", ""
     if told is not None:
         # What stands in brackets says how sure that is.
         headline, _, doubt = told.verdict.removesuffix(".").partition(" (")
         doubt = doubt.removesuffix(")")
     elif always:
-        labels = format_list(list(dict.fromkeys(c.metric for c in always)))
-        arms = format_list(list(dict.fromkeys(c.arm for c in always)))
-        pairs = counted(info.n_pairs, "pair")
-        verb = "does" if info.n_pairs == 1 else "do"
-        headline = f"{pairs} {verb} not tell {arms} from {always[0].baseline} in {labels}"
+        # What is nearest to being told says in which direction, and how much.
+        least = min(always, key=lambda c: c.found.p_value if c.found.p_value is not None else 2.0)
+        pairs, size = counted(least.found.n_pairs, "pair"), least.found.written(least.found.mean)
+        verb = "does" if least.found.n_pairs == 1 else "do"
+        headline = (
+            f"{least.arm}: {least.metric} {size} against {least.baseline}, which {pairs} {verb} "
+            "not tell from chance"
+        )
     return ExperimentAnswer(
         headline=f"{capitalised(headline.removesuffix('.'))}.",
         doubt=(f"{capitalised(doubt)}.",) if doubt else (),
         sure=tuple(text for text, sure in settled.items() if sure),
-        open=(*(text for text, sure in settled.items() if not sure), *_hardly_trained(found)),
+        open=(*open_, *_hardly_trained(found)),
         next=tuple(_next_steps(found, info, always)),
     )
 
@@ -68,8 +77,7 @@ def _hardly_trained(found: Findings) -> Iterator[str]:
         constant = format_measured(found.baseline, objective)
         yield (
             f"{n} of {counted(len(values), 'training')} {'is' if n == 1 else 'are'} no better "
-            f"than a constant prediction, {constant}: what holds of these may not hold of longer "
-            "ones."
+            f"than a constant prediction of the study's own split, {constant}."
         )
 
 
@@ -92,8 +100,22 @@ def _next_steps(
             ),
         )
         return
-    needed = [c for c in comparisons if c.found.needed is not None and c.found.needed <= MANY]
+    needed = [c for c in comparisons if c.found.needed is not None]
     least = min(needed, key=lambda c: c.found.needed or 0, default=None)
+    length = next((c for c in found.checks if c.name in LENGTH.values()), None)
+    name = found.kind.fidelity
+    if length is not None and length.level != Level.PASS and name is not None:
+        n_steps = max((int(t.params[name] or 0) for t in found.record.complete), default=0)
+        command = again(found.record, n_pairs=info.n_pairs, changes={name: 2 * n_steps})
+        if command is not None:
+            time = lasting(2 * info.n_pairs * len(info.arms))
+            yield Step(
+                why=f"{length.sentence.rstrip('.')}; twice as long, with fresh pairs{time}:",
+                command=found.placed(command),
+            )
+        return
+    if least is not None and (least.found.needed or 0) > MANY:
+        return  # more pairs of these data would hardly help
     n = info.n_pairs if least is None else round(least.found.needed or 0)
     command = again(found.record, n_pairs=n)
     if command is None:

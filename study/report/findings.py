@@ -197,9 +197,9 @@ class Findings:
         n = n_telling(self.record)
         if n >= ENOUGH_TRIALS:
             return question
-        so_far = f"so far there {'is' if n == 1 else 'are'} {n}"
+        so_far = f"there {'is' if n == 1 else 'are'} {n}"
         so_far += ", each training once" if n < len(self.record.complete) else ""
-        return f"Counts from about {ENOUGH_TRIALS} complete trials on; {so_far}."
+        return f"Worth reading from about {ENOUGH_TRIALS} complete trials on; {so_far}."
 
     @property
     def baseline(self) -> float | None:

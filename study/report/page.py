@@ -225,7 +225,6 @@ def _environment() -> jinja2.Environment:
         "article": formats.with_article,
         "capitalise": formats.capitalised,
         "counted": formats.counted,
-        "list_of": formats.format_list,
         "label": _label,
         "value": _value,
         "begin": jinja2.pass_context(lambda context, text: _wording(context).begin(text)),

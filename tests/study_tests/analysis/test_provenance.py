@@ -58,6 +58,7 @@ def test_the_command_of_an_experiment() -> None:
     assert get_provenance(record).command == (
         f"{start} --pairs 2 {weights_told} --seed 0 --data-seed 42 {more}"
     )
+    start = start.replace("again", "fresh")
     assert again(record, n_pairs=5) == (
         f"{start} --pairs 5 {weights_told} --seed 1 --data-seed 44 {more}"
     )

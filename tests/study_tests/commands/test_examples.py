@@ -2,21 +2,31 @@
 
 import shlex
 import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pyarrow.parquet as pq
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from benchmarks.commands import commands
 from study.cli import app
 from tests.conftest import Cli
+from tests.servers import free_port, new_database, process
 
 RESULTS = Path(__file__).parents[3] / "docs" / "results" / "autoencoder-extended.parquet"
 ELSEWHERE = {
     *("run", "worker", "experiment", "confirm", "ablate", "train", "compose", "demo"),  # train
     *("serve-storage", "dashboard"),  # serve
 }
+SCRIPT = "from study.cli import main; main()"
 ASK = {"copy", "rename", "delete"}
 STUDIES = ("autoencoder-notebook", "autoencoder-extended", "original", "grid", "grid-confirmation")
 
@@ -47,3 +57,77 @@ def test_examples_run(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         words = shlex.split(line)[1:]
         code, _, err = cli(*words, *(["--yes"] if words[0] in ASK else []))
         assert (line, code, "Error" in err) == (line, 0, False)
+
+
+SHORT = {
+    "run": "--trials 2 --epochs 1",
+    "worker": "--workers 1",
+    "experiment": "--pairs 1 --epochs 1",
+    "confirm": "--seeds 2 --workers 1",
+    "ablate": "--seeds 2 --workers 1",
+    "copy": "--yes",
+}
+"""What is added to an example, so that it trains for seconds; options given last count."""
+
+
+@pytest.mark.slow
+def test_examples_that_train_and_serve(
+    postgres: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All others run as well, in the order of the help, on the same folder and real servers."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BROWSER", "true")
+    database, port = new_database(postgres, "examples"), free_port()
+    places = {
+        "postgresql+psycopg://me@db/studies": database,
+        "HOST:13000": f"127.0.0.1:{port}",
+        "--epochs 100": "--epochs 1",
+        "--host 0.0.0.0": f"--port {port}",
+        "NAME": "autoencoder-extended",
+        "--port 9000": f"--port {free_port()}",
+        "dashboard --open": f"dashboard --open --port {free_port()}",
+    }
+    search = "--space notebook --sampler random --study autoencoder-extended --epochs 1"
+    search += " --set auto_encoder=CNN --set batch_size=64 --set weight_decay=1e-5"
+    search += " --set batch_normalization=true"
+    grid = "--space notebook --sampler grid --study grid --epochs 1 --trials 1"
+    journal = JournalStorage(JournalFileBackend("optuna.log"))
+    optuna.create_study(storage=journal, study_name="other")
+    for line in (
+        f"run autoencoder {search} --trials 18",
+        f"run autoencoder {search} --trials 2 --storage {database}",
+        f"run autoencoder {grid}",
+        "data build --vendor twitter --out twitter.parquet",
+        "copy --study grid --to sqlite:///runs/demo/study.db --yes",
+    ):
+        run(*shlex.split(line))
+    shown = set(lines_to_run())
+    lines = [line for command, _ in commands(app) for line in command.examples]
+    with ExitStack() as serving:
+        for line in (line for line in lines if line not in shown and "demo --out" not in line):
+            typed = line
+            for word, place in places.items():
+                typed = typed.replace(word, place)
+            _, command, *words = shlex.split(f"{typed} {SHORT.get(line.split()[1], '')}")
+            if command in ("serve-storage", "dashboard"):
+                serving.enter_context(serves(command, *words))
+                continue
+            run(command, *words)
+            if command == "train":  # the examples of compose take it from there
+                shutil.copytree(next(Path("runs/train").iterdir()), "best", dirs_exist_ok=True)
+
+
+def run(*words: str) -> None:
+    """Run a command in a process of its own, as all its connections end with it."""
+    ended = subprocess.run([sys.executable, "-c", SCRIPT, *words], capture_output=True, text=True)
+    assert (words, ended.returncode, "Error" in ended.stderr) == (words, 0, False), ended.stderr
+
+
+@contextmanager
+def serves(*words: str) -> Iterator[None]:
+    """Start a command that serves, wait until it says where, and end it by Ctrl-C."""
+    with process(SCRIPT, *words) as running:
+        assert any("://" in line for line in running.stdout)
+        yield
+        running.send_signal(signal.SIGINT)
+        assert running.wait() in (0, 130)

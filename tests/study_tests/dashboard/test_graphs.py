@@ -50,7 +50,7 @@ def test_importance_says_what_it_counts() -> None:
         "text"
     ]
     assert "is by another method, which is blind to" in text
-    assert "Counts from about 40 complete trials on; so far there are 39." in text
+    assert "Worth reading from about 40 complete trials on; there are 39." in text
     assert draw_graphs(study(*made[:20], settings=SETTINGS))["importance"] is None
 
 

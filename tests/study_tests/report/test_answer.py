@@ -167,7 +167,10 @@ def test_an_experiment() -> None:
     ]
     assert found.open[0].startswith("arm: cannot be told from base in validation MSE (")
     found = answer(test_experiment.record(values, follows=""))
-    assert found.headline == "7 pairs do not tell arm from base in validation MSE."
+    assert found.headline == (
+        "Arm: validation MSE +27.2\N{NO-BREAK SPACE}% against base, "
+        "which 7 pairs do not tell from chance."
+    )
     n = int(found.open[0].rpartition("about ")[2].split()[0])
     assert f", about {n}, would tell such a difference of arm" in found.next[0].why
     assert f"--pairs {n} --seed 1 --data-seed 49" in found.next[0].command
