@@ -267,7 +267,8 @@ def _worse_in(
         )
         pairs = paired(before, after, found.sides)
         if len(pairs):
-            compared[metric] = compare(pairs, metric, scale_of(metric, pairs.before + pairs.after))
+            scale = scale_of(metric, pairs.before + pairs.after)
+            compared[metric] = compare(pairs, metric, "points" if metric.is_share else scale)
     adjusted = holm({m.name: d.p_value for m, d in compared.items() if d.p_value is not None})
     return {
         metric: difference

@@ -110,9 +110,8 @@ def describe_tied(info: ConfirmationInfo) -> Iterator[str]:
     if never:
         beaten = _beaten(info.get(never[0]), info) if len(never) == 1 else ""
         yield (
-            f"{capitalised(format_list(never))} may be as good as {info.best}{beaten}: "
-            f"with {format_count(MANY)} splits of these {info.data} such a difference would be "
-            "told less than four times in five."
+            f"{capitalised(format_list(never))} may be as good as {info.best}{beaten}: telling "
+            f"them apart takes more than {format_count(MANY)} splits of these {info.data}."
         )
 
 
@@ -122,7 +121,7 @@ def _beaten(other: Confirmed, info: ConfirmationInfo) -> str:
     if found is None:
         return ""
     n = found.n_below if info.objective.maximise else found.n_above
-    return f", which is {info.objective.better} with {n} of {counted(found.n_pairs, 'seed')}"
+    return f", though {info.objective.worse} with {n} of {counted(found.n_pairs, 'seed')}"
 
 
 def describe_worse(info: ConfirmationInfo) -> Iterator[str]:

@@ -141,11 +141,7 @@ class Difference:
         if self.needed is None:
             return ""
         if self.needed > MANY:
-            many = format_count(MANY)
-            return (
-                f"even with {many} {noun}s of these data it would be told less than four times in "
-                "five"
-            )
+            return f"telling it takes more than {format_count(MANY)} {noun}s of these data"
         needed = format_count(round(self.needed))
         return f"about {needed} {noun}s would tell it, were it as large as here"
 

@@ -107,6 +107,7 @@ def check_commands(cli: Cli, study: optuna.Study, record: StudyRecord) -> None:
     notes.append(study_note(record, study_id=1, url=URL))
     graphs = [graph or "" for graph in draw_graphs(record).values()]
     said = "\n".join([text, *notes, *graphs]).replace("emoji-study", "")
+    said = said.replace(r"\_", "_")  # as names are in Markdown
     attributes = {name for trial in record.trials for name in trial.other_attrs}
     for name in ("epoch", "Epoch", *NAMES, *attributes):
         said = said.replace(name, "")

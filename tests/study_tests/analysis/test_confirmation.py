@@ -283,7 +283,7 @@ def test_what_the_best_is_worse_in() -> None:
     high = [0.90, 0.91, 0.90, 0.92, 0.89]
     lower, scattered = [v - 0.1 + v / 100 for v in high], [v - 0.1 * (v > 0.9) for v in high]
     text = said(values, accuracies={"default": high, "a": lower})
-    assert f"A is worse than the default in validation accuracy ({MINUS}10.1{PERCENT})." in text
+    assert f"A is worse than the default in validation accuracy ({MINUS}9.1\N{NO-BREAK SPACE}points)." in text
     text = said(values, accuracies={"default": high, "a": scattered})
     assert "is worse than the default" not in text
 
@@ -342,7 +342,7 @@ def test_what_cannot_be_told_apart() -> None:
     # One reason is given for what no number of splits would tell.
     values["c"] = [v * (0.7 if i % 2 else 1.27) for i, v in enumerate(BASE)]
     text = said(values)
-    assert "C may be as good as b, which is lower with 3 of 5 seeds: with 1,000 " in text
+    assert "C may be as good as b, though higher with 3 of 5 seeds: telling " in text
     assert "too few" not in text
     # What did not store its time took that from its start to its end.
     made, end = record(values), START.replace(second=30)
