@@ -283,7 +283,8 @@ def test_what_the_best_is_worse_in() -> None:
     high = [0.90, 0.91, 0.90, 0.92, 0.89]
     lower, scattered = [v - 0.1 + v / 100 for v in high], [v - 0.1 * (v > 0.9) for v in high]
     text = said(values, accuracies={"default": high, "a": lower})
-    assert f"A is worse than the default in validation accuracy ({MINUS}9.1\N{NO-BREAK SPACE}points)." in text
+    points = f"{MINUS}9.1\N{NO-BREAK SPACE}points"
+    assert f"A is worse than the default in validation accuracy ({points})." in text
     text = said(values, accuracies={"default": high, "a": scattered})
     assert "is worse than the default" not in text
 
