@@ -206,7 +206,9 @@ def _failed(
 ) -> Iterable[bytes]:
     """Answer a request at which the application failed; say whose fault that is, in one line."""
     method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-    wrong = ValueError | TypeError | AttributeError | ArithmeticError | LookupError | RecursionError
+    wrong = (
+        ValueError | TypeError | AttributeError | ArithmeticError | LookupError | RecursionError
+    )
     unfit, away = isinstance(error, wrong) or is_refusal(error), outage(error)
     if away is not None:
         status = HTTPStatus.SERVICE_UNAVAILABLE
