@@ -204,8 +204,9 @@ def run_study(
 def describe_outcome(record: StudyRecord, outcome: RunOutcome) -> str:
     """Say in a sentence or two how a run ended."""
     progress = outcome.progress
+    target = wanted(record, outcome.target)
     text = (
-        f"{progress.finished} of {wanted(record, outcome.target)} trials finished: {progress.complete} complete, "
+        f"{progress.finished} of {target} trials finished: {progress.complete} complete, "
         f"{progress.pruned} pruned, {progress.failed} failed."
     )
     if len(record.directions) > 1:
