@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from search_spaces import SearchSpace
 from storage import attrs
+from storage.artifacts import artifact_folder, require_folder
 from storage.internals import storage_of
 from storage.limits import require_names
 from storage.rdb import await_server
@@ -55,6 +56,7 @@ def run(request: RunRequest, *, say: Say) -> RunOutcome:
     if source is not None:
         waiting = best_points(source, space, settings.fixed, n_trials=request.n_first)
     info, facts = found.info(space), data.facts()
+    require_folder(artifact_folder(place.url, place.artifacts))
     opened = open_study(database.create(), name, settings, info, user_attrs=facts, waiting=waiting)
     from_now_on: dict[str, object] = {
         attrs.MAX_RETRIES: request.max_retries,
