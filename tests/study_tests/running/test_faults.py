@@ -1,5 +1,6 @@
 """What goes wrong with databases, disks and users: one clear line, and nothing half-written."""
 
+import os
 import re
 import sqlite3
 import subprocess
