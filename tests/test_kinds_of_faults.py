@@ -31,9 +31,11 @@ from storage.rdb import open_storage
 from storage.urls import parse_url
 from study.errors import StudyError
 from study.exchange.read_results import read_results
+from study.exchange.write_table import write_table
 from study.terminal.screen import printable
 from tests.conftest import Cli
 from tests.servers import close_storage
+from tests.study_tests.synthetic import planted
 
 TESTS = Path(__file__).parent
 STUDY = "study_tests/"
@@ -150,6 +152,9 @@ HELD = {
         f"{DATABASE}urls.py::test_refused",
         f"{DATABASE}urls.py::test_missing_driver",
         "test_kinds_of_faults.py::test_urls_that_would_not_do_what_they_say",
+    ],
+    "a path is taken for an address": [
+        "test_kinds_of_faults.py::test_paths_that_look_like_addresses"
     ],
     "output is encoded strictly": [f"{TERMINAL}screen.py::test_screens_without_unicode"],
     "a closed or full stream ends what is done": [
@@ -421,6 +426,17 @@ def test_folders_that_go_while_a_database_is_open(tmp_path: Path, harm: Any) -> 
         storage.get_all_studies()
     close_storage(storage)
     assert not (tmp_path / "in" / "study.db").exists()
+
+
+@pytest.mark.parametrize("name", ["file:/t.csv", "~/t.csv", "http:/t.parquet", "memory:t.csv"])
+def test_paths_that_look_like_addresses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A table is written to the path that was given, nowhere else, and read from there."""
+    monkeypatch.chdir(tmp_path)
+    assert write_table(planted(5), Path(name)) == 5
+    assert [path for path in Path().rglob("*") if path.is_file()] == [Path(name)]
+    assert len(read_results(Path(name), name="t").trials) == 5
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])

@@ -138,6 +138,13 @@ def test_describe_outcome() -> None:
     )
     exhausted = outcome(target=3, complete=2, exhausted=True)
     assert describe_outcome(grid, exhausted).endswith("the grid has no more points.")
+    said = describe_outcome(record, outcome(target=3, complete=2, failed=1))
+    assert said.endswith("No more to do: the rest failed, see `status`.")
+    for left in ({"waiting": 1}, {"running": 1}):  # somebody else ended the workers
+        said = describe_outcome(record, outcome(target=3, complete=2, failed=1, **left))
+        assert said.endswith(
+            " The rest waits, as the workers were ended; the same command continues."
+        )
     interrupted = outcome(target=3, complete=2, waiting=1, interrupted=True)
     assert describe_outcome(record, interrupted).endswith(best)
     # Where no trial keeps the constraint, that is said, and how high it is.
