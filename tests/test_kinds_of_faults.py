@@ -153,6 +153,38 @@ HELD = {
         f"{DATABASE}urls.py::test_missing_driver",
         "test_kinds_of_faults.py::test_urls_that_would_not_do_what_they_say",
     ],
+    "results that depend on the number of threads are mixed without a word": [
+        f"{STUDY}commands/test_run.py::test_run_and_continue"
+    ],
+    "what another command asked for is counted against one's own": [
+        f"{TERMINAL}progress.py::test_progress_line",
+        f"{RUNNING}budget.py::test_requests_and_designs",
+        f"{STUDY}commands/test_run.py::test_two_replicates_at_one_moment",
+    ],
+    "what was stopped from outside is told as a failure": [
+        f"{STUDY}commands/test_run.py::test_describe_outcome"
+    ],
+    "a signal that is to be ignored is heard": [f"{RUNNING}worker.py::test_stop_signals"],
+    "files are left that nothing leads to": [
+        f"{RUNNING}faults.py::test_full_artifact_folder",
+        f"{STUDY}dashboard/test_retention.py::test_states_of_finished_trainings_are_removed",
+    ],
+    "a path is told without the folder that it is relative to": [f"{DATA}rows.py::test_no_file"],
+    "what is still starting is taken for gone": [
+        f"{RUNNING}faults.py::test_server_that_is_not_started_yet",
+        f"{DATABASE}rdb.py::test_database_in_the_making",
+    ],
+    "numbers of pixels are taken for 0 to 255": [
+        f"{DATA}images.py::test_ranges_of_numbers",
+        f"{DATA}images.py::test_darker_numbers_stay_darker",
+    ],
+    "a picture becomes white without a word": [
+        f"{DATA}images.py::test_lines_do_not_vanish",
+        f"{DATA}images.py::test_the_first_frame_that_shows_something",
+        f"{DATA}rows.py::test_what_became_of_the_rows",
+    ],
+    "a name is taken for text": [f"{DATA}rows.py::test_a_name_that_is_no_text"],
+    "a secret in a URL is repeated": [f"{DATABASE}urls.py::test_what_others_may_know"],
     "a path is taken for an address": [
         "test_kinds_of_faults.py::test_paths_that_look_like_addresses"
     ],
