@@ -97,5 +97,6 @@ def build_table(vendor: Vendor = DEFAULT_VENDOR) -> pa.Table:
 def build_parquet(vendor: Vendor, out: Path) -> int:
     """Write what ``build_table`` returns as a data set file, and return its number of rows."""
     table = build_table(vendor)
-    pq.write_table(table, out)
+    with out.open("wb") as file:
+        pq.write_table(table, file)
     return int(table.num_rows)

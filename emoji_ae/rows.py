@@ -116,7 +116,8 @@ def read_rows(path: Path | None, vendor: Vendor = DEFAULT_VENDOR) -> FileRows:
 def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     """Open a file that has the columns, and not too much in them; errors name the file."""
     if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
+        folder = "" if path.is_absolute() else f" in {Path.cwd()}"  # a study's is from elsewhere
+        found = "a folder" if path.is_dir() else f"no such file{folder}"
         raise DataError(f"`{path}` must be a parquet file, but got {found}.")
     try:
         with path.open("rb") as handle:

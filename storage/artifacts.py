@@ -107,8 +107,15 @@ def _open_no_link(path: str, flags: int) -> int:
     return os.open(path, flags, 0o666)
 
 
+def require_folder(folder: Path) -> None:
+    """Raise an ArtifactFolderError if what is in the place of a folder is none; create nothing."""
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise ArtifactFolderError(f"Artifact folder {folder} cannot be created: it is no folder.")
+
+
 def open_artifacts(folder: Path) -> ArtifactFolder:
     """Open the artifact store in ``folder``; create it, or raise an ArtifactFolderError."""
+    require_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -159,7 +159,7 @@ def claim(backend: RDBStorage, study_id: int, worker: str, uid: str | None = Non
         running = study.running_of(worker)
         if running is not None:
             return running
-        finished, n_running = study.counts()
+        finished, n_running, _ = study.counts()
         target = study.get(attrs.TARGET) or 0
         if finished >= target:
             return Empty.DONE
@@ -239,21 +239,23 @@ def request(
 
     A request is open until it is acknowledged. As long as one is, asking again for as many
     trials or fewer asks for nothing more, and asking for more extends it. A request for another
-    replicate is another one, once the trials of the open one are finished. One whose ``n_trials``
+    replicate takes its place, behind the trials that have begun or wait. One whose ``n_trials``
     counts, ``in_all``, those of earlier requests too never asks for more when it is repeated.
     """
     with _held(backend, study_id) as study:
-        finished, _ = study.counts()
+        finished, running, waiting = study.counts()
         target = study.get(attrs.TARGET) or 0
         asked = study.get(attrs.REQUEST) or 0
         again = Request(replicate=replicate, open=True, target=target)
-        is_open = finished < target or study.get(attrs.LAST_REQUEST) == again
+        last = study.get(attrs.LAST_REQUEST) or again
+        same = last.replicate == replicate
+        is_open = same and (finished < target or study.get(attrs.LAST_REQUEST) == again)
         if in_all:
             new = max(target, n_trials)
         elif is_open:
             new = target + max(0, n_trials - asked)
         else:
-            new = finished + n_trials
+            new = finished + n_trials + (0 if same else running + waiting)
         study.set(attrs.REQUEST, max(n_trials, asked) if is_open else n_trials)
         study.set(attrs.TARGET, new)
         study.set(attrs.LAST_REQUEST, asdict(replace(again, target=new)))
@@ -655,13 +657,13 @@ class _Study(Transaction):
         trial = create_trial(state=state, user_attrs=dict(own), system_attrs=fixed)
         return self.insert_trial(self.key, trial)
 
-    def counts(self) -> tuple[int, int]:
-        """Return how many trials are finished, and how many are running."""
+    def counts(self) -> tuple[int, int, int]:
+        """Return how many trials are finished, how many are running, and how many wait."""
         rows = self.session.query(models.TrialModel.state, sqlalchemy.func.count())
         rows = rows.filter_by(study_id=self.key).group_by(models.TrialModel.state)
         counts = {state: int(n) for state, n in rows}
         finished = counts.get(TrialState.COMPLETE, 0) + counts.get(TrialState.PRUNED, 0)
-        return finished, counts.get(TrialState.RUNNING, 0)
+        return finished, counts.get(TrialState.RUNNING, 0), counts.get(TrialState.WAITING, 0)
 
     def running_of(self, worker: str) -> int | None:
         """Return a running trial that a worker has claimed."""

@@ -3,7 +3,14 @@
 import sqlite3
 
 from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from storage.errors import StorageError, StorageUnreachableError
@@ -42,6 +49,12 @@ def outage(error: BaseException) -> str | None:
         code == "UNKNOWN" and "raised during the commit" in details
     )
     return (details or code) if away else None
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Say whether a database refused a value that it was given: too long, or of another type."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    return isinstance(cause, DataError | InterfaceError | ProgrammingError) and not outage(cause)
 
 
 def is_starting(reason: str) -> bool:

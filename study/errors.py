@@ -49,5 +49,6 @@ def user_message(error: Exception) -> str | None:
     if reason is not None:
         return reason
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'File'}: {error.strerror}."
+        reason = "It is no folder" if isinstance(error, FileExistsError) else error.strerror
+        return f"{error.filename or 'File'}: {reason}."
     return None

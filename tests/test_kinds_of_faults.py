@@ -31,9 +31,11 @@ from storage.rdb import open_storage
 from storage.urls import parse_url
 from study.errors import StudyError
 from study.exchange.read_results import read_results
+from study.exchange.write_table import write_table
 from study.terminal.screen import printable
 from tests.conftest import Cli
 from tests.servers import close_storage
+from tests.study_tests.synthetic import planted
 
 TESTS = Path(__file__).parent
 STUDY = "study_tests/"
@@ -150,6 +152,34 @@ HELD = {
         f"{DATABASE}urls.py::test_refused",
         f"{DATABASE}urls.py::test_missing_driver",
         "test_kinds_of_faults.py::test_urls_that_would_not_do_what_they_say",
+    ],
+    "results that depend on the number of threads are mixed without a word": [
+        f"{STUDY}commands/test_run.py::test_run_and_continue"
+    ],
+    "what another command asked for is counted against one's own": [
+        f"{TERMINAL}progress.py::test_progress_line",
+        f"{RUNNING}budget.py::test_requests_and_designs",
+        f"{STUDY}commands/test_run.py::test_two_replicates_at_one_moment",
+    ],
+    "what was stopped from outside is told as a failure": [
+        f"{STUDY}commands/test_run.py::test_describe_outcome"
+    ],
+    "a signal that is to be ignored is heard": [f"{RUNNING}worker.py::test_stop_signals"],
+    "files are left that nothing leads to": [
+        f"{RUNNING}faults.py::test_full_artifact_folder",
+        f"{STUDY}dashboard/test_retention.py::test_states_of_finished_trainings_are_removed",
+    ],
+    "a path is told without the folder that it is relative to": [f"{DATA}rows.py::test_no_file"],
+    "what is still starting is gone": [f"{RUNNING}faults.py::test_server_that_is_not_started_yet"],
+    "numbers of pixels are taken for 0 to 255": [f"{DATA}images.py::test_ranges_of_numbers"],
+    "a picture becomes white without a word": [
+        f"{DATA}images.py::test_lines_do_not_vanish",
+        f"{DATA}images.py::test_the_first_frame_that_shows_something",
+    ],
+    "a name is taken for text": [f"{DATA}rows.py::test_a_name_that_is_no_text"],
+    "a secret in a URL is repeated": [f"{DATABASE}urls.py::test_what_others_may_know"],
+    "a path is taken for an address": [
+        "test_kinds_of_faults.py::test_paths_that_look_like_addresses"
     ],
     "output is encoded strictly": [f"{TERMINAL}screen.py::test_screens_without_unicode"],
     "a closed or full stream ends what is done": [
@@ -421,6 +451,17 @@ def test_folders_that_go_while_a_database_is_open(tmp_path: Path, harm: Any) -> 
         storage.get_all_studies()
     close_storage(storage)
     assert not (tmp_path / "in" / "study.db").exists()
+
+
+@pytest.mark.parametrize("name", ["file:/t.csv", "~/t.csv", "http:/t.parquet", "memory:t.csv"])
+def test_paths_that_look_like_addresses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A table is written to the path that was given, nowhere else, and read from there."""
+    monkeypatch.chdir(tmp_path)
+    assert write_table(planted(5), Path(name)) == 5
+    assert [path for path in Path().rglob("*") if path.is_file()] == [Path(name)]
+    assert len(read_results(Path(name), name="t").trials) == 5
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])

@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import optuna
+
 from search_spaces import SearchSpace
 from storage import attrs
+from storage.artifacts import artifact_folder, require_folder
 from storage.internals import storage_of
 from storage.limits import require_names
 from storage.rdb import await_server
@@ -55,6 +58,7 @@ def run(request: RunRequest, *, say: Say) -> RunOutcome:
     if source is not None:
         waiting = best_points(source, space, settings.fixed, n_trials=request.n_first)
     info, facts = found.info(space), data.facts()
+    require_folder(artifact_folder(place.url, place.artifacts))
     opened = open_study(database.create(), name, settings, info, user_attrs=facts, waiting=waiting)
     from_now_on: dict[str, object] = {
         attrs.MAX_RETRIES: request.max_retries,
@@ -76,6 +80,7 @@ def run(request: RunRequest, *, say: Say) -> RunOutcome:
 def _run(ready: Ready, place: Place, request: RunRequest, *, say: Say) -> RunOutcome:
     """Ask for trials, and run them."""
     study, settings, replicate = ready.study, ready.settings, request.replicate
+    before = count(study.get_trials(deepcopy=False)).finished, _n_finished(study, replicate)
     budget.start_design(study, settings, ready.space, replicate=replicate)
     target = budget.request(
         study,
@@ -87,6 +92,13 @@ def _run(ready: Ready, place: Place, request: RunRequest, *, say: Say) -> RunOut
         asked = "trial that was asked for is" if target == 1 else f"{target} trials asked for are"
         say(f"Nothing left to do: the {asked} finished.")
     outcome = launch(ready, place, target=target, say=say)
+    last = attrs.LAST_REQUEST.among(study.user_attrs)
+    lacks = target - before[0] > _n_finished(study, replicate) - before[1]
+    if last is not None and last.replicate != replicate and lacks and not outcome.interrupted:
+        raise StudyError(
+            f"Replicate {last.replicate} was asked for meanwhile, by another command, so that "
+            f"replicate {replicate} lacks trials; the same command again trains them."
+        )
     say(describe_outcome(load_study_record(storage_of(study), study.study_name), outcome))
     if outcome.done:
         budget.acknowledge(study, target)
@@ -95,14 +107,18 @@ def _run(ready: Ready, place: Place, request: RunRequest, *, say: Say) -> RunOut
     return outcome
 
 
+def _n_finished(study: optuna.Study, replicate: int) -> int:
+    """Return how many trials of a replicate are finished."""
+    trials = study.get_trials(deepcopy=False)
+    return count([t for t in trials if (attrs.REPLICATE.of(t) or 0) == replicate]).finished
+
+
 def _default_trials(ready: Ready, replicate: int) -> int:
     """Return the trials to add: all that a grid still lacks, else a small number."""
     n_points = budget.n_points(ready.study, ready.settings, ready.space)
     if n_points is None:
         return DEFAULT_TRIALS
-    trials = ready.study.get_trials(deepcopy=False)
-    drawn = [trial for trial in trials if (attrs.REPLICATE.of(trial) or 0) == replicate]
-    return max(0, n_points - count(drawn).finished)
+    return max(0, n_points - _n_finished(ready.study, replicate))
 
 
 def _warm_start_source(

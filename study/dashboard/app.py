@@ -30,7 +30,7 @@ from storage import attrs
 from storage.artifacts import ArtifactFolder, no_picture
 from storage.internals import speed_up_dashboard
 from storage.moving import delete_studies
-from storage.outages import first_line, outage
+from storage.outages import first_line, is_refusal, outage
 from storage.records import load_summaries
 from study.dashboard.shell import POLICY, SCRIPT, script, shell
 from study.dashboard.studies import render_studies
@@ -46,6 +46,8 @@ is one way to write each.
 _NUMBER = re.compile(r"-?\d+", re.ASCII)
 MAX_KEY = 2**31 - 1
 """The largest key of a study or trial that all databases can be asked for."""
+READING = ("GET", "HEAD", "OPTIONS")
+"""Methods of requests that change nothing."""
 PAGE_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
@@ -151,7 +153,7 @@ class _Guard:
                 "This needs the token: open the whole address that `emoji-study dashboard` "
                 "printed when it started."
             )
-        if environ["REQUEST_METHOD"] in ("GET", "HEAD", "OPTIONS"):  # they change nothing
+        if environ["REQUEST_METHOD"] in READING:
             return None
         if not self.allow_edit:
             reason = "This dashboard only reads; start it with --allow-edit to change studies."
@@ -204,8 +206,10 @@ def _failed(
 ) -> Iterable[bytes]:
     """Answer a request at which the application failed; say whose fault that is, in one line."""
     method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-    wrong = ValueError | TypeError | AttributeError | ArithmeticError | LookupError
-    away = outage(error)
+    wrong = (
+        ValueError | TypeError | AttributeError | ArithmeticError | LookupError | RecursionError
+    )
+    unfit, away = isinstance(error, wrong) or is_refusal(error), outage(error)
     if away is not None:
         status = HTTPStatus.SERVICE_UNAVAILABLE
         reason = f"The database cannot be used for now: {away}"
@@ -213,8 +217,10 @@ def _failed(
         status, reason = HTTPStatus.NOT_FOUND, "There is no such study or trial."
     elif isinstance(error, UpdateFinishedTrialError):
         status, reason = HTTPStatus.CONFLICT, "The trial has ended, so that it cannot be changed."
-    elif (environ.get("CONTENT_LENGTH") or environ["QUERY_STRING"]) and isinstance(error, wrong):
+    elif unfit and (method not in READING or environ["QUERY_STRING"]):
         status, reason = HTTPStatus.BAD_REQUEST, "The request holds a value that cannot be used."
+    elif unfit and path.startswith("/artifacts/"):
+        status, reason = HTTPStatus.NOT_FOUND, "What is stored of this file cannot be told."
     else:
         status = HTTPStatus.INTERNAL_SERVER_ERROR
         reason = "This failed; the dashboard's terminal says why."

@@ -88,14 +88,15 @@ def read_sheet(path: Path) -> Sheet:
 
 def _read_csv(path: Path) -> Sheet:
     try:
-        frame = pd.read_csv(
-            path,
-            header=None,
-            dtype=str,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-            skip_blank_lines=False,
-        )
+        with path.open("rb") as file:  # a path may be a URL to pandas
+            frame = pd.read_csv(
+                file,
+                header=None,
+                dtype=str,
+                keep_default_na=False,
+                encoding="utf-8-sig",
+                skip_blank_lines=False,
+            )
     except pd.errors.ParserError:
         _require_commas(path)
         raise StudyError(

@@ -31,9 +31,11 @@ def write_table(record: StudyRecord, out: Path, *, curves: bool = False) -> int:
     with atomic_path(out) as partial:
         if out.suffix.lower() != ".parquet":
             texts = {column.name: _texts(column) for column in columns}
-            pd.DataFrame(texts).to_csv(partial, index=False)
+            with partial.open("w", encoding="utf-8", newline="") as file:
+                pd.DataFrame(texts).to_csv(file, index=False)
         else:
-            pq.write_table(_parquet(record, columns), partial)
+            with partial.open("wb") as sink:
+                pq.write_table(_parquet(record, columns), sink)
     return len(record.trials)
 
 

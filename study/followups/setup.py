@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from storage import attrs
+from storage.artifacts import artifact_folder, require_folder
 from storage.internals import storage_of
 from storage.records import StudyRecord, load_study_record
 from storage.values import Arm, Experiment
@@ -236,6 +237,7 @@ def run_experiment(
     experiment, data = prepared.experiment, prepared.data
     space = settings.space_in(found.kind)
     user_attrs = {attrs.EXPERIMENT: experiment.to_dict(), **data.facts()}
+    require_folder(artifact_folder(place.url, place.artifacts))
     storage = prepared.database.create()
     study = open_study(storage, name, settings, found.info(space), user_attrs=user_attrs)
     stored = budget.extend_experiment(study, experiment)

@@ -26,7 +26,8 @@ def request(
     """Ask for ``n_trials`` more finished trials; return the study's new target.
 
     A request that was not acknowledged is open: asking again for as many or fewer asks for
-    nothing more. With ``in_all`` the trials of earlier requests count as well.
+    nothing more, and asking for another ``replicate`` takes its place. With ``in_all`` the trials
+    of earlier requests count as well.
     """
     return _perform(
         study, operations.request, n_trials=n_trials, in_all=in_all, replicate=replicate

@@ -35,7 +35,7 @@ from study.running.refresher import refreshing
 from study.running.supervisor import supervise
 from study.running.threads import other_threads, threads_each
 from study.settings import StudySettings
-from study.terminal.progress import progress_line
+from study.terminal.progress import progress_line, wanted
 from study.terminal.signals import stop_signals
 
 
@@ -204,8 +204,7 @@ def run_study(
 def describe_outcome(record: StudyRecord, outcome: RunOutcome) -> str:
     """Say in a sentence or two how a run ended."""
     progress = outcome.progress
-    # Another command may have asked for more meanwhile.
-    target = max(outcome.target, int(attrs.TARGET.of(record) or 0))
+    target = wanted(record, outcome.target)
     text = (
         f"{progress.finished} of {target} trials finished: {progress.complete} complete, "
         f"{progress.pruned} pruned, {progress.failed} failed."
@@ -220,8 +219,10 @@ def describe_outcome(record: StudyRecord, outcome: RunOutcome) -> str:
     elif record.complete:
         text += f" There is no best trial: {none_feasible(record)}"
     if progress.finished < outcome.target and not outcome.interrupted:
-        reason = (
-            "the grid has no more points" if outcome.exhausted else "the rest failed, see `status`"
-        )
-        text += f" No more to do: {reason}."
+        if outcome.exhausted:
+            text += " No more to do: the grid has no more points."
+        elif progress.running + progress.waiting:
+            text += " The rest waits, as the workers were ended; the same command continues."
+        else:
+            text += " No more to do: the rest failed, see `status`."
     return text

@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from storage import attrs
 from storage.internals import storage_of
 from storage.outages import failure, outage
 from storage.records import StudyRecord, TrialRecord, count, load_study_record
@@ -57,17 +58,17 @@ def progress_line(
                 return  # the workers' supervisors tell of it
             status = describe(
                 record.trials,
-                target=target,
+                target=(total := wanted(record, target)),
                 n_workers=n_workers,
                 trainings=trainings,
                 metric=kind_of(record).objective if len(record.directions) == 1 else None,
             )
             finished = count(record.trials).finished
             if live:
-                bar.update(task, completed=finished, status=status, refresh=True)
+                bar.update(task, completed=finished, total=total, status=status, refresh=True)
             elif (counts := f"{count(record.trials)}") != told[-1]:
                 told.append(counts)
-                screen.say(f"{study.study_name}: {finished}/{target} {status}", err=True)
+                screen.say(f"{study.study_name}: {finished}/{total} {status}", err=True)
 
         def watch() -> None:
             try:
@@ -102,6 +103,11 @@ def step_bar(
             bar.update(task, advance=1, status=status)
 
         yield show
+
+
+def wanted(record: StudyRecord, target: int) -> int:
+    """Return ``target``, or more finished trials, if another command has asked for more."""
+    return max(target, attrs.TARGET.of(record) or 0)
 
 
 def describe(

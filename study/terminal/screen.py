@@ -3,7 +3,6 @@
 import io
 import os
 import sys
-from contextlib import nullcontext, suppress
 
 MAX_LINE = 2000
 """Characters that are shown of a message; a stored text may have a million."""
@@ -35,9 +34,13 @@ def shortened(text: str, most: int = MAX_LINE) -> str:
 def say(text: str, *, err: bool = False) -> None:
     """Print a text on standard output, or on standard error, whose failure ends nothing."""
     stream = sys.stderr if err else sys.stdout
-    with suppress(OSError) if err else nullcontext():
+    try:
         stream.write(f"{printable(text)}\n")
         stream.flush()
+    except OSError as error:
+        if not err:
+            error.filename = "Standard output"
+            raise
 
 
 def log(text: str) -> None:

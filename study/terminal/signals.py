@@ -12,6 +12,9 @@ from queue import SimpleQueue
 def stop_signals() -> Iterator[threading.Event]:
     """Turn SIGINT and SIGTERM into an event within the block, in the main thread alone.
 
+    One that whoever started this process told it to ignore stays ignored, as a shell does with
+    Ctrl-C for what a script starts in the background.
+
     A handler may interrupt a thread that holds the event's lock, so a thread of its own sets it.
 
     Source: Python's documentation of ``queue.SimpleQueue.put``, which a handler may call.
@@ -28,13 +31,15 @@ def stop_signals() -> Iterator[threading.Event]:
 
     listener = threading.Thread(target=listen, name="signals", daemon=True)
     listener.start()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: heard.put(True)) for number in numbers]
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: own for number, own in before.items() if own != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, lambda *_: heard.put(True))
     try:
         yield stop
     finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+        for number, own in before.items():
+            signal.signal(number, own)
         heard.put(False)
         listener.join()
 

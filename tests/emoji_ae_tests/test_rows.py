@@ -4,6 +4,7 @@ import base64
 import contextlib
 import io
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,14 @@ def test_images_that_cannot_be_read(tmp_path: Path, image: Any, message: str) ->
     """One short line names the column or the row, what it holds and what it must hold."""
     with pytest.raises(DataError, match=message):
         load_dataset(write(tmp_path / "f.parquet", ["flag", "flag", "cat face"], [image] * 3))
+
+
+def test_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a relative path, which may be a study's, it is told where it was looked for."""
+    monkeypatch.chdir(tmp_path)
+    for path, where in (("x.parquet", f" in {tmp_path}"), (str(tmp_path / "x.parquet"), "")):
+        with pytest.raises(DataError, match=re.escape(f"got no such file{where}.")):
+            read_rows(Path(path))
 
 
 def test_a_name_that_is_no_text(tmp_path: Path) -> None:

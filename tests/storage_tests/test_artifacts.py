@@ -4,6 +4,7 @@ import functools
 import io
 import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,7 +128,19 @@ def test_ids_that_lead_elsewhere(study: optuna.Study, store: ArtifactFolder) -> 
     (folder / "folder").mkdir()
     (folder / "link").symlink_to(outside)
     os.mkfifo(folder / "pipe")
-    wrong = ["../mine", str(outside), "folder", "link", "pipe", "", ".", "a\0b", "x" * 300]
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "socket"))
+    links = {
+        "loop": "loop",
+        "chain": "link",
+        "near": "../mine",
+        "up": "..",
+        "own": "/proc/self/fd",
+    }
+    for name, target in (links | {"environ": "/proc/self/environ", "zero": "/dev/zero"}).items():
+        (folder / name).symlink_to(target)
+    special = sorted(path.name for path in folder.iterdir())
+    wrong = ["../mine", str(outside), *special, "", ".", "link/", "a\0b", "x" * 300]
     for artifact_id in wrong:
         trial = running_trial(study)
         write_trial(trial, system_attrs=entry(artifact_id))
@@ -135,7 +148,7 @@ def test_ids_that_lead_elsewhere(study: optuna.Study, store: ArtifactFolder) -> 
         assert clear_pictures(store, storage, trial._trial_id) == 0
         with pytest.raises((ArtifactNotFound, OSError)):
             store.write(artifact_id, io.BytesIO(b"theirs"))
-    assert delete_studies(storage, [study.study_name], store) == 2  # the link and the pipe
+    assert delete_studies(storage, [study.study_name], store) == len(special) - 1
     assert (folder / "folder").is_dir()
     assert outside.read_bytes() == b"mine" * 1000
 

@@ -19,7 +19,7 @@ from tests.servers import new_database, opened, served
 
 pytestmark = pytest.mark.whole
 
-ZONES = ("UTC", "Asia/Kathmandu", "America/St_Johns")
+ZONES = ("UTC", "Asia/Kathmandu", "Etc/GMT+12", "Pacific/Kiritimati", "<mars>-5:45")
 
 
 def test_silences_on_a_server(postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:

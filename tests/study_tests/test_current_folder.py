@@ -24,8 +24,14 @@ from tests.study_tests.synthetic import planted
 pytestmark = pytest.mark.whole
 
 COMMAND = Path(sys.executable).with_name("emoji-study")
-MODULES = ("random.py", "storage.py", "json.py", "torch.py", "study/__init__.py")
-"""Named like modules of Python, of other packages and of this program."""
+MODULES = (
+    *("random.py", "storage.py", "json.py", "torch.py", "study/__init__.py"),
+    *("sitecustomize.py", "usercustomize.py", "__main__.py", "encodings/__init__.py"),
+    *("numpy.py", "optuna/__init__.py", "joblib.py", "signal.py", "emoji_study.py"),
+)
+"""Named like modules of Python, of other packages and of this program, and what Python looks for
+by itself.
+"""
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 import re
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +18,9 @@ from storage.records import Progress, StudyRecord, load_study_record
 from study.running.choosing import find_trial
 from study.running.coordinator import RunOutcome, describe_outcome
 from study.running.threads import oversubscription
+from tests.conftest import Wait
 from tests.study_tests.asking import command, url_of
+from tests.study_tests.studies import ask
 from tests.study_tests.synthetic import SETTINGS, planted, study, trial
 
 
@@ -83,6 +87,27 @@ def test_grid(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert all(attrs.REUSED_FROM not in t.user_attrs for t in trials)
 
 
+@pytest.mark.whole
+def test_two_replicates_at_one_moment(toy: Path, wait_until: Wait) -> None:
+    """Of two commands, the one whose replicate lacks trials says so, and may be repeated."""
+    folder, slow = toy.parent, toy.with_name("data") / "slow"
+    slow.parent.mkdir()
+    slow.touch()
+    run = f"run {toy}:TOY --study s --data {slow.parent} --pruner none"
+    first = f"{run} --replicate 1 --trials 400 --threads 1 --storage {url_of(folder)}"
+    with subprocess.Popen(
+        [sys.executable, "-m", "study", *first.split()], stderr=subprocess.PIPE, text=True
+    ) as overtaken:
+        wait_until(lambda: "COMPLETE" in str(ask(folder, "SELECT state FROM trials")))
+        assert command(folder, f"{run} --replicate 2 --trials 2") == 0
+        said = overtaken.communicate()[1].splitlines()[-1]
+    assert overtaken.returncode == 1
+    assert said.startswith("Error: Replicate 2 was asked for meanwhile, by another command, so ")
+    replicates = [trial.user_attrs[attrs.REPLICATE] for trial in read(folder).complete]
+    assert replicates.count(2) >= 2
+    assert replicates.count(1) < 400
+
+
 def infeasible(n_trials: int) -> StudyRecord:
     """Return a study with a constraint that no trial keeps."""
     settings = {**SETTINGS, "kind": "multitask", "min_accuracy": 0.75}
@@ -138,6 +163,13 @@ def test_describe_outcome() -> None:
     )
     exhausted = outcome(target=3, complete=2, exhausted=True)
     assert describe_outcome(grid, exhausted).endswith("the grid has no more points.")
+    said = describe_outcome(record, outcome(target=3, complete=2, failed=1))
+    assert said.endswith("No more to do: the rest failed, see `status`.")
+    for left in ({"waiting": 1}, {"running": 1}):  # somebody else ended the workers
+        said = describe_outcome(record, outcome(target=3, complete=2, failed=1, **left))
+        assert said.endswith(
+            " The rest waits, as the workers were ended; the same command continues."
+        )
     interrupted = outcome(target=3, complete=2, waiting=1, interrupted=True)
     assert describe_outcome(record, interrupted).endswith(best)
     # Where no trial keeps the constraint, that is said, and how high it is.

@@ -61,6 +61,13 @@ def test_uploaded_files_under_any_spelling(served: Served, uploaded: dict[str, s
             assert status == 200 if content == UPLOADED[name] else 400 <= status < 500, (path, got)
             n_given += status == 200
         assert n_given >= 3
+    for method, more in (
+        ("HEAD", "X: x"),
+        ("GET", "Range: bytes=0-9"),
+        ("GET", "Script_Name: /x"),
+    ):
+        status, got = ask(served, address, f"Host: localhost\r\n{more}", method=method)
+        assert (status, "; sandbox" in got) == (200, True)
 
 
 HUGE = "9" * 30
@@ -73,7 +80,11 @@ TARGETS = [
     *(f"/api/studies/1?after={'9' * 5000}", "http://localhost/api/studies", "*", "x"),
     *("/static/../index.html", "/static/%2e%2e/_app.py", "/static/x", f"/{'x' * 70000}"),
 ]
-HOSTS = ["[::1", "localhost:x", "a@localhost", "\xff", "", "localhost.evil.example"]
+HOSTS = [
+    *("[::1", "localhost:x", "a@localhost", "\xff", "", "localhost.evil.example", "localhost:-1"),
+    *("[]", "[::1]x", "[::ffff:127.0.0.1]", "[::1%25lo]", "127.1", "0.0.0.0", "localhost."),
+    *("localhost, evil.example", "localhost\r\nHost: evil.example", "%6cocalhost", "localhost#"),
+]
 
 
 def test_odd_requests(served: Served) -> None:
@@ -92,18 +103,27 @@ def test_odd_requests(served: Served) -> None:
 def test_odd_changes(editable: Served) -> None:
     """Changes that cannot be are answered with 4xx as well, and change nothing."""
     sent = {"Content_Type": "application/json", "Origin": editable.address}
-    before, tell = editable.json("/api/studies/1"), b'{"state": "Complete", "values": [1]}'
+    before = [editable.json(path) for path in ("/api/studies", "/api/studies/1")]
+    tell = b'{"state": "Complete", "values": [1]}'
+    new = b'{"directions": ["minimize"], "study_name": %s}'
     for method, path, body in (
         *(("PUT", "/api/studies/1/note", body) for body in (b"[]", b"1", b"null", b"{}", b"{")),
         ("PUT", "/api/studies/77/note", b'{"version": 1, "body": "x"}'),
         *(("POST", f"/api/trials/{key}/tell", tell) for key in (1, 77, HUGE)),
         *(("POST", "/api/artifacts/1", body) for body in (b'{"file": "x"}', b'{"file": 3}')),
         ("POST", "/api/studies", b'{"study_name": "x", "directions": 3}'),
+        *(("POST", "/api/studies", new % name) for name in (b'{"a": 1}', b"[2]", b'"\\ud800"')),
+        *(("POST", "/api/studies", body) for body in (b"[" * 100_000, b"\xff\xfe{}", b"\xef{}")),
         *(("DELETE", f"/api/studies/{key}", b"{}") for key in (77, HUGE)),
     ):
         status, _, got = editable.ask(method, path, body, **sent)
         assert 400 <= status < 500, (method, path, body, got)
-    assert editable.json("/api/studies/1") == before
+    for length in ("", "-1", "ten", "\xb2", "9" * 20, None):
+        lines = ["Host: localhost", "Origin: http://localhost", "Content-Type: application/json"]
+        lines += [] if length is None else [f"Content-Length: {length}"]
+        status, got = ask(editable, "/api/studies", "\r\n".join(lines), method="POST")
+        assert 400 <= status < 500, (length, got)
+    assert [editable.json(path) for path in ("/api/studies", "/api/studies/1")] == before
 
 
 def test_deleting_a_study_with_entries_that_lead_elsewhere(
@@ -121,6 +141,10 @@ def test_deleting_a_study_with_entries_that_lead_elsewhere(
         key = storage.get_study_id_from_name("other")
         meta = dict.fromkeys(("artifact_id", "filename", "mimetype", "encoding"), "../outside.txt")
         storage.set_study_system_attr(key, "artifacts:../outside.txt", json.dumps(meta))
+        for odd in ("text/html\r\nX: 1", "text/html\0", "\ud800"):  # no type that can be told
+            meta |= {"artifact_id": Path(page).name, "mimetype": odd}
+            storage.set_study_system_attr(key, f"artifacts:{Path(page).name}", json.dumps(meta))
+            assert editable.get(f"/artifacts/{key}/{Path(page).name}")[0] == 404
     assert [editable.get(address)[0] for address in (page, picture, linked)] == [200, 404, 404]
     before = editable.json("/api/studies")["study_summaries"]
     sent = {"Content_Type": "application/json", "Origin": editable.address}

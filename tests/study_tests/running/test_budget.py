@@ -76,6 +76,8 @@ DESIGNS = [
     ),
     # A replicate begins the design anew, and repeats only failures of its own.
     ("D 9>9 CF D*1 FC D*1 CC D CC", "0 1 0*1 1*1 0*1<2 2*1 1<1 2"),
+    # It takes the place of what another one lacks, behind trials that have begun or wait.
+    ("D 9>9 C R D*1 2*1>4 D 1>3", "0 1"),
     # It is another request, also where the first one was never acknowledged.
     ("D 2>2 CC D*1 2*1>4 2*1>4 CC 2*1>4 !4 2*1>6", "0 1 0*1 1*1"),
 ]

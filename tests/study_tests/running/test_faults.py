@@ -1,5 +1,6 @@
 """What goes wrong with databases, disks and users: one clear line, and nothing half-written."""
 
+import os
 import re
 import sqlite3
 import subprocess
@@ -131,14 +132,24 @@ def test_read_only_folder(tmp_path: Path, toys: StudySettings, outcome: Outcome)
         remount(disk, "rw")
 
 
-def test_folder_that_takes_no_files(tmp_path: Path, toys: StudySettings, outcome: Outcome) -> None:
-    """A file in the place of the artifact folder is named before anything is trained."""
+@pytest.mark.parametrize(
+    "block",
+    [
+        Path.touch,
+        os.mkfifo,
+        lambda path: path.symlink_to(path),
+        lambda path: path.symlink_to("gone"),
+    ],
+)
+def test_folder_that_takes_no_files(
+    tmp_path: Path, toys: StudySettings, outcome: Outcome, block: Callable[[Path], object]
+) -> None:
+    """What is in the place of the artifact folder is named before anything is created."""
     folder = tmp_path / "artifacts"
-    folder.touch()
+    block(folder)
     arguments = run_command(url_of(tmp_path), toys, tmp_path, "--trials", "1")
-    line = refusal(outcome(arguments))
-    assert line.startswith(f"Error: Artifact folder {folder} cannot be")
-    assert read(url_of(tmp_path)).trials == ()
+    assert f"Artifact folder {folder} cannot be created: it is no" in refusal(outcome(arguments))
+    assert not (tmp_path / "study.db").exists()
 
 
 def test_folder_that_goes_away(tmp_path: Path, toys: StudySettings) -> None:

@@ -284,6 +284,7 @@ def test_trials_that_cannot_be_sampled(url: str, settings: StudySettings, tmp_pa
 def test_stop_signals() -> None:
     """Within the block a signal is an event, behind it everything is as it was.
 
+    One that this process was told to ignore is none.
     A thread can run a worker as well, only without signals.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -293,6 +294,12 @@ def test_stop_signals() -> None:
             os.kill(os.getpid(), number)
             assert stop.wait(60)
         assert signal.getsignal(number) is before
+
+        signal.signal(number, signal.SIG_IGN)
+        with stop_signals() as stop:
+            os.kill(os.getpid(), number)
+        assert (stop.is_set(), signal.getsignal(number)) == (False, signal.SIG_IGN)
+        signal.signal(number, before)
 
     def body() -> bool:
         with stop_signals() as stop:

@@ -16,6 +16,7 @@ from storage.records import TrialRecord
 from study.metrics import Metric
 from study.terminal.progress import describe, eta, progress_line, step_bar
 from tests.servers import opened
+from tests.study_tests.synthetic import SETTINGS
 from tests.study_tests.synthetic import trial as record
 
 LOW = Metric(name="loss", label="loss")
@@ -100,10 +101,12 @@ def test_progress_line(
     with opened(url, create=True, write=True) as storage, closing(sqlite3.connect(path)) as other:
         study = optuna.create_study(storage=storage, study_name="s")
         study.add_trial(optuna.trial.create_trial(value=0.125))
+        study.set_user_attr(attrs.SETTINGS, SETTINGS)
+        study.set_user_attr(attrs.TARGET, 3)  # another command has asked for more
         capsys.readouterr()
 
         def show() -> None:
-            with progress_line(study, target=3, n_workers=1) as say:
+            with progress_line(study, target=1, n_workers=1) as say:
                 say(line)
                 raise ZeroDivisionError
 
