@@ -151,9 +151,9 @@ def _cheapest(info: ConfirmationInfo, best: Confirmed) -> Iterator[str]:
 def _tested(info: ConfirmationInfo, best: Confirmed) -> Iterator[str]:
     """Say what the best one's models reach on the test data."""
     assert best.test is not None
-    metric = info.objective
+    metric, whose = info.objective, "the default’s" if best.role == DEFAULT else "its"
     text = (
-        f"On the test {info.data}, which nothing was chosen by, its {metric.short_label} is "
+        f"On the test {info.data}, which nothing was chosen by, {whose} {metric.short_label} is "
         f"{_estimate(best.test, metric)}; the interval is that of seeds and splits"
     )
     if best.test_rows is None:

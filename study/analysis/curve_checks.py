@@ -62,8 +62,8 @@ def check_collapsed(study: Checked) -> Check | None:
         "collapsed trainings" if study.ours else "trials that gained nothing",
         more_than_accidents(n, len(curves)),
         f"{told} {nothing}",
-        f"{told} gained less than {format_percent(LITTLE)} of what others gained after their "
-        f"first {study.word}: they {nothing}{which}",
+        f"{told} gained less than {format_percent(LITTLE)} of what others gained from their "
+        f"first {study.word} to the last third of all (medians): they {nothing}{which}",
     )
 
 
@@ -135,7 +135,7 @@ def check_length(study: Checked) -> Check | None:
         command = study.new_study("longer", options) if kind.fidelity else None
         return check(name, True, "", f"{told}: longer may be better.", command)
     if gain.most(NO_GAIN_LEVEL) > reach:
-        return unknown(name, f"{told}, but its values scatter too much to tell.")
+        return unknown(name, f"{told}, or nothing: its curve does not tell.")
     return passed(name, f"{told}.")
 
 

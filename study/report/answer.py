@@ -451,7 +451,7 @@ def _open(found: Findings) -> Iterator[str]:
     matters = "matters" if len(unclear) == 1 else "matter"
     if unclear:
         names = format_list(list(map(wording.label, unclear)))
-        over = f"Whatever else is set, {format_count(info.n_trials)} trials do not tell"
+        over = f"Pooled over all other settings, {format_count(info.n_trials)} trials do not tell"
         yield f"{over} whether {names} {matters}{_but(found, unclear)}."
 
 
@@ -469,7 +469,7 @@ def _but(found: Findings, unclear: Sequence[str]) -> str:
         apart = [n for n in names if best.params.get(n) != trial.params.get(n)]
         if len(apart) == 1 and apart[0] in unclear:
             label = found.kind.wording.label(apart[0])
-            return f"; {other.name}, {info.best} with another {label}, is confirmed to be worse"
+            return f"; beside {info.best} {label} does: {other.name}, with another, is worse"
     return ""
 
 
@@ -558,7 +558,9 @@ def _confirming(found: Findings) -> str:
     best = f"the best {format_count(n_top + among)}" if n_top + among > 1 else "the best"
     told = [f"{best}, the default among them," if among and n_top else best]
     told += ["the default"] if default is not None and not among else []
-    told += [f"trial {arm.trial} from the middle" for arm in arms if arm.role == MIDDLE]
+    told += [
+        f"trial {arm.trial}, drawn from the middle third," for arm in arms if arm.role == MIDDLE
+    ]
     n_done = 0 if found.begun is None else len(found.begun.complete)
     each_s, n = mean_seconds(found.record, arms), CONFIRM_SEEDS * len(arms) - n_done
     time = f" (about {format_duration(each_s * n)} of training)" if each_s and n > 0 else ""

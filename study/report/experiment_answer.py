@@ -1,16 +1,15 @@
 """What the first screen says of an experiment: what its arms differ in, and what is open."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from study.analysis import ranked
 from study.analysis.checks import Level
 from study.analysis.curve_checks import LENGTH
 from study.analysis.experiment import Comparison, ExperimentInfo, sum_up
 from study.analysis.paired import MANY
 from study.analysis.provenance import again
 from study.analysis.spent import training_seconds
-from study.formats import capitalised, counted, format_duration, format_list, format_measured
+from study.formats import capitalised, counted, format_duration, format_list
 from study.report.findings import Findings
 from study.report.sentences import Step
 
@@ -34,7 +33,7 @@ def answer_experiment(found: Findings, info: ExperimentInfo) -> ExperimentAnswer
     summed = [info.of_metric(label) for label in info.on_request if info.of_metric(label)]
     sums = {sum_up(some): any(map(_settled, some)) for some in summed}
     settled = {c.verdict: _settled(c) for c in others} | sums
-    unsettled = [some[0].metric for some in summed if not any(map(_settled, some))]
+    unsettled = [_in_short(some) for some in summed if not any(map(_settled, some))]
     open_ = [text for text, sure in settled.items() if not sure and text not in sums]
     if unsettled:
         open_.append(f"Nor can anything be told in {format_list(unsettled)}.")
@@ -56,29 +55,25 @@ def answer_experiment(found: Findings, info: ExperimentInfo) -> ExperimentAnswer
         headline=f"{capitalised(headline.removesuffix('.'))}.",
         doubt=(f"{capitalised(doubt)}.",) if doubt else (),
         sure=tuple(text for text, sure in settled.items() if sure),
-        open=(*open_, *_hardly_trained(found)),
+        open=tuple(open_),
         next=tuple(_next_steps(found, info, always)),
     )
+
+
+def _in_short(some: Sequence[Comparison]) -> str:
+    """Name a metric in which nothing is told, with its difference if there is but one."""
+    (found, *others) = some
+    if others:
+        return found.metric
+    told = found.found.written(found.found.mean)
+    if found.found.needed is not None and found.found.needed <= MANY:
+        told += f"; {found.found.asking('pair')}"
+    return f"{found.metric} ({told})"
 
 
 def _settled(found: Comparison) -> bool:
     alike = found.found.n_above == found.found.n_below == 0
     return found.found.told or found.found.equal or alike
-
-
-def _hardly_trained(found: Findings) -> Iterator[str]:
-    """Say how many trainings are no better than none."""
-    if found.baseline is None:
-        return
-    objective = found.kind.objective
-    values = [value for value, _ in ranked(found.record)]
-    n = sum(not objective.is_better(value, found.baseline) for value in values)
-    if n:
-        constant = format_measured(found.baseline, objective)
-        yield (
-            f"{n} of {counted(len(values), 'training')} {'is' if n == 1 else 'are'} no better "
-            f"than a constant prediction of the study's own split, {constant}."
-        )
 
 
 def _next_steps(

@@ -8,4 +8,7 @@ HEADING = "Numbers of the study"
 
 def section(found: Findings) -> Section:
     """Count trials, steps, time and workers."""
-    return Section(folded="Trials, time, workers" if found.ours else "Trials, time")
+    return Section(
+        {"experiment": found.experiment},
+        folded="Trials, time, workers" if found.ours else "Trials, time",
+    )

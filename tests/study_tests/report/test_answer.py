@@ -70,7 +70,7 @@ def test_what_a_confirmation_will_train() -> None:
         for linear in [t.params["auto_encoder"] == "linear"]
     ]
     found = answer(replace(SEARCH, trials=tuple(trials)))
-    told = "and trial 3 from the middle again, 6 fresh seeds each (about"
+    told = "and trial 3, drawn from the middle third, again, 6 fresh seeds each (about"
     # Trial 3 alone is linear; the default takes the mean of the six: 42 * 550 / 6 seconds.
     assert found.next[-1].why == f"Train the best 5, the default {told} 1 h 4 min of training)."
     best = max(trials, key=lambda t: -(t.value or 1.0))
