@@ -7,7 +7,8 @@ a browser, a database or a model. This module holds what all analyses read from 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from statistics import median
+from operator import itemgetter
+from statistics import fmean, median
 
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
@@ -198,18 +199,39 @@ def training_of(trial: TrialRecord) -> int:
 
 
 def each_training_once(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Return the first trial of each training, in their order."""
-    found: dict[int, TrialRecord] = {}
-    for trial in trials:
-        found.setdefault(training_of(trial), trial)
-    return list(found.values())
+    """Return the trial of each training that was trained for it, or else its first, in order.
+
+    Which one counts must not depend on the values: of two lengths of a training the better one in
+    some metric would make that length look better.
+    """
+    found: dict[int, tuple[int, TrialRecord]] = {}
+    for place, trial in enumerate(trials):
+        source = training_of(trial)
+        if source not in found or trial.number == source:
+            found[source] = place, trial
+    return [trial for _, trial in sorted(found.values(), key=itemgetter(0))]
 
 
 def ranked_once(found: Iterable[tuple[float, TrialRecord]]) -> list[tuple[float, TrialRecord]]:
-    """Return ranked trials, of those with one training the first alone."""
+    """Return ranked trials, each training once, see ``each_training_once``."""
     ranking = list(found)
     kept = {trial.number for trial in each_training_once(trial for _, trial in ranking)}
     return [item for item in ranking if item[1].number in kept]
+
+
+def by_configuration(
+    found: Iterable[tuple[float, TrialRecord]],
+) -> list[tuple[float, TrialRecord]]:
+    """Return ranked trials, each training once, and of those with equal settings the first one.
+
+    It stands for them with their mean value, for more trainings of some settings tell more of
+    these, and nothing of others.
+    """
+    groups: dict[frozenset[tuple[str, str]], list[tuple[float, TrialRecord]]] = {}
+    for value, trial in ranked_once(found):
+        key = frozenset((name, repr(x)) for name, x in trial.params.items())
+        groups.setdefault(key, []).append((value, trial))
+    return [(fmean(value for value, _ in group), group[0][1]) for group in groups.values()]
 
 
 def n_telling(record: StudyRecord) -> int:

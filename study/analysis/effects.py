@@ -1,7 +1,7 @@
 """How much each setting went with better values, and what chance explains of that."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -13,21 +13,24 @@ from scipy import stats
 from search_spaces import Scalar
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
+    by_configuration,
     is_independent,
     kind_of,
     parameter_names,
     ranked,
-    ranked_once,
     word_for,
 )
 from study.analysis.paired import holm
 from study.analysis.surrogate import MIN_TRIALS
-from study.formats import format_measured, format_number, format_value
+from study.formats import MINUS, counted, format_measured, format_number, format_value
 from study.metrics import Metric
 from study.wording import Wording
 
 MIN_GROUP = 5
 """Trials with a value of a setting below which nothing is said of it."""
+
+MIN_BLOCKS = 8
+"""Blocks of trials that differ in one setting alone from which on these are compared."""
 
 MAX_GROUPS = 6
 """Values that are looked at one by one; a range with more is cut into quarters of its trials."""
@@ -59,14 +62,29 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Matched:
+    """Trials of a grid in blocks: those of a block differ in one setting alone.
+
+    Args:
+        words: The values of the setting.
+        values: Of the metric, shape ``(n_blocks, n_values)``.
+    """
+
+    words: tuple[str, ...]
+    values: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
     """One setting.
 
     Args:
-        best, worst: Its sides with the best and with the worst median.
-        p_adjusted: Of the Kruskal-Wallis test over all of its sides, adjusted for all settings.
-        size: The best median in units of the worst, 0.5 is half of it; None unless both are
-            positive and shares of a value mean something.
+        best, worst: Its sides with the best and with the worst median, or mean within blocks.
+        p_adjusted: Of the test over all of its sides, adjusted for all settings.
+        size: The best median in units of the worst, 0.5 is half of it, within blocks the mean
+            ratio; None unless all are positive and shares of a value mean something.
+        difference: Of the best from the worst, medians or the mean within blocks.
+        blocks: In how many blocks the best is better, and how many there are; None without.
         clear: Whether neither chance nor another setting that moved along explains it.
     """
 
@@ -75,6 +93,8 @@ class Effect:
     worst: Side
     p_adjusted: float
     size: float | None
+    difference: float
+    blocks: tuple[int, int] | None
     clear: bool
 
 
@@ -110,7 +130,11 @@ class EffectsInfo:
 def get_effects(
     record: StudyRecord, *, metric: Metric | None = None, needed: Collection[str] = ()
 ) -> EffectsInfo:
-    """Compare the values of each setting, whatever the other settings.
+    """Compare the values of each setting.
+
+    In a grid they are compared among trials that differ in nothing else (``Matched``), for what
+    other settings do would hide what one of them does; elsewhere whatever the other settings.
+    Trials with equal settings count once, with their mean.
 
     Where a design chose the trials, a setting without effect is as often clear as the test says.
     A sampler that learns moves settings together, and in a third of the studies of 50 trials that
@@ -124,14 +148,15 @@ def get_effects(
         needed: The settings that a forest of all trials needs to predict the metric. They alone
             may be clear where trials followed earlier results.
 
-    Source: the test is that of Kruskal and Wallis, adjusted for the number of settings: Holm, "A
-        simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics
-        6, 1979.
+    Source: the tests are those of Kruskal and Wallis, within blocks of Wilcoxon (two values) and
+        Friedman, adjusted for the number of settings: Holm, "A simple sequentially rejective
+        multiple test procedure", Scandinavian Journal of Statistics 6, 1979.
     """
     kind = kind_of(record)
     metric = metric or kind.objective
-    members = ranked_once(item for item in ranked(record, metric=metric) if item[1].feasible)
-    tested: list[tuple[str, list[tuple[str, list[float]]], float]] = []
+    feasible = (item for item in ranked(record, metric=metric) if item[1].feasible)
+    members = by_configuration(feasible)
+    tested: list[tuple[str, list[tuple[str, list[float]]], Matched | None, float]] = []
     untold = []
     for name in parameter_names(record):
         having = [(value, trial) for value, trial in members if name in trial.params]
@@ -145,21 +170,21 @@ def get_effects(
         if len(sides) < 2:
             untold.append(name)
             continue
-        groups = [values for _, values in sides]
-        differ = np.ptp(np.concatenate(groups)) > 0
-        tested.append((name, sides, float(stats.kruskal(*groups).pvalue) if differ else 1.0))
-    adjusted = holm({name: p for name, _, p in tested})
+        matched = _matched(name, having, metric, kind.wording)
+        tested.append((name, sides, matched, _p_value(sides, matched)))
+    adjusted = holm({name: p for name, *_, p in tested})
     independent = is_independent(record)
     few = not independent and len(members) < MIN_TRIALS
     effects = [
         _effect(
             name,
             sides,
+            matched,
             p := adjusted[name],
             metric,
             clear=p < (CLEAR_ALONE if few else CLEAR) and (few or independent or name in needed),
         )
-        for name, sides, _ in tested
+        for name, sides, matched, _ in tested
     ]
     return EffectsInfo(
         metric=metric,
@@ -174,6 +199,14 @@ def get_effects(
 def describe_effect(effect: Effect, metric: Metric, wording: Wording | None = None) -> str:
     """Say in a line how much a setting made out, with its name if it is told how to write it."""
     best, worst = effect.best, effect.worst
+    name = "" if wording is None else f"{wording.label(effect.name)} "
+    if effect.blocks is not None:
+        n_better, n_blocks = effect.blocks
+        return (
+            f"{name}{best.words} instead of {worst.words}: {_change(effect, metric)} in the mean, "
+            f"{metric.better} in {n_better} of {counted(n_blocks, 'pair')} that "
+            f"{'differs' if n_blocks == 1 else 'differ'} in nothing else"
+        )
     medians = (
         f"medians {format_measured(best.median, metric)} and "
         f"{format_measured(worst.median, metric)} of {best.n_trials} and {worst.n_trials} trials"
@@ -181,8 +214,16 @@ def describe_effect(effect: Effect, metric: Metric, wording: Wording | None = No
     change = (
         "" if effect.size is None else f" {word_for(metric)} × {format_number(effect.size, 2)},"
     )
-    name = "" if wording is None else f"{wording.label(effect.name)} "
     return f"{name}{best.words} instead of {worst.words}:{change} {medians}"
+
+
+def _change(effect: Effect, metric: Metric) -> str:
+    if effect.size is not None and not metric.is_share:
+        return f"{word_for(metric)} × {format_number(effect.size, 2)}"
+    sign = "+" if effect.difference > 0 else MINUS
+    if metric.is_share:
+        return f"{sign}{100 * abs(effect.difference):.1f}\N{NO-BREAK SPACE}points"
+    return f"{sign}{format_number(abs(effect.difference))}"
 
 
 def describe_effects(info: EffectsInfo) -> dict[str, str]:
@@ -230,24 +271,103 @@ def _sides(
     return [(w, values[places == i].tolist()) for i, w in enumerate(words)]
 
 
+def _matched(
+    name: str,
+    having: Sequence[tuple[float, TrialRecord]],
+    metric: Metric,
+    wording: Wording,
+) -> Matched | None:
+    """Return the complete blocks, if at least half of the trials are in ``MIN_BLOCKS`` or more."""
+    levels = {_key(trial.params[name]): trial.params[name] for _, trial in having}
+    if not 2 <= len(levels) <= MAX_GROUPS:
+        return None
+    blocks: dict[frozenset[tuple[str, tuple[str, str]]], dict[tuple[str, str], float]] = {}
+    for value, trial in having:
+        others = frozenset((n, _key(own)) for n, own in trial.params.items() if n != name)
+        blocks.setdefault(others, {})[_key(trial.params[name])] = value
+    whole = [[own[key] for key in levels] for own in blocks.values() if len(own) == len(levels)]
+    if len(whole) < MIN_BLOCKS or 2 * len(whole) * len(levels) < len(having):
+        return None
+    words = tuple(wording.value(value, name) for value in levels.values())
+    return Matched(words=words, values=np.asarray(whole))
+
+
+def _p_value(sides: Sequence[tuple[str, list[float]]], matched: Matched | None) -> float:
+    """Ask whether the values of a setting differ, within blocks where there are some."""
+    if matched is None:
+        groups = [values for _, values in sides]
+        differ = np.ptp(np.concatenate(groups)) > 0
+        return float(stats.kruskal(*groups).pvalue) if differ else 1.0
+    table = _on_scale(matched.values)
+    if not np.ptp(table, axis=1).any():
+        return 1.0
+    if table.shape[1] == 2:
+        return float(stats.wilcoxon(table[:, 0], table[:, 1]).pvalue)
+    return float(stats.friedmanchisquare(*table.T).pvalue)
+
+
+def _on_scale(values: np.ndarray) -> np.ndarray:
+    """Return logarithms of positive values, others as they are."""
+    return np.log(values) if values.min() > 0 else values
+
+
+def _effect_in_blocks(
+    name: str,
+    sides: Mapping[str, Side],
+    matched: Matched,
+    p: float,
+    metric: Metric,
+    *,
+    clear: bool,
+) -> Effect:
+    """Compare the values with the best and the worst mean within blocks."""
+    shares = metric.has_zero and matched.values.min() > 0
+    table = np.log(matched.values) if shares else matched.values
+    order = np.argsort(metric.sign * table.mean(axis=0), kind="stable")
+    best, worst = int(order[0]), int(order[-1])
+    gains = metric.sign * (table[:, worst] - table[:, best])
+    return Effect(
+        name=name,
+        best=sides[matched.words[best]],
+        worst=sides[matched.words[worst]],
+        p_adjusted=p,
+        size=math.exp((table[:, best] - table[:, worst]).mean()) if shares else None,
+        difference=float((matched.values[:, best] - matched.values[:, worst]).mean()),
+        blocks=(int((gains > 0).sum()), len(gains)),
+        clear=clear,
+    )
+
+
 def _effect(
     name: str,
     sides: Sequence[tuple[str, list[float]]],
+    matched: Matched | None,
     p: float,
     metric: Metric,
     *,
     clear: bool,
 ) -> Effect:
     told = [Side(words=w, n_trials=len(v), median=median(v)) for w, v in sides]
+    by_words = {side.words: side for side in told}
+    if matched is not None and by_words.keys() >= set(matched.words):
+        return _effect_in_blocks(name, by_words, matched, p, metric, clear=clear)
     best, *_, worst = sorted(told, key=lambda side: metric.sign * side.median)
     positive = metric.has_zero and min(best.median, worst.median) > 0
     size = best.median / worst.median if positive else None
-    return Effect(name=name, best=best, worst=worst, p_adjusted=p, size=size, clear=clear)
+    return Effect(
+        name=name,
+        best=best,
+        worst=worst,
+        p_adjusted=p,
+        size=size,
+        difference=best.median - worst.median,
+        blocks=None,
+        clear=clear,
+    )
 
 
 def _order(effect: Effect) -> tuple[bool, float, float]:
-    difference = abs(effect.best.median - effect.worst.median)
-    size = difference if effect.size is None else abs(math.log(effect.size))
+    size = abs(effect.difference) if effect.size is None else abs(math.log(effect.size))
     return not effect.clear, -size, effect.p_adjusted
 
 

@@ -23,6 +23,8 @@ def get_noise(record: StudyRecord) -> float | None:
     several names, such as dropouts of a classifier without hidden layer. Answers from a stored
     curve are no trainings and do not count, nor does 0 where nothing is below it.
 
+    Exact copies, as of a function without chance, say nothing either.
+
     Returns:
         Standard deviation of the objective within a configuration, pooled: where nothing is below
         0 that of its logarithm, so that 0.1 means about 10 %. None with fewer than three degrees
@@ -40,7 +42,8 @@ def get_noise(record: StudyRecord) -> float | None:
     degrees = sum(len(values) - 1 for values in repeated)
     scaled = [tamed(np.asarray(values)) for values in repeated]
     scatter = [math.sqrt(np.var(values) * len(values)) * unit for values, unit in scaled]
-    return math.hypot(*scatter) / math.sqrt(degrees) if degrees >= MIN_DEGREES else None
+    enough = degrees >= MIN_DEGREES and any(scatter)
+    return math.hypot(*scatter) / math.sqrt(degrees) if enough else None
 
 
 def _configuration(trial: TrialRecord, kind: KindInfo) -> Hashable:

@@ -18,7 +18,14 @@ from scipy import stats
 
 from search_spaces import Scalar
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import family_of, is_independent, kind_of, parameter_names, ranked, ranked_once
+from study.analysis import (
+    by_configuration,
+    family_of,
+    is_independent,
+    kind_of,
+    parameter_names,
+    ranked,
+)
 from study.analysis.estimates import Interval
 from study.analysis.magnitude import tamed
 from study.formats import format_number
@@ -80,7 +87,7 @@ class SurrogateInfo:
     Args:
         family: The branch, or None for all trials.
         log: Whether the forest predicts the decimal logarithm of the metric.
-        n_trials, n_used: With a finite value, each training once, and drawn for the forest.
+        n_trials, n_used: With a finite value, each configuration once, and drawn for the forest.
         independent: Whether a design chose the trials; else intervals do not hold what they say.
         r2: Share of the variance that is predicted on held-out trials, None without a forest.
         parameters: Most important first; empty after a refusal.
@@ -190,7 +197,10 @@ def get_branch(
     family: str | None = None,
     seed: int = 0,
 ) -> Branch:
-    """Encode the trials of one branch, each training once, at most ``MAX_TRIALS`` of them.
+    """Encode the trials of one branch, each configuration once, at most ``MAX_TRIALS`` of them.
+
+    Trials with equal settings are one, with their mean value: apart, a forest would know those
+    that it is asked to predict.
 
     Each parameter is one column. What was searched on a logarithmic scale enters as its
     logarithm. Categories are numbered, in their own order if they are numbers, else by name: a
@@ -211,7 +221,7 @@ def get_branch(
     metric = metric or kind.objective
     members = [
         (metric.sign * value, trial)
-        for value, trial in ranked_once(ranked(record, metric=metric))
+        for value, trial in by_configuration(ranked(record, metric=metric))
         if family is None or family_of(trial, kind.family) == family
     ]
     members.sort(key=lambda item: item[1].number)
@@ -427,7 +437,8 @@ def _encode(name: str, trials: Sequence[TrialRecord]) -> _Column:
 def _refusal(branch: Branch, metric: Metric) -> str | None:
     if branch.n_trials < MIN_TRIALS:
         n = branch.n_trials
-        return f"Importances need at least {MIN_TRIALS} complete trials, but there are {n}."
+        which = f"{MIN_TRIALS} complete trials with different settings"
+        return f"Importances need at least {which}, but there are {n}."
     if not branch.columns:
         return "No parameter varies among these trials."
     if np.ptp(branch.y) == 0:

@@ -451,7 +451,7 @@ def _open(found: Findings) -> Iterator[str]:
     matters = "matters" if len(unclear) == 1 else "matter"
     if unclear:
         names = format_list(list(map(wording.label, unclear)))
-        over = f"Pooled over all other settings, {format_count(info.n_trials)} trials do not tell"
+        over = f"{format_count(info.n_trials)} trials do not tell"
         yield f"{over} whether {names} {matters}{_but(found, unclear)}."
 
 

@@ -252,7 +252,7 @@ def test_best_trials_are_complete_and_in_order() -> None:
     attrs = [{"reused_from": reused[i]} if i in reused else {} for i in range(5)]
     record = study(*(trial(i, value=errors[i], attrs=attrs[i]) for i in range(5)))
     rows = get_best_trials(record, k=2).trials
-    assert [(row.rank, row.number, row.value) for row in rows] == [(1, 1, 0.1), (2, 0, 0.3)]
+    assert [(row.rank, row.number, row.value) for row in rows] == [(1, 1, 0.1), (2, 2, 0.3)]
     rows = get_best_trials(FEW, k=4).trials
     assert [row.number for row in rows if not row.infeasible] == [1, 7, 3]
     assert [row.accuracy for row in rows] == [0.8, None, 0.95, 0.55]

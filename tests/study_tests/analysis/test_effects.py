@@ -1,15 +1,18 @@
 """How much settings made out: planted effects are found, others are not, by medians by hand."""
 
+import itertools
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from study.analysis.effects import get_effects
+from study.analysis.effects import describe_effect, get_effects
 from study.analysis.pairs import get_pair
+from study.analysis.surrogate import get_surrogate
 from tests.study_tests.analysis.test_laws import both
-from tests.study_tests.synthetic import SETTINGS, planted
+from tests.study_tests.synthetic import SETTINGS, planted, study, trial
 
 DESIGNED = {"settings": {**SETTINGS, "sampler": "random"}}
 
@@ -48,6 +51,39 @@ def test_what_followed_results_is_clear_with_a_second_reason(plain: bool) -> Non
     assert get_effects(many).clear == ()
     info = get_effects(many, needed=["learning_rate", "batch_size"])
     assert [effect.name for effect in info.clear] == ["learning_rate"]
+
+
+def test_a_grid_is_compared_among_trials_that_differ_in_nothing_else() -> None:
+    """A small effect shows below a large one, a dead one does not; copies change nothing."""
+    points = list(itertools.product([16, 32, 64], [1e-4, 1e-3, 1e-2], [1e-5, 1e-3], [False, True]))
+    names = ("batch_size", "learning_rate", "weight_decay", "batch_normalization")
+    rng = np.random.default_rng(2)
+    values = [
+        10 * rate**0.5 * (1 + 0.002 * batch) * (1 - 0.2 * normal) * math.exp(rng.normal(0, 0.01))
+        for batch, rate, _, normal in points
+    ]
+    trials = [
+        trial(i, value=value, params=dict(zip(names, point, strict=True)))
+        for i, (point, value) in enumerate(zip(points, values, strict=True))
+    ]
+    info = get_effects(study(*trials, settings={**SETTINGS, "sampler": "grid"}))
+    clear = {"learning_rate", "batch_normalization", "batch_size"}
+    assert {effect.name for effect in info.clear} == clear
+    assert [*info.unclear] == ["weight_decay"]
+    (batch,) = (effect for effect in info.clear if effect.name == "batch_size")
+    table = np.reshape(values, (3, -1))  # the batch size changes slowest
+    assert (batch.best.words, batch.worst.words, batch.blocks) == ("16", "64", (12, 12))
+    assert batch.size == pytest.approx(stats.gmean(table[0]) / stats.gmean(table[2]))
+    p = stats.friedmanchisquare(*np.log(table)).pvalue
+    assert p <= batch.p_adjusted <= 4 * p
+    assert describe_effect(batch, info.metric) == (
+        "16 instead of 64: error × 0.92 in the mean, lower in 12 of 12 pairs that differ in "
+        "nothing else"
+    )
+    again = [replace(t, number=t.number + 100) for t in trials]
+    twice = study(*trials, *again, settings={**SETTINGS, "sampler": "grid"})
+    assert get_effects(twice).effects == info.effects
+    assert get_surrogate(twice).n_trials == len(trials)
 
 
 def test_high_values_are_the_better_ones() -> None:

@@ -44,7 +44,7 @@ def test_charts_of_a_search() -> None:
 
 def test_importance_says_what_it_counts() -> None:
     """Beside the dashboard's own chart it names the difference, and how few trials there are."""
-    sizes = ({"batch_size": (16, 32)[i % 2]} for i in range(39))
+    sizes = ({"batch_size": (16, 32)[i % 2], "learning_rate": 0.01 + i / 1e6} for i in range(39))
     made = [trial(i, value=i % 2 + 0.001 * i, params=size) for i, size in enumerate(sizes)]
     text = drawn(draw_graphs(study(*made, settings=SETTINGS)))["importance"]["layout"]["title"][
         "text"

@@ -226,7 +226,7 @@ def test_the_first_screen_answers(page: Page) -> None:
         "Auto encoder CNN instead of linear: error × 0.32, medians 0.02492 and "
         "0.07831 of 53 and 49 trials.",
         "Learning rate 4.34e-3 to 0.0293 instead of up to 6.98e-4: error × 0.20, medians",
-        "Pooled over all other settings, 102 trials do not tell whether batch size",
+        "102 trials do not tell whether batch size",
         f"emoji-study train --study planted --trial {best.number}",
         "emoji-study confirm --study planted",
         "checks need a look: failed trials, length of the training",
