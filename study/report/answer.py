@@ -460,9 +460,10 @@ def _but(found: Findings, unclear: Sequence[str]) -> str:
     info, trials = found.at_home, {t.number: t for t in found.record.trials}
     if info is None or info.best is None:
         return ""
-    best = trials.get(info.get(info.best).trial or -1)
+    found_again = {c.name: trials[c.trial] for c in info.confirmed if c.trial in trials}
+    best = found_again.get(info.best)
     for other in info.confirmed:
-        trial = trials.get(-1 if other.trial is None else other.trial)
+        trial = found_again.get(other.name)
         if best is None or trial is None or other.from_best is None or not other.from_best.told:
             continue
         names = best.params.keys() | trial.params.keys()

@@ -13,6 +13,7 @@ from study.report import ReportData
 from study.report.answer import Answer, get_answer
 from study.report.findings import Findings
 from tests.study_tests.analysis import test_ablation, test_confirmation, test_experiment
+from tests.study_tests.analysis.test_latents import with_area
 from tests.study_tests.synthetic import SETTINGS, Values, classified, planted, study, trial
 
 SEARCH = planted(24)
@@ -60,6 +61,17 @@ def test_a_confirmed_winner() -> None:
     part = confirmed(VALUES, of=replace(SEARCH, trials=SEARCH.trials[:5]))
     assert (part.headline, part.use.settings) == (f"Trial 10: {mean}", "trial 10")
     assert "which held 5 of 24 trials" in part.sure[-1]
+
+
+def test_a_setting_that_only_the_confirmation_tells() -> None:
+    """The trials do not tell it, but two confirmed ones differ in it alone: both are said."""
+    trials = list(SEARCH.trials)
+    size = 48 - int(trials[10].params["batch_size"]) % 48
+    trials[20] = replace(trials[20], params={**trials[10].params, "batch_size": size})
+    worse = {**VALUES, "trial 20": [v * 1.5 for v in VALUES["trial 10"]]}
+    (said,) = confirmed(worse, of=replace(SEARCH, trials=tuple(trials))).open
+    assert "trials do not tell whether" in said
+    assert said.endswith("; beside trial 10 batch size does: trial 20, with another, is worse.")
 
 
 def test_what_a_confirmation_will_train() -> None:
@@ -171,6 +183,22 @@ def test_an_experiment() -> None:
         "Arm: validation MSE +27.2\N{NO-BREAK SPACE}% against base, "
         "which 7 pairs do not tell from chance."
     )
+    same = dict.fromkeys(values, scattered)
+    repeated = answer(test_experiment.record(same, follows=""))
+    assert [step.why for step in repeated.next] == [
+        "Pairs of seeds and splits that are new show whether it comes out once more."
+    ]
+    # A short training comes first; what is measured on request is told in one sentence.
+    made = test_experiment.record(values, follows="")
+    curve = {step: 2.0 - step / 40 for step in range(20)}
+    trials = (
+        with_area(replace(t, params={"epoch": 20}, intermediate_values=curve), 0.5 + t.number / 50)
+        for t in made.trials
+    )
+    short = answer(replace(made, trials=tuple(trials)))
+    assert "in twice as many epochs" in short.next[0].why
+    assert "--study search-test-longer --pairs 7 --seed 1 --data-seed 49" in short.next[0].command
+    assert short.next[0].command.endswith("--set epoch=40")
     n = int(found.open[0].rpartition("about ")[2].split()[0])
     assert f", about {n}, would tell such a difference of arm" in found.next[0].why
     assert f"--pairs {n} --seed 1 --data-seed 49" in found.next[0].command

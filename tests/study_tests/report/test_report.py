@@ -363,8 +363,12 @@ def test_an_experiment_is_no_search() -> None:
     for pair, arm in np.ndindex(12, 2):
         number, value, own = 2 * pair + arm, values[pair][arm], {"arm": "ab"[arm], "pair": pair}
         trials.append(trial(number, value=value, params=CNN, curve=(2.0, value), attrs=own))
+    experiment["arms"][1]["split"] = "random"
+    experiment["sides"]["random"] = ["ttvx"] * 6 + ["tvvx"] * 6
     attrs = {"settings": SETTINGS, "experiment": experiment}
     page = Page(render_report(replace(study(*trials), user_attrs=attrs)))
+    page.says("experiment", "group 1 training, 1 validation and 1 test images; random 1 to 2 tr")
+    page.says("reproduce", "group or random, by arm")
     sections = ["experiment", "trials", "reproduce", "key-numbers"]
     page.check(sections, ["experiment-validation-mse"])
     page.says("experiment", "Pair by pair", f"0{values[0][0]:.4f}{values[0][1]:.4f}")
