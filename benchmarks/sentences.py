@@ -514,6 +514,7 @@ FIGURES: Mapping[str, tuple[Callable[[], str], ...]] = {
         partial(change, EQUAL, "trial 96", "trial 100"),
         partial(change, EQUAL, "trial 96", "trial 61"),
         partial(alike, "equal-latents"),
+        partial(error, "latent-space", "improved"),
         steps_told,
         partial(near, "equal-latents"),
         partial(change, "equal-latents-small", "trial 25", "trial 96", of=EQUAL),

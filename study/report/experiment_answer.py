@@ -54,8 +54,8 @@ def answer_experiment(found: Findings, info: ExperimentInfo) -> ExperimentAnswer
     return ExperimentAnswer(
         headline=f"{capitalised(headline.removesuffix('.'))}.",
         doubt=(f"{capitalised(doubt)}.",) if doubt else (),
-        sure=tuple(text for text, sure in settled.items() if sure),
-        open=tuple(open_),
+        sure=tuple(capitalised(text) for text, sure in settled.items() if sure),
+        open=tuple(map(capitalised, open_)),
         next=tuple(_next_steps(found, info, always)),
     )
 

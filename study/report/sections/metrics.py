@@ -57,6 +57,8 @@ def _without(pair: MetricPair) -> str:
 
 def _with(pair: MetricPair, label: str) -> str:
     if pair.tie in (Tie.TOGETHER, Tie.TRADE_OFF):
+        if pair.uneven:
+            return f"{pair.tie}, also among trials of equal {label} taken together."
         return f"{pair.tie}, also where {label} is equal."
     inside = Tie.TRADE_OFF if pair.trade_off_within else Tie.TOGETHER
     return {

@@ -175,9 +175,9 @@ def test_an_experiment() -> None:
     found = answer(test_experiment.record(values, accuracies=accuracies, follows=""))
     assert found.headline.startswith("Arm: the validation accuracy is higher than with base by 50")
     assert [text.partition(" (")[0] for text in found.sure] == [
-        "arm: the balanced accuracy is higher than with base by 50.0\N{NO-BREAK SPACE}points"
+        "Arm: the balanced accuracy is higher than with base by 50.0\N{NO-BREAK SPACE}points"
     ]
-    assert found.open[0].startswith("arm: cannot be told from base in validation MSE (")
+    assert found.open[0].startswith("Arm: cannot be told from base in validation MSE (")
     found = answer(test_experiment.record(values, follows=""))
     assert found.headline == (
         "Arm: validation MSE +27.2\N{NO-BREAK SPACE}% against base, "
