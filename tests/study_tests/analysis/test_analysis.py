@@ -334,6 +334,13 @@ def test_objectives_of_a_foreign_study() -> None:
         None,
     )
     assert kind_of(replace(record, metric_names=("a", "b", "c"))).second.label == "b"
+    # Each pair of objectives has a front, up to six; of two alone it is the whole truth.
+    for n, n_fronts in ((2, 1), (3, 3), (4, 6), (5, 6)):
+        more = study(*(replace(t, values=(*t.values, 1.0, 1.0)[:n]) for t in trials))
+        fronts = get_fronts(replace(more, directions=("minimize",) * n))
+        assert [front.joined for front in fronts] == [n == 2] * n_fronts
+    assert get_unbeaten(FEW) == (FEW.trials[1],)
+    assert get_unbeaten(study()) == ()
 
 
 def test_front_of_a_study() -> None:
