@@ -61,7 +61,7 @@ up is named, as the first one, in nine of ten studies, which is measured by
 With fewer, analyses of settings are folded."""
 HARDLY_ANY = 5
 MAX_FAILED_BADLY = 0.25
-ENDS_LEVEL, MAYBE_LEVEL = 0.002, 0.05
+ENDS_LEVEL, TURN_LEVEL, MAYBE_LEVEL = 0.002, 0.2, 0.05
 """The first of the tests of all ends of ranges together, if trials are independent. Those of a
 sampler that learns are not, so ends are named more often (``docs/checks.md``). The second of each
 end alone, from which on it is not called closed."""
@@ -163,14 +163,22 @@ def _boundary(study: Checked) -> Check | None:
         return None
     if len({trial.values for trial in study.leaders}) < 2:
         return None
-    found, n_ends = get_ends(study.leaders)
+    found, n_ends = get_ends(study.leaders, study.values)
     ends = [end for end in found if space is None or _goes_on(space, best.given, end)]
-    beyond = [end for end in ends if end.p is not None and end.p < ENDS_LEVEL / n_ends]
+    beyond = [
+        end
+        for end in ends
+        if end.p is not None and end.p < ENDS_LEVEL / n_ends and not _turns(end, TURN_LEVEL)
+    ]
     if beyond:
         said = f"Towards {_ends_told(beyond, study.kind.wording)} trials get better"
         command = study.wider() if study.in_notebook else None
         return check(name, True, "", f"{said}: still better ones may lie beyond.", command)
-    untold = [end for end in ends if end.p is None or end.p < MAYBE_LEVEL]
+    untold = [
+        end
+        for end in ends
+        if end.p is None or (end.p < MAYBE_LEVEL and not _turns(end, MAYBE_LEVEL))
+    ]
     if untold:
         ends_told = _ends_told(untold, study.kind.wording)
         said = f"Whether trials get better towards {ends_told} cannot be told"
@@ -178,6 +186,10 @@ def _boundary(study: Checked) -> Check | None:
     if len(study.leaders) < MIN_ORDERED:
         return unknown(name, "Too few trials to tell whether better ones lie beyond a range.")
     return passed(name, "At no end of a range do trials get better and better.")
+
+
+def _turns(end: EndInfo, level: float) -> bool:
+    return end.p_turn is not None and end.p_turn < level
 
 
 def _ends_told(ends: Sequence[EndInfo], wording: Wording) -> str:
