@@ -35,8 +35,8 @@ class EndInfo:
     Args:
         p: Chance of so steep a trend towards the end if there were none; None where too few
             trials lie in that half of the range.
-        p_turn: Chance of an end that is so much worse than where the best trials lie, if it were
-            as good; None where too few trials lie there, or the best ones at the end itself.
+        p_turn: Chance of values that get so much worse at the end itself, if they did not; None
+            where too few trials lie in that half, or at fewer than four places.
     """
 
     name: str
@@ -115,35 +115,26 @@ def _depths(values: np.ndarray) -> np.ndarray:
 def _tests(
     distance: np.ndarray, scores: np.ndarray, depths: np.ndarray, other: np.ndarray | None
 ) -> tuple[float | None, float | None]:
-    """Return one-sided p-values: of scores that get worse with the distance, and of a turn."""
-    half, best = distance <= NEAR_HALF, float(np.median(distance[:N_BEST]))
-    away, rest = distance[half], np.ones((half.sum(), 1))
-    if other is not None:
-        rest = np.column_stack([rest, other[half]])
-    line, cubic = (np.vander(away, degree + 1)[:, :-1] for degree in (1, 3))
-    return (
-        _chance(line, rest, scores[half], np.ones(1)),
-        _chance(cubic, rest, depths[half], -(best ** np.array([3, 2, 1]))),
-    )
+    """Return the p-values of an end, see ``EndInfo``."""
+    half = distance <= NEAR_HALF
+    away, rest = distance[half], [] if other is None else [other[half]]
+    line = np.column_stack([away, np.ones(len(away)), *rest])
+    cubic = np.column_stack([line, away**2, away**3])
+    return _rises(line, scores[half]), _rises(cubic, -depths[half])
 
 
-def _chance(x: np.ndarray, rest: np.ndarray, y: np.ndarray, contrast: np.ndarray) -> float | None:
-    """Return the chance of so large a combination of the coefficients of ``x`` if it were 0.
+def _rises(x: np.ndarray, y: np.ndarray) -> float | None:
+    """Return the p-value, one-sided, of the first column's coefficient being above 0.
 
-    Args:
-        rest: Further columns of the least-squares fit.
-
-    Returns:
-        None where rows are too few, or do not tell the combination.
+    None where rows are too few, or other columns say the same.
     """
-    x, contrast = np.hstack([x, rest]), np.append(contrast, np.zeros(rest.shape[1]))
     inverse, free = np.linalg.pinv(x), len(x) - np.linalg.matrix_rank(x)
-    weights = contrast @ inverse
-    if len(x) < MIN_IN_HALF or free < MIN_FREE or not np.allclose(weights @ x, contrast):
+    known = np.allclose(inverse[0] @ x, np.eye(x.shape[1])[0])
+    if len(x) < MIN_IN_HALF or free < MIN_FREE or not known:
         return None
     left = y - x @ (inverse @ y)
-    error = np.sqrt(left @ left / free * (weights @ weights))
-    return float(stats.t.sf(weights @ y / error, free)) if error > 0 else None
+    error = np.sqrt(left @ left / free * (inverse[0] @ inverse[0]))
+    return float(stats.t.sf(inverse[0] @ y / error, free)) if error > 0 else None
 
 
 def _unexplained(columns: np.ndarray, scores: np.ndarray) -> float:

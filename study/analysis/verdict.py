@@ -61,10 +61,10 @@ up is named, as the first one, in nine of ten studies, which is measured by
 With fewer, analyses of settings are folded."""
 HARDLY_ANY = 5
 MAX_FAILED_BADLY = 0.25
-ENDS_LEVEL, TURN_LEVEL, MAYBE_LEVEL = 0.002, 0.2, 0.05
+ENDS_LEVEL, MAYBE_LEVEL = 0.002, 0.05
 """The first of the tests of all ends of ranges together, if trials are independent. Those of a
 sampler that learns are not, so ends are named more often (``docs/checks.md``). The second of each
-end alone, from which on it is not called closed."""
+end alone: below it a trend is not ruled out, but a turn before the end rules it out."""
 MIN_AGREEMENT, MAX_DUPLICATES, MIN_BUSY = 0.5, 0.2, 0.6
 AGREEMENT_LEVEL = 0.01
 MIN_ORDERED = 20  # trials that tell whether an end of a range is open
@@ -164,21 +164,18 @@ def _boundary(study: Checked) -> Check | None:
     if len({trial.values for trial in study.leaders}) < 2:
         return None
     found, n_ends = get_ends(study.leaders, study.values)
-    ends = [end for end in found if space is None or _goes_on(space, best.given, end)]
-    beyond = [
+    ends = [
         end
-        for end in ends
-        if end.p is not None and end.p < ENDS_LEVEL / n_ends and not _turns(end, TURN_LEVEL)
+        for end in found
+        if (end.p_turn is None or end.p_turn >= MAYBE_LEVEL)
+        and (space is None or _goes_on(space, best.given, end))
     ]
+    beyond = [end for end in ends if end.p is not None and end.p < ENDS_LEVEL / n_ends]
     if beyond:
         said = f"Towards {_ends_told(beyond, study.kind.wording)} trials get better"
         command = study.wider() if study.in_notebook else None
         return check(name, True, "", f"{said}: still better ones may lie beyond.", command)
-    untold = [
-        end
-        for end in ends
-        if end.p is None or (end.p < MAYBE_LEVEL and not _turns(end, MAYBE_LEVEL))
-    ]
+    untold = [end for end in ends if end.p is None or end.p < MAYBE_LEVEL]
     if untold:
         ends_told = _ends_told(untold, study.kind.wording)
         said = f"Whether trials get better towards {ends_told} cannot be told"
@@ -186,10 +183,6 @@ def _boundary(study: Checked) -> Check | None:
     if len(study.leaders) < MIN_ORDERED:
         return unknown(name, "Too few trials to tell whether better ones lie beyond a range.")
     return passed(name, "At no end of a range do trials get better and better.")
-
-
-def _turns(end: EndInfo, level: float) -> bool:
-    return end.p_turn is not None and end.p_turn < level
 
 
 def _ends_told(ends: Sequence[EndInfo], wording: Wording) -> str:
