@@ -35,7 +35,7 @@ Shades of one hue can be read with every common colour vision.
 Source: Harrower, Brewer, "ColorBrewer.org", The Cartographic Journal 40, 2003.
 """
 
-_CAPTION = re.compile(r"(best|median|worst): trial (\d+).*?(?:, drawn by trial (\d+).*)?")
+_CAPTION = re.compile(r"(best|median|worst): trial (\d+)(.*?(?:, drawn by trial (\d+).*)?)")
 _Drawn = TypeVar("_Drawn")
 
 
@@ -251,15 +251,15 @@ def true_caption(caption: str, record: StudyRecord) -> str:
     """
     if (found := _CAPTION.fullmatch(caption)) is None:
         return caption
-    role, number, drawn_by = found.groups()
+    role, number, rest, drawn_by = found.groups()
     order = _comparable(record)
     trials = {trial.number: trial for trial in order}
     if (trial := trials.get(int(number))) is None:
         return caption
     source = trials.get(int(drawn_by or number), trial)
     if source.value != trial.value:
-        trial = source
-    return f"{_placed(role, trial, order)}: {_describe(trial, kind_of(record).objective)}"
+        return f"{_placed(role, source, order)}: {_describe(source, kind_of(record).objective)}"
+    return f"{_placed(role, trial, order)}: trial {number}{rest}"
 
 
 def _samples(pictures: Iterable[Picture]) -> list[Picture]:
