@@ -35,7 +35,9 @@ Shades of one hue can be read with every common colour vision.
 Source: Harrower, Brewer, "ColorBrewer.org", The Cartographic Journal 40, 2003.
 """
 
-_CAPTION = re.compile(r"(best|median|worst): trial (\d+)(.*?(?:, drawn by trial (\d+).*)?)")
+_CAPTION = re.compile(
+    r"(best|median|worst): trial (\d+)(.*?(?:, drawn by trial (\d+).*)?)", re.DOTALL
+)
 _Drawn = TypeVar("_Drawn")
 
 
