@@ -163,6 +163,25 @@ def simulate_other(trainings: Trainings, *, n_trials: int, seed: int) -> StudyRe
     return _record(study, found, ours=False)
 
 
+def simulate_steep(*, n_trials: int, seed: int, sampler: str) -> StudyRecord:
+    """Run a study of a rate whose optimum lies a tenth of its range inside, and of four dead ones.
+
+    At the near end the value is worse by three standard deviations of its noise.
+    """
+    study, rng = (
+        _new_study(seed, optuna.pruners.NopPruner(), "minimize"),
+        np.random.default_rng(seed),
+    )
+    for number in range(n_trials):
+        study.sampler = make_sampler(sampler, seed=sampler_seed(seed, number), params={})
+        trial = study.ask()
+        rate = math.log10(trial.suggest_float("learning_rate", 1e-5, 1e-1, log=True))
+        for i in range(4):
+            trial.suggest_float(f"dead_{i}", 0, 1)
+        study.tell(trial, 5 + 4 * (rate + 4.6) ** 2 + 0.2 * rng.standard_normal())
+    return _record(study, [1] * n_trials, ours=False)
+
+
 def _new_study(seed: int, pruner: optuna.pruners.BasePruner, direction: str) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # Hyperband deals its brackets by the name.

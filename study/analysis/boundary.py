@@ -23,6 +23,8 @@ NEAR_HALF = 0.5
 MIN_IN_HALF = 8
 """Trials there, below which nothing can be told."""
 MIN_FREE = 3  # degrees of freedom
+NEAR_BEST = 1 / 3
+"""Share of the median distance from the best value, below which distances count as much alike."""
 MAX_CHOICES = 6
 
 
@@ -33,6 +35,8 @@ class EndInfo:
     Args:
         p: Chance of so steep a trend towards the end if there were none; None where too few
             trials lie in that half of the range.
+        p_turn: Chance of values that get so much worse at the end itself, if they did not; None
+            where too few trials lie in that half, or at fewer than four places.
     """
 
     name: str
@@ -40,17 +44,23 @@ class EndInfo:
     end: float
     upper: bool
     p: float | None
+    p_turn: float | None
 
 
-def get_ends(trials: Sequence[TrialRecord]) -> tuple[tuple[EndInfo, ...], int]:
+def get_ends(
+    trials: Sequence[TrialRecord], values: Sequence[float]
+) -> tuple[tuple[EndInfo, ...], int]:
     """Test whether trials get better up to an end of a range.
 
     Of the trials in the half of the range at that end, normal scores of the ranks are regressed
     on the distance to the end, together with the parameter that explains most: a sampler that
-    learns moves all parameters at once, so that one without effect seems to have some.
+    learns moves all parameters at once, so that one without effect seems to have some. A line
+    cannot tell that values turn before the end. So the same trials are fitted by a cubic as well,
+    of the logarithms of how far values are from the best: bad trials would bend it otherwise.
 
     Args:
         trials: Complete ones, best first.
+        values: Theirs, finite.
 
     Returns:
         The ends near which most of the best trials lie; and how many ends could have been, by
@@ -58,10 +68,10 @@ def get_ends(trials: Sequence[TrialRecord]) -> tuple[tuple[EndInfo, ...], int]:
 
     Source: normal scores: van der Waerden, "Order tests for the two-sample problem", 1952.
     """
-    if len(trials) < N_BEST:
+    if len(trials) < N_BEST or values[0] == values[-1]:
         return (), 0
     best = trials[0]
-    scores = _scores(len(trials))
+    scores, depths = _scores(len(trials)), _depths(np.asarray(values))
     columns = {
         name: found
         for name in best.params
@@ -83,8 +93,10 @@ def get_ends(trials: Sequence[TrialRecord]) -> tuple[tuple[EndInfo, ...], int]:
             n_ends += 1
             distance = 1 - places if upper else places
             if np.median(distance[:N_BEST]) <= NEAR_END:
-                p = _trend(distance, _scores(len(rows)), other)
-                ends.append(EndInfo(name=name, value=value, end=end, upper=upper, p=p))
+                p, p_turn = _tests(distance, _scores(len(rows)), depths[rows], other)
+                ends.append(
+                    EndInfo(name=name, value=value, end=end, upper=upper, p=p, p_turn=p_turn)
+                )
     return tuple(ends), n_ends
 
 
@@ -92,24 +104,37 @@ def _scores(n: int) -> np.ndarray:
     return np.asarray(stats.norm.ppf((np.arange(n) + 0.5) / n))
 
 
-def _trend(distance: np.ndarray, scores: np.ndarray, other: np.ndarray | None) -> float | None:
-    """Return the p-value, one-sided, of scores that get worse with the distance."""
+def _depths(values: np.ndarray) -> np.ndarray:
+    """Return the logarithms of how far each value is from the first, the best one."""
+    values = values / np.abs(values).max()  # so that no sum overflows
+    gaps = np.abs(values - values[0])
+    alike = max(NEAR_BEST * float(np.median(gaps[gaps > 0])), np.finfo(float).tiny)
+    return np.asarray(np.log(gaps + alike))
+
+
+def _tests(
+    distance: np.ndarray, scores: np.ndarray, depths: np.ndarray, other: np.ndarray | None
+) -> tuple[float | None, float | None]:
+    """Return the p-values of an end, see ``EndInfo``."""
     half = distance <= NEAR_HALF
-    constant = np.ones((len(scores), 1))
-    x = (constant if other is None else np.column_stack([constant, other]))[half]
+    away, rest = distance[half], [] if other is None else [other[half]]
+    line = np.column_stack([away, np.ones(len(away)), *rest])
+    cubic = np.column_stack([line, away**2, away**3])
+    return _rises(line, scores[half]), _rises(cubic, -depths[half])
 
-    def rest(y: np.ndarray) -> np.ndarray:
-        return np.asarray(y[half] - x @ np.linalg.lstsq(x, y[half])[0])
 
-    if half.sum() < MIN_IN_HALF:
+def _rises(x: np.ndarray, y: np.ndarray) -> float | None:
+    """Return the p-value, one-sided, of the first column's coefficient being above 0.
+
+    None where rows are too few, or other columns say the same.
+    """
+    inverse, free = np.linalg.pinv(x), len(x) - np.linalg.matrix_rank(x)
+    known = np.allclose(inverse[0] @ x, np.eye(x.shape[1])[0])
+    if len(x) < MIN_IN_HALF or free < MIN_FREE or not known:
         return None
-    away, score = rest(distance), rest(scores)
-    free, spread = len(x) - np.linalg.matrix_rank(x) - 1, away @ away
-    if free < MIN_FREE or np.isclose(spread, 0):
-        return None
-    slope = away @ score / spread
-    error = np.sqrt(((score - slope * away) ** 2).sum() / free / spread)
-    return float(stats.t.sf(slope / error, free)) if error > 0 else None
+    left = y - x @ (inverse @ y)
+    error = np.sqrt(left @ left / free * (inverse[0] @ inverse[0]))
+    return float(stats.t.sf(inverse[0] @ y / error, free)) if error > 0 else None
 
 
 def _unexplained(columns: np.ndarray, scores: np.ndarray) -> float:

@@ -64,7 +64,7 @@ MAX_FAILED_BADLY = 0.25
 ENDS_LEVEL, MAYBE_LEVEL = 0.002, 0.05
 """The first of the tests of all ends of ranges together, if trials are independent. Those of a
 sampler that learns are not, so ends are named more often (``docs/checks.md``). The second of each
-end alone, from which on it is not called closed."""
+end alone: below it a trend is not ruled out, but a turn before the end rules it out."""
 MIN_AGREEMENT, MAX_DUPLICATES, MIN_BUSY = 0.5, 0.2, 0.6
 AGREEMENT_LEVEL = 0.01
 MIN_ORDERED = 20  # trials that tell whether an end of a range is open
@@ -163,8 +163,13 @@ def _boundary(study: Checked) -> Check | None:
         return None
     if len({trial.values for trial in study.leaders}) < 2:
         return None
-    found, n_ends = get_ends(study.leaders)
-    ends = [end for end in found if space is None or _goes_on(space, best.given, end)]
+    found, n_ends = get_ends(study.leaders, study.values)
+    ends = [
+        end
+        for end in found
+        if (end.p_turn is None or end.p_turn >= MAYBE_LEVEL)
+        and (space is None or _goes_on(space, best.given, end))
+    ]
     beyond = [end for end in ends if end.p is not None and end.p < ENDS_LEVEL / n_ends]
     if beyond:
         said = f"Towards {_ends_told(beyond, study.kind.wording)} trials get better"

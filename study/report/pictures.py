@@ -35,7 +35,9 @@ Shades of one hue can be read with every common colour vision.
 Source: Harrower, Brewer, "ColorBrewer.org", The Cartographic Journal 40, 2003.
 """
 
-_CAPTION = re.compile(r"(best|median|worst): trial (\d+)(.*)", re.DOTALL)
+_CAPTION = re.compile(
+    r"(best|median|worst): trial (\d+)(.*?(?:, drawn by trial (\d+).*)?)", re.DOTALL
+)
 _Drawn = TypeVar("_Drawn")
 
 
@@ -116,7 +118,10 @@ class Pictures:
 def best_pictures(
     record: StudyRecord, storage: BaseStorage, artifacts: ArtifactFolder
 ) -> Pictures | None:
-    """Return fixed images by the best, the median and the worst trial, None without the best's."""
+    """Return fixed images by the best, the median and the worst trial, None without the best's.
+
+    Of trials whose pictures are of another result, the next in rank stands in.
+    """
 
     def read(trial: TrialRecord) -> tuple[Picture, ...]:
         png = read_artifact(artifacts, storage, trial.trial_id, attrs.RECONSTRUCTIONS_FILE)
@@ -127,7 +132,7 @@ def best_pictures(
         return None
     objective = kind_of(record).objective
     best, pictures = found["best"]
-    samples, order = _samples(pictures), _comparable(record, best)
+    samples, order = _samples(pictures), _comparable(record)
     drawn_images = [
         DrawnImages(
             caption=f"{_placed(role, trial, order)}: {_describe(trial, objective)}",
@@ -138,7 +143,7 @@ def best_pictures(
         for role, (trial, drawn) in found.items()
     ]
     return Pictures(
-        caption=_describe(best, objective),
+        caption=drawn_images[0].caption.removeprefix("best: "),
         drawn_by=training_of(best),
         ranked=tuple(picture for picture in pictures if picture.role != attrs.SAMPLE),
         full_difference=FULL_DIFFERENCE,
@@ -153,8 +158,7 @@ def trial_files(
     record: StudyRecord, storage: BaseStorage, artifacts: ArtifactFolder
 ) -> tuple[TrialFiles, ...]:
     """Return the other pictures that trials attach, each by the best, median and worst trial."""
-    kind, best = kind_of(record), record.best
-    order = [] if best is None else _comparable(record, best)
+    kind, order = kind_of(record), _comparable(record)
     told_otherwise = {attrs.RECONSTRUCTIONS_FILE, attrs.LEARNING_CURVE_FILE}
     shown = []
     for file in kind.files:
@@ -199,18 +203,19 @@ def _chosen(
     """Return the best, the median and the worst trial, each with what ``read`` says it drew.
 
     The three are of the feasible complete trials with the best one's split, by the objective.
-    Where the median or the worst drew another ``kind`` of thing than the best, or is of a training
-    that is shown already, the nearest other trial stands in. Empty if the best one drew
-    nothing.
+    Where one shares a training but not its result, or the median or the worst drew another
+    ``kind`` of thing than the best, or is of a training that is shown already, the nearest other
+    trial stands in. Empty if the best one of those that remain drew nothing.
     """
-    best = record.best
-    if best is None or not (drawn := read(best)):
+    order = _comparable(record)
+    values = {trial.number: trial.value for trial in record.trials}
+    own = [trial for trial in order if values.get(training_of(trial)) == trial.value]
+    if not own or not (drawn := read(best := own[0])):
         return {}
-    order = _comparable(record, best)
-    middle = (len(order) - 1) // 2
-    from_middle = [order[i] for i in sorted(range(len(order)), key=lambda i: abs(i - middle))]
+    places = {trial.number: place for place, trial in enumerate(order)}
+    from_middle = sorted(own, key=lambda t: abs(places[t.number] - (len(order) - 1) // 2))
     found = {"best": (best, drawn)}
-    for role, candidates in (("worst", reversed(order)), ("median", from_middle)):
+    for role, candidates in (("worst", reversed(own)), ("median", from_middle)):
         taken = {training_of(trial) for trial, _ in found.values()}
         for trial in candidates:
             if training_of(trial) not in taken and kind(other := read(trial)) == kind(drawn):
@@ -219,8 +224,10 @@ def _chosen(
     return {role: found[role] for role in ("best", "median", "worst") if role in found}
 
 
-def _comparable(record: StudyRecord, best: TrialRecord) -> list[TrialRecord]:
+def _comparable(record: StudyRecord) -> list[TrialRecord]:
     """Return the feasible complete trials with the best one's split, best first."""
+    if (best := record.best) is None:
+        return []
     sides = attrs.SIDES.of(best)
     return [
         trial for _, trial in ranked(record) if trial.feasible and attrs.SIDES.of(trial) == sides
@@ -231,21 +238,30 @@ def _placed(role: str, trial: TrialRecord, order: Sequence[TrialRecord]) -> str:
     """Say which place a trial has, best first: the median's, or whose stands in for it."""
     n, place = len(order), [t.number for t in order].index(trial.number) + 1
     wanted = {"best": 1, "median": (n + 1) // 2, "worst": n}[role]
-    return role if place == wanted else f"place {place} of {n}, as the {role} kept no pictures"
+    return (
+        role
+        if place == wanted
+        else f"place {place} of {n}, as the {role} kept no pictures of its own"
+    )
 
 
 def true_caption(caption: str, record: StudyRecord) -> str:
     """Return the caption of a picture with the place that its trial really has.
 
-    Pages of earlier versions call the nearest trial with pictures the median.
+    Pages of earlier versions call the nearest trial with pictures the median, and show those of
+    another result as a trial's own.
     """
-    found, best = _CAPTION.match(caption), record.best
-    if found is None or best is None:
+    if (found := _CAPTION.fullmatch(caption)) is None:
         return caption
-    role, number, rest = found.groups()
-    order = _comparable(record, best)
-    trial = next((trial for trial in order if trial.number == int(number)), None)
-    return caption if trial is None else f"{_placed(role, trial, order)}: trial {number}{rest}"
+    role, number, rest, drawn_by = found.groups()
+    order = _comparable(record)
+    trials = {trial.number: trial for trial in order}
+    if (trial := trials.get(int(number))) is None:
+        return caption
+    source = trials.get(int(drawn_by or number), trial)
+    if source.value != trial.value:
+        return f"{_placed(role, source, order)}: {_describe(source, kind_of(record).objective)}"
+    return f"{_placed(role, trial, order)}: trial {number}{rest}"
 
 
 def _samples(pictures: Iterable[Picture]) -> list[Picture]:

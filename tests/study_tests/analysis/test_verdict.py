@@ -209,6 +209,21 @@ def test_boundary_needs_a_trend() -> None:
     assert found(study_of(*trials), "boundary of the space").level is Level.PASS
 
 
+@pytest.mark.parametrize(
+    ("best", "n_steps", "level"),
+    [(0.1, 100, Level.PASS), (0.9, 100, Level.PASS), (0.0, 100, Level.WARN), (1.0, 3, Level.WARN)],
+)
+def test_boundary_before_which_values_turn(best: float, n_steps: int, level: Level) -> None:
+    """An optimum a tenth of the range inside is none; one at the end, or the last level, is."""
+    rng, trials = np.random.default_rng(0), []
+    ranges = {"size": IntDistribution(0, n_steps)}
+    for i, place in enumerate(rng.integers(0, n_steps + 1, 60).tolist()):
+        value = 5 + 64 * (place / n_steps - best) ** 2 + 0.2 * rng.standard_normal()
+        trial = make_trial(i, value=value)
+        trials.append(replace(trial, params={"size": place}, distributions=ranges))
+    assert found(study_of(*trials), "boundary of the space").level is level
+
+
 def test_failures() -> None:
     """They are counted once per point, what most of them share is named; retried ones are none."""
     failed = {"state": TrialState.FAIL, "values": ()}

@@ -13,8 +13,8 @@ from emoji_ae.drawing.reconstructions import reconstructions_png
 from storage import attrs
 from storage.artifacts import open_artifacts, save_artifacts
 from storage.rdb import open_storage
-from storage.records import load_study_record
-from study.report.pictures import best_pictures, cut_strip
+from storage.records import StudyRecord, load_study_record
+from study.report.pictures import best_pictures, cut_strip, true_caption
 from tests.emoji_ae_tests.reference import initial_model
 from tests.study_tests.studies import claim_point, url_of
 from tests.study_tests.synthetic import SETTINGS
@@ -49,9 +49,14 @@ class Study:
             save_artifacts(self.store, trial, {attrs.RECONSTRUCTIONS_FILE: png})
         self.study.tell(trial, value, state=TrialState.FAIL if value is None else None)
 
+    @property
+    def record(self) -> StudyRecord:
+        """The study as it is stored."""
+        return load_study_record(self.storage, "study")
+
     def pictures(self) -> Any:
-        """Return the pictures for the report of the study as it is stored."""
-        return best_pictures(load_study_record(self.storage, "study"), self.storage, self.store)
+        """Return the pictures for the report of the study."""
+        return best_pictures(self.record, self.storage, self.store)
 
     @property
     def captions(self) -> list[str]:
@@ -103,7 +108,7 @@ def test_few_trials(study: Study, strips: list[bytes]) -> None:
     study.finish(0.2, strips[1])
     best, worst = study.captions
     assert best == "best: trial 2, validation MSE 0.2000"
-    nearest = "place 2 of 3, as the worst kept no pictures"
+    nearest = "place 2 of 3, as the worst kept no pictures of its own"
     assert worst == f"{nearest}: trial 1, validation MSE 0.3000"
     for value, png in ((0.1, strips[2]), (0.25, None)):
         study.finish(value, png)
@@ -131,15 +136,27 @@ def test_only_comparable_trials_are_shown(
 def test_reused_pictures_name_their_trial(study: Study, strips: list[bytes]) -> None:
     """A trial that was answered by another one says who drew; none is shown twice."""
     study.finish(0.2, strips[0])
+    study.finish(0.2, strips[0], reused_from=0)
+    assert study.captions == ["best: trial 0, validation MSE 0.2000"]
+    study.finish(0.25, strips[1])
+    study.finish(0.25, strips[1], reused_from=2)
+    expected = "trial 3, validation MSE 0.2500, drawn by trial 2, whose training it shares"
+    assert study.captions == ["best: trial 0, validation MSE 0.2000", f"worst: {expected}"]
+    assert true_caption(f"worst: {expected}", study.record) == f"worst: {expected}"
+
+
+def test_pictures_of_another_result(study: Study, strips: list[bytes]) -> None:
+    """A shorter training has none of its own: the next in rank stands in, best and worst."""
+    study.finish(0.2, strips[0])
+    study.finish(0.9, strips[0], reused_from=0)
     study.finish(0.1, strips[0], reused_from=0)
-    pictures = study.pictures()
-    expected = "trial 1, validation MSE 0.1000, drawn by trial 0, whose training it shares"
-    assert (pictures.caption, pictures.drawn_by) == (expected, 0)
-    assert study.captions == [f"best: {expected}"]
-    assert pictures.ranked == cut_strip(strips[0])[-3:]
-    study.finish(0.3, strips[0], reused_from=0)
-    assert study.captions == [f"best: {expected}"]
-    study.finish(0.15, strips[1])
-    nearest = "place 2 of 4, as the worst kept no pictures"
-    told = f"{nearest}: trial 3, validation MSE 0.1500"
-    assert study.captions == [f"best: {expected}", told]
+    study.finish(0.3, strips[1])
+    best, worst = study.captions
+    shown = "place 2 of 4, as the best kept no pictures of its own: trial 0, validation MSE 0.2000"
+    assert best == shown == study.pictures().caption
+    assert worst.startswith("place 3 of 4, as the worst kept no pictures of its own: trial 3, ")
+    # Pages of earlier versions hold such pictures: the caption names their training.
+    earlier = "worst: trial 1, validation MSE 0.9000, drawn by trial 0, whose training it shares"
+    assert true_caption(earlier, study.record) == shown.replace("the best", "the worst")
+    for caption in ("worst: trial 9, validation MSE 0.1", shown):
+        assert true_caption(caption, study.record) == caption
