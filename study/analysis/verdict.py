@@ -139,7 +139,11 @@ def _worst_first(found: Iterable[Check | None]) -> tuple[Check, ...]:
 
 
 def _enough_trials(study: Checked) -> Check:
-    """Count the trials that tell of settings: complete ones, each training once."""
+    """Count the trials that tell of settings: complete ones, each training once.
+
+    Pruned ones tell the sampler of settings, so a pruner that leaves few is no fault of a search;
+    but with none complete there is nothing to compare.
+    """
     n, name = n_telling(study.record), "number of trials"
     told = counted(n, "complete trial")
     if n < len(study.record.complete):
@@ -150,7 +154,7 @@ def _enough_trials(study: Checked) -> Check:
     command = study.run(f"--trials {n_more}")
     if n >= ENOUGH_TRIALS:
         return passed(name, f"{told}.")
-    if n < HARDLY_ANY:
+    if n_finished < HARDLY_ANY or not n:
         return check(name, True, "", f"{told}: nothing can be told yet.", command, severe=True)
     return unknown(
         name, f"{told}: which settings mattered shows from about {ENOUGH_TRIALS} on.", command

@@ -142,6 +142,8 @@ def test_number_of_trials() -> None:
     mixed = found(record_of([*whole, *pruned[-30:]]), "number of trials")
     assert (mixed.sentence, mixed.command) == (check.sentence, f"{more} --trials 20")
     assert found(record_of(pruned), "number of trials").level is Level.FAIL
+    halved = found(record_of([*HEALTHY[:3], *pruned]), "number of trials")
+    assert halved.level is Level.UNKNOWN  # the sampler knows all of them
     again = [noted(t, reused_from=t.number) for t in whole]
     again = [replace(t, number=100 + t.number) for t in again]
     told = found(record_of([*whole, *again]), "number of trials").sentence
