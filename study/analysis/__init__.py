@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from operator import itemgetter
-from statistics import fmean, median
+from statistics import median
 
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
@@ -231,7 +231,11 @@ def by_configuration(
     for value, trial in ranked_once(found):
         key = frozenset((name, repr(x)) for name, x in trial.params.items())
         groups.setdefault(key, []).append((value, trial))
-    return [(fmean(value for value, _ in group), group[0][1]) for group in groups.values()]
+    # Divided first, for the sum of the largest numbers has no float.
+    return [
+        (math.fsum(value / len(group) for value, _ in group), group[0][1])
+        for group in groups.values()
+    ]
 
 
 def n_telling(record: StudyRecord) -> int:

@@ -20,6 +20,7 @@ from study.analysis import (
     ranked,
     word_for,
 )
+from study.analysis.magnitude import tamed
 from study.analysis.paired import holm
 from study.analysis.surrogate import MIN_TRIALS
 from study.formats import MINUS, counted, format_measured, format_number, format_value
@@ -322,7 +323,8 @@ def _effect_in_blocks(
 ) -> Effect:
     """Compare the values with the best and the worst mean within blocks."""
     shares = metric.has_zero and matched.values.min() > 0
-    table = np.log(matched.values) if shares else matched.values
+    plain, unit = tamed(matched.values)
+    table = np.log(plain) if shares else plain
     order = np.argsort(metric.sign * table.mean(axis=0), kind="stable")
     best, worst = int(order[0]), int(order[-1])
     gains = metric.sign * (table[:, worst] - table[:, best])
@@ -332,7 +334,7 @@ def _effect_in_blocks(
         worst=sides[matched.words[worst]],
         p_adjusted=p,
         size=math.exp((table[:, best] - table[:, worst]).mean()) if shares else None,
-        difference=float((matched.values[:, best] - matched.values[:, worst]).mean()),
+        difference=float((plain[:, best] - plain[:, worst]).mean()) * unit,
         blocks=(int((gains > 0).sum()), len(gains)),
         clear=clear,
     )
