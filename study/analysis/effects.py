@@ -300,7 +300,7 @@ def _p_value(sides: Sequence[tuple[str, list[float]]], matched: Matched | None) 
         differ = np.ptp(np.concatenate(groups)) > 0
         return float(stats.kruskal(*groups).pvalue) if differ else 1.0
     table = _on_scale(matched.values)
-    if not np.ptp(table, axis=1).any():
+    if not (table != table[:, :1]).any():
         return 1.0
     if table.shape[1] == 2:
         return float(stats.wilcoxon(table[:, 0], table[:, 1]).pvalue)
@@ -308,8 +308,8 @@ def _p_value(sides: Sequence[tuple[str, list[float]]], matched: Matched | None) 
 
 
 def _on_scale(values: np.ndarray) -> np.ndarray:
-    """Return logarithms of positive values, others as they are."""
-    return np.log(values) if values.min() > 0 else values
+    """Return logarithms of positive values, others in a unit in which they have differences."""
+    return np.log(values) if values.min() > 0 else tamed(values)[0]
 
 
 def _effect_in_blocks(

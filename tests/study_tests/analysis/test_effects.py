@@ -84,6 +84,15 @@ def test_a_grid_is_compared_among_trials_that_differ_in_nothing_else() -> None:
     twice = study(*trials, *again, settings={**SETTINGS, "sampler": "grid"})
     assert get_effects(twice).effects == info.effects
     assert get_surrogate(twice).n_trials == len(trials)
+    # Numbers have no limits, and equal ones no effect.
+    for pair, clear in (
+        ((1.7e308, -1.7e308), ["batch_normalization"]),
+        ((5e-324, 1e-323), ["batch_normalization"]),
+        ((-2.0, -2.0), []),
+    ):
+        changed = (replace(t, values=(pair[t.number % 2],)) for t in trials)
+        info = get_effects(study(*changed, settings={**SETTINGS, "sampler": "grid"}))
+        assert [effect.name for effect in info.clear] == clear
 
 
 def test_high_values_are_the_better_ones() -> None:
