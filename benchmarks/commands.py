@@ -34,7 +34,7 @@ def commands(
     group: click.Group, parent: click.Context | None = None
 ) -> Iterator[tuple[Command, click.Context]]:
     """Yield each command of a group, and of its groups, with the context that names it."""
-    context = click.Context(group, parent, info_name=group.name)
+    context = click.Context(group, parent, info_name=group.name, **group.context_settings)
     for command in group.commands.values():
         if isinstance(command, click.Group):
             yield from commands(command, context)

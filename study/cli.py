@@ -13,7 +13,7 @@ import click
 
 from study import requests
 from study.commands.ask import Unanswered
-from study.commands.options import Code, Commands
+from study.commands.options import HELP_NAMES, Code, Commands
 from study.emoji import requests as emoji
 from study.errors import ChoiceError, user_message
 from study.formats import counted
@@ -34,10 +34,12 @@ app = Commands(
     "docs/commands.md.",
     no_args_is_help=True,
     of_kinds=[emoji.EmojiOptions],
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP_NAMES,
 )
 click.version_option(package_name="emoji-study", message="%(prog)s %(version)s")(app)
-data_app = Commands("data", help="Build or describe a data set.", no_args_is_help=True)
+data_app = Commands(
+    "data", help="Build or describe a data set.", no_args_is_help=True, context_settings=HELP_NAMES
+)
 
 
 def main() -> None:

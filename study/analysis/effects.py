@@ -159,7 +159,9 @@ def get_effects(
     members = by_configuration(feasible)
     tested: list[tuple[str, list[tuple[str, list[float]]], Matched | None, float]] = []
     untold = []
-    for name in parameter_names(record):
+    names = parameter_names(record)
+    scattered = {name for name in names if _is_scattered(name, members)}
+    for name in names:
         having = [(value, trial) for value, trial in members if name in trial.params]
         if len({_key(trial.params[name]) for _, trial in having}) < 2:
             continue
@@ -171,7 +173,7 @@ def get_effects(
         if len(sides) < 2:
             untold.append(name)
             continue
-        matched = _matched(name, having, metric, kind.wording)
+        matched = None if scattered - {name} else _matched(name, having, kind.wording)
         tested.append((name, sides, matched, _p_value(sides, matched)))
     adjusted = holm({name: p for name, *_, p in tested})
     independent = is_independent(record)
@@ -272,11 +274,14 @@ def _sides(
     return [(w, values[places == i].tolist()) for i, w in enumerate(words)]
 
 
+def _is_scattered(name: str, members: Sequence[tuple[float, TrialRecord]]) -> bool:
+    """Whether most trials have a value of their own, so that no two differ in something else."""
+    own = [trial.params[name] for _, trial in members if name in trial.params]
+    return 2 * len(set(own)) > max(len(own), 2 * MAX_GROUPS)
+
+
 def _matched(
-    name: str,
-    having: Sequence[tuple[float, TrialRecord]],
-    metric: Metric,
-    wording: Wording,
+    name: str, having: Sequence[tuple[float, TrialRecord]], wording: Wording
 ) -> Matched | None:
     """Return the complete blocks, if at least half of the trials are in ``MIN_BLOCKS`` or more."""
     levels = {_key(trial.params[name]): trial.params[name] for _, trial in having}

@@ -21,6 +21,8 @@ R = TypeVar("R", bound=Request)
 Code = int | None
 """Of the process, None for 0."""
 HELP = "Help"
+HELP_NAMES = {"help_option_names": ["-h", "--help"]}
+"""Of each command, as click keeps the option of whoever asks for it first."""
 _METAVARS: Mapping[Any, str] = {int: "N", float: "X", str: "NAME", Path: "PATH"}
 
 
@@ -81,6 +83,7 @@ class Command(click.Command):
             help=inspect.cleandoc(kind.__doc__ or ""),
             epilog="\n".join(["\b", title, *(f"  {example}" for example in examples)]),
             callback=run,
+            context_settings=HELP_NAMES,
         )
 
     def get_short_help_str(self, limit: int = 0) -> str:
