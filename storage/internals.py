@@ -94,12 +94,15 @@ class ReadingDatabase(RDBStorage):
 
 
 def forget(storage: BaseStorage) -> None:
-    """Let Optuna's cache read all anew: databases give the key of a deleted study again."""
+    """Let Optuna's caches read all anew: databases give the key of a deleted study again."""
     if isinstance(storage, _CachedStorage):
         with storage._lock:
             storage._studies.clear()
             storage._trial_id_to_study_id_and_number.clear()
             storage._study_id_and_number_to_trial_id.clear()
+    elif isinstance(storage, GrpcStorageProxy):
+        with storage._cache.lock:
+            storage._cache.studies.clear()
 
 
 def constraints_of(system_attrs: Mapping[str, Any]) -> dict[str, float]:

@@ -7,7 +7,7 @@ import socket
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import optuna
 import pytest
@@ -19,7 +19,7 @@ from storage import attrs, operations, queue
 from storage.artifacts import study_uid
 from storage.queue import DEFAULT_RETRIES, Cause
 from storage.served import perform
-from tests.servers import next_line, opened, process
+from tests.servers import next_line, opened, process, served
 from tests.study_tests.studies import claim, dead_worker
 
 COMPLETE, FAIL = TrialState.COMPLETE, TrialState.FAIL
@@ -305,6 +305,20 @@ def test_heartbeats(alone: optuna.Study, url: str, monkeypatch: pytest.MonkeyPat
         found = queue.silences(alone._storage, alone._study_id)
         assert set(found) == {mine._trial_id, new}
         assert found[mine._trial_id] - found[new] == pytest.approx(silent_s, abs=100)
+
+
+def test_key_that_was_given_again_behind_a_client(url: str) -> None:
+    """What a client holds of a deleted study hides no trial of another one with its key."""
+    with served(url) as address, ExitStack() as clients:
+        near, other = (clients.enter_context(opened(address, write=True)) for _ in range(2))
+        for _ in range(2):
+            study = optuna.load_study(study_name=wanted(other, "study").study_name, storage=near)
+            start_design(study)
+            trial = queue.claim(study)
+            assert (trial.number, study._study_id) == (0, 1)
+            study.tell(0, 1.0)
+            assert states(study) == [TrialState.COMPLETE]
+            other.delete_study(1)
 
 
 def test_key_that_was_given_again(alone: optuna.Study) -> None:
