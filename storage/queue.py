@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 from storage import attrs, operations
 from storage.artifacts import open_artifacts, stand_ins
 from storage.errors import StorageAccessError
-from storage.internals import forget, key_of, storage_of, trial_key
+from storage.internals import key_of, storage_of, trial_key
 from storage.operations import Empty as Empty
 from storage.rdb import GRACE_PERIOD_S, HEARTBEAT_INTERVAL_S
 from storage.records import load_times
@@ -106,14 +106,8 @@ def claim(study: optuna.Study, uid: str | None = None) -> FrozenTrial | Empty:
     if isinstance(claimed, str):
         return Empty(claimed)
     # Read like this, for Optuna's caches must learn of a trial that they did not create.
-    for stale in (False, True):
-        if stale:  # a client may hold what it read of a deleted study with this key
-            forget(storage)
-        running = storage.get_all_trials(study_id, deepcopy=False, states=(TrialState.RUNNING,))
-        found = next((trial for trial in running if trial_key(trial) == claimed), None)
-        if found is not None:
-            return found
-    raise StorageAccessError(f"The trial with the key {claimed} was claimed and cannot be read.")
+    running = storage.get_all_trials(study_id, deepcopy=False, states=(TrialState.RUNNING,))
+    return next(trial for trial in running if trial_key(trial) == claimed)
 
 
 def fail(

@@ -10,12 +10,13 @@ Source: https://optuna.readthedocs.io/en/stable/reference/generated/optuna.stora
 import functools
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, GrpcStorageProxy
+from optuna.study import StudyDirection
 
 from storage import operations
 from storage.errors import StorageAccessError, StorageUnreachableError, to_install
@@ -85,6 +86,20 @@ class ServedStorage(GrpcStorageProxy):
                 f"Storage grpc://{host}:{port} cannot be reached: nobody answers; "
                 "`emoji-study serve-storage` starts a server."
             ) from None
+
+    def create_new_study(
+        self, directions: Sequence[StudyDirection], study_name: str | None = None
+    ) -> int:
+        """Create a study, and forget what another one with its key may have left here."""
+        key = super().create_new_study(directions, study_name)
+        forget(self)
+        return key
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        """Return the key of a study, and forget what an earlier one with it may have left here."""
+        key = super().get_study_id_from_name(study_name)
+        forget(self)
+        return key
 
     def call(self, operation: str, arguments: dict[str, Any]) -> Any:
         """Do one of ``storage.operations`` at the server; raises as ``perform``."""
