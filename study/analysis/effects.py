@@ -207,8 +207,7 @@ def describe_effect(effect: Effect, metric: Metric, wording: Wording | None = No
         n_better, n_blocks = effect.blocks
         return (
             f"{name}{best.words} instead of {worst.words}: {_change(effect, metric)} in the mean, "
-            f"{metric.better} in {n_better} of {counted(n_blocks, 'pair')} that "
-            f"{'differs' if n_blocks == 1 else 'differ'} in nothing else"
+            f"{metric.better} in {n_better} of {counted(n_blocks, 'pair')} with all else equal"
         )
     medians = (
         f"medians {format_measured(best.median, metric)} and "

@@ -77,8 +77,7 @@ def test_a_grid_is_compared_among_trials_that_differ_in_nothing_else() -> None:
     p = stats.friedmanchisquare(*np.log(table)).pvalue
     assert p <= batch.p_adjusted <= 4 * p
     assert describe_effect(batch, info.metric) == (
-        "16 instead of 64: error × 0.92 in the mean, lower in 12 of 12 pairs that differ in "
-        "nothing else"
+        "16 instead of 64: error × 0.92 in the mean, lower in 12 of 12 pairs with all else equal"
     )
     again = [replace(t, number=t.number + 100) for t in trials]
     twice = study(*trials, *again, settings={**SETTINGS, "sampler": "grid"})
