@@ -70,9 +70,9 @@ def get_distribution(record: StudyRecord, *, metric: Metric | None = None) -> Di
     The band holds the whole distribution function from which the trials were drawn, with 95 %
     probability, if they do not depend on each other; those of an adaptive sampler do.
 
-    Complete trials with a finite value count, feasible or not, each training
-    once. A function of more than 500 values
-    has steps at 500 evenly spaced shares of the trials, the lowest and the highest among them.
+    Complete trials with a finite value count, feasible or not, each training once. A function of
+    more than 500 values has steps at 500 evenly spaced shares of the trials, the lowest and the
+    highest among them.
 
     Source: Radosavovic, Johnson, Xie, Lo, Dollár, "On Network Design Spaces for Visual
         Recognition", ICCV 2019, arXiv:1905.13214; band: Dvoretzky, Kiefer, Wolfowitz, "Asymptotic

@@ -1,8 +1,9 @@
 """What ``emoji-study run`` does: a study is created or continued, and trials of it are run."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-import optuna
+from optuna.trial import FrozenTrial
 
 from search_spaces import SearchSpace
 from storage import attrs
@@ -80,7 +81,8 @@ def run(request: RunRequest, *, say: Say) -> RunOutcome:
 def _run(ready: Ready, place: Place, request: RunRequest, *, say: Say) -> RunOutcome:
     """Ask for trials, and run them."""
     study, settings, replicate = ready.study, ready.settings, request.replicate
-    before = count(study.get_trials(deepcopy=False)).finished, _n_finished(study, replicate)
+    trials = study.get_trials(deepcopy=False)
+    before = count(trials).finished, _n_finished(trials, replicate)
     budget.start_design(study, settings, ready.space, replicate=replicate)
     target = budget.request(
         study,
@@ -93,7 +95,8 @@ def _run(ready: Ready, place: Place, request: RunRequest, *, say: Say) -> RunOut
         say(f"Nothing left to do: the {asked} finished.")
     outcome = launch(ready, place, target=target, say=say)
     last = attrs.LAST_REQUEST.among(study.user_attrs)
-    lacks = target - before[0] > _n_finished(study, replicate) - before[1]
+    n_now = _n_finished(study.get_trials(deepcopy=False), replicate)
+    lacks = target - before[0] > n_now - before[1]
     if last is not None and last.replicate != replicate and lacks and not outcome.interrupted:
         raise StudyError(
             f"Replicate {last.replicate} was asked for meanwhile, by another command, so that "
@@ -107,9 +110,8 @@ def _run(ready: Ready, place: Place, request: RunRequest, *, say: Say) -> RunOut
     return outcome
 
 
-def _n_finished(study: optuna.Study, replicate: int) -> int:
+def _n_finished(trials: Sequence[FrozenTrial], replicate: int) -> int:
     """Return how many trials of a replicate are finished."""
-    trials = study.get_trials(deepcopy=False)
     return count([t for t in trials if (attrs.REPLICATE.of(t) or 0) == replicate]).finished
 
 
@@ -118,7 +120,8 @@ def _default_trials(ready: Ready, replicate: int) -> int:
     n_points = budget.n_points(ready.study, ready.settings, ready.space)
     if n_points is None:
         return DEFAULT_TRIALS
-    return max(0, n_points - _n_finished(ready.study, replicate))
+    trials = ready.study.get_trials(deepcopy=False)
+    return max(0, n_points - _n_finished(trials, replicate))
 
 
 def _warm_start_source(
