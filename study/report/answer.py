@@ -40,7 +40,6 @@ from study.formats import (
     format_change,
     format_count,
     format_data,
-    format_duration,
     format_list,
     format_measured,
     format_number,
@@ -51,7 +50,7 @@ from study.metrics import Metric
 from study.report.experiment_answer import answer_experiment
 from study.report.findings import Findings
 from study.report.scale import Ruler, get_ruler
-from study.report.sentences import Step, describe_lacking
+from study.report.sentences import Step, describe_lacking, lasting
 from study.requests import CONFIRM_SEEDS, CONFIRM_TOP
 from study.sampling.names import ADAPTIVE_SAMPLERS
 from study.settings import IMPORTED
@@ -515,11 +514,6 @@ def _next_steps(found: Findings) -> Iterator[Step]:
     spent_s, n_finished = summary.spent.training_seconds, sum(t.finished for t in record.trials)
     any_s = spent_s / n_finished if spent_s and n_finished else None
 
-    def lasting(n: float | None, each_s: float | None = complete_s) -> str:
-        if each_s is None or n is None:
-            return ""
-        return f" (about {format_duration(n * each_s)} of training)"
-
     urgent = [c for c in found.checks if c.level >= Level.WARN and c.command is not None]
     # What its own sentence in the headline's doubts asks for comes first.
     urgent.sort(key=lambda check: check.name not in LENGTH.values())
@@ -544,7 +538,7 @@ def _next_steps(found: Findings) -> Iterator[Step]:
         )
     else:
         yield Step(
-            why=f"Train the winner for good and keep its weights{lasting(1)}.",
+            why=f"Train the winner for good and keep its weights{lasting(1, complete_s)}.",
             command=found.command("train", f"--trial {number}"),
         )
 
@@ -564,7 +558,7 @@ def _confirming(found: Findings) -> str:
     ]
     n_done = 0 if found.begun is None else len(found.begun.complete)
     each_s, n = mean_seconds(found.record, arms), CONFIRM_SEEDS * len(arms) - n_done
-    time = f" (about {format_duration(each_s * n)} of training)" if each_s and n > 0 else ""
+    time = lasting(n, each_s) if n > 0 else ""
     return f"Train {format_list(told)} again, {CONFIRM_SEEDS} fresh seeds each{time}."
 
 

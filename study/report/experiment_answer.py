@@ -9,9 +9,9 @@ from study.analysis.experiment import Comparison, ExperimentInfo, sum_up
 from study.analysis.paired import MANY
 from study.analysis.provenance import again
 from study.analysis.spent import training_seconds
-from study.formats import capitalised, counted, format_duration, format_list
+from study.formats import capitalised, counted, format_list
 from study.report.findings import Findings
-from study.report.sentences import Step
+from study.report.sentences import Step, lasting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +83,9 @@ def _next_steps(
     seconds = [s for t in found.record.complete if (s := training_seconds(t)) > 0]
     each_s = sum(seconds) / len(seconds) if seconds else None
 
-    def lasting(n: int) -> str:
-        return "" if each_s is None else f" (about {format_duration(n * each_s)} of training)"
-
     if info.n_missing and found.reference is not None:
         yield Step(
-            why=f"Train what is missing{lasting(info.n_missing)}.",
+            why=f"Train what is missing{lasting(info.n_missing, each_s)}.",
             command=found.placed(
                 f"emoji-study experiment {info.name} --study {found.record.name} "
                 f"--pairs {info.n_pairs}"
@@ -103,7 +100,7 @@ def _next_steps(
         n_steps = max((int(t.params[name] or 0) for t in found.record.complete), default=0)
         command = again(found.record, n_pairs=info.n_pairs, changes={name: 2 * n_steps})
         if command is not None:
-            time = lasting(2 * info.n_pairs * len(info.arms))
+            time = lasting(2 * info.n_pairs * len(info.arms), each_s)
             yield Step(
                 why=f"{length.sentence.rstrip('.')}; twice as long, with fresh pairs{time}:",
                 command=found.placed(command),
@@ -115,7 +112,7 @@ def _next_steps(
     command = again(found.record, n_pairs=n)
     if command is None:
         return
-    fresh = f"Pairs of seeds and splits that are new{lasting(n * len(info.arms))}"
+    fresh = f"Pairs of seeds and splits that are new{lasting(n * len(info.arms), each_s)}"
     why = f"{fresh} show whether it comes out once more."
     if least is not None:
         why = (

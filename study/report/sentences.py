@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from optuna.trial import TrialState
 
-from study.formats import format_count
+from study.formats import format_count, format_duration
 from study.report.embedded import ReportData
 
 STATES = (  # in the order of a page
@@ -35,6 +35,13 @@ class Verdict:
     found: tuple[str, ...]
     sure: tuple[str, ...]
     next: tuple[Step, ...]
+
+
+def lasting(n: float | None, each_s: float | None) -> str:
+    """Say in brackets how long so many trainings take, nothing where that is not known."""
+    if n is None or each_s is None:
+        return ""
+    return f" (about {format_duration(n * each_s)} of training)"
 
 
 def describe_lacking(data: ReportData) -> Iterator[str]:
