@@ -144,6 +144,13 @@ def format_change(share: float | None) -> str:
     return f"{100 * share:+.1f}\N{NO-BREAK SPACE}%".replace("-", MINUS)
 
 
+def format_points(share: float) -> str:
+    """Write a difference of shares in points with its sign and one decimal."""
+    size = f"{100 * abs(share):.1f}"
+    sign = "" if size == "0.0" else "+" if share > 0 else MINUS
+    return f"{sign}{size}\N{NO-BREAK SPACE}points"
+
+
 def format_sampler(name: str) -> str:
     """Write a sampler's name, acronyms in capitals."""
     return name.upper() if name in ("tpe", "gp", "qmc") else name

@@ -23,7 +23,14 @@ from study.analysis import (
 from study.analysis.magnitude import tamed
 from study.analysis.paired import holm
 from study.analysis.surrogate import MIN_TRIALS
-from study.formats import MINUS, counted, format_measured, format_number, format_value
+from study.formats import (
+    MINUS,
+    counted,
+    format_measured,
+    format_number,
+    format_points,
+    format_value,
+)
 from study.metrics import Metric
 from study.wording import Wording
 
@@ -222,10 +229,9 @@ def describe_effect(effect: Effect, metric: Metric, wording: Wording | None = No
 def _change(effect: Effect, metric: Metric) -> str:
     if effect.size is not None and not metric.is_share:
         return f"{word_for(metric)} × {format_number(effect.size, 2)}"
-    sign = "+" if effect.difference > 0 else MINUS
     if metric.is_share:
-        return f"{sign}{100 * abs(effect.difference):.1f}\N{NO-BREAK SPACE}points"
-    return f"{sign}{format_number(abs(effect.difference))}"
+        return format_points(effect.difference)
+    return f"{'+' if effect.difference > 0 else MINUS}{format_number(abs(effect.difference))}"
 
 
 def describe_effects(info: EffectsInfo) -> dict[str, str]:

@@ -26,6 +26,7 @@ from study.formats import (
     format_count,
     format_number,
     format_percent,
+    format_points,
 )
 from study.metrics import Metric
 
@@ -123,11 +124,9 @@ class Difference:
         """Write a difference: in per cent, if it is a share, else as a number, with its sign."""
         if end is None or self.scale in ("ratio", "share"):
             return format_change(end)
-        sign = "+" if end >= 0 else MINUS
         if self.scale == "points":
-            size = f"{100 * abs(end):.1f}"
-            return f"{'' if size == '0.0' else sign}{size}\N{NO-BREAK SPACE}points"
-        return f"{sign}{format_number(abs(end))}"
+            return format_points(end)
+        return f"{'+' if end >= 0 else MINUS}{format_number(abs(end))}"
 
     @property
     def within(self) -> str:
