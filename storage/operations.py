@@ -275,12 +275,13 @@ def extend_experiment(
 ) -> dict[str, Any]:
     """Store an experiment, or more pairs of the stored one; return what is stored then.
 
-    Of two at once the one with more pairs remains; one with other arms changes nothing.
+    Of two at once the one with more pairs remains; one with other arms, or with other splits in
+    pairs that are stored, changes nothing: these may be trained already.
     """
     with _held(backend, study_id) as study:
         stored, new = study.get(attrs.EXPERIMENT), attrs.EXPERIMENT.read(experiment)
         if stored is not None and new is not None:
-            if stored.arms != new.arms:
+            if not new.goes_with(stored):
                 return dict(study.stored(attrs.EXPERIMENT))
             longer = {
                 method: max(own, stored.sides.get(method, ()), key=len)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from operator import eq
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 import msgspec
@@ -187,6 +188,12 @@ class Experiment:
         """Return pair and arm of trial ``index``; they go pair by pair."""
         pair, place = divmod(index, len(self.arms))
         return pair, self.arms[place]
+
+    def goes_with(self, other: "Experiment") -> bool:
+        """Say whether both have the same arms, and the same splits in the pairs that both have."""
+        return self.arms == other.arms and all(
+            all(map(eq, own, other.sides.get(method, ()))) for method, own in self.sides.items()
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields, JSON-ready."""

@@ -61,8 +61,9 @@ def describe_confirmation(
             f"{breaking if info.demanded else ''}."
         )
     if best.role == DEFAULT:
-        tried = format_list([c.name for c in info.confirmed if c.role != DEFAULT] or ["nothing"])
-        yield f"So {tried} is no better than the default."
+        tried = [c.name for c in info.confirmed if c.role != DEFAULT] or ["nothing"]
+        are = "is" if len(tried) == 1 else "are"
+        yield f"So {format_list(tried)} {are} no better than the default."
     elif best.difference is not None and best.difference.mean is not None:
         yield _against_default(best, best.difference, info.objective)
         yield from describe_worse(info)

@@ -241,10 +241,10 @@ def run_experiment(
     storage = prepared.database.create()
     study = open_study(storage, name, settings, found.info(space), user_attrs=user_attrs)
     stored = budget.extend_experiment(study, experiment)
-    if stored.arms != experiment.arms:
+    if not experiment.goes_with(stored):
         raise StudyError(
-            f"Study {name!r} was begun with other arms at this moment, by another command; the "
-            "same command again goes on with those."
+            f"Study {name!r} was begun with other arms or splits at this moment, by another "
+            "command; the same command again goes on with those."
         )
     pairs, arms = ("seeds", "configurations") if stored.follows else ("pairs", "arms")
     say(f"{stored.question} {stored.n_pairs} {pairs} of {len(stored.arms)} {arms}.")

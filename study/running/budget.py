@@ -56,7 +56,7 @@ def extend_experiment(study: optuna.Study, experiment: Experiment) -> Experiment
     """Store an experiment, or more pairs of the stored one; return what is stored then.
 
     Of two that are asked for at once, the one with more pairs remains. Where the study has other
-    arms already, those stay.
+    arms or splits already, those stay.
     """
     stored = _perform(study, operations.extend_experiment, experiment=experiment.to_dict())
     found = attrs.EXPERIMENT.read(stored)

@@ -120,14 +120,17 @@ def test_two_creations(shared_storage: BaseStorage, shared_place: str) -> None:
 
 
 def test_two_experiments(study: optuna.Study, shared_place: str) -> None:
-    """Of two that extend an experiment the one with more pairs remains; arms never change."""
+    """Of two that extend an experiment the one with more pairs remains; arms never change.
 
-    def experiment_of(n_pairs: int, arm: str = "a") -> Experiment:
-        sides = {"group": ("tvx",) * n_pairs}
+    Neither do the splits of stored pairs, which may be in training.
+    """
+
+    def experiment_of(n_pairs: int, arm: str = "a", split: str = "tvx") -> Experiment:
+        sides = {"group": (split,) * n_pairs}
         return Experiment(name="e", question="", arms=(Arm(name=arm, params={}),), sides=sides)
 
-    def extend(n_pairs: int, arm: str = "a") -> Callable[[BaseStorage], Any]:
-        experiment = experiment_of(n_pairs, arm).to_dict()
+    def extend(*own: Any) -> Callable[[BaseStorage], Any]:
+        experiment = experiment_of(*own).to_dict()
         return asking(operations.extend_experiment, study_id=key_of(study), experiment=experiment)
 
     sizes = range(1, 1 + N_ROUNDS)
@@ -135,4 +138,8 @@ def test_two_experiments(study: optuna.Study, shared_place: str) -> None:
     for n, (_, stored) in zip(sizes, answers, strict=True):
         assert attrs.EXPERIMENT.read(stored) == experiment_of(2 * n)
     assert attrs.EXPERIMENT.of(study) == experiment_of(2 * N_ROUNDS)
-    assert attrs.EXPERIMENT.read(extend(99, "b")(storage_of(study))) == experiment_of(2 * N_ROUNDS)
+    for other in ((99, "b"), (99, "a", "xvt")):
+        stored = attrs.EXPERIMENT.read(extend(*other)(storage_of(study)))
+        assert stored is not None
+        assert stored == experiment_of(2 * N_ROUNDS)
+        assert not experiment_of(*other).goes_with(stored)
