@@ -256,7 +256,7 @@ OTHERS = "Study 's' was made with other data"
         (f"report {STUDY} --out file/r.html", "file"),
         (f"report {STUDY} --out r.pdf", "`out` must end in .html or .md, but got 'r.pdf'.\n"),
         (f"train {STUDY} --study s --trial 99", "Study 's' has no trial '99'; it has 1, counted"),
-        (f"train {STUDY} --study s --epochs 3", "give --study or --set, not both"),
+        (f"train {STUDY} --study s --epochs 3", "give --study, or --set and --epochs, not both"),
         (f"train {STUDY} --study s --kind autoencoder", "of emoji-study's kind 'autoencoder'; le"),
         ("train --out file/x --epochs 1", "file"),
         ("train --set size=1", "There is no parameter 'size'; there are: activation,"),
