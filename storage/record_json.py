@@ -23,14 +23,18 @@ _NUMBER = "$number"
 
 def record_to_json(record: StudyRecord) -> dict[str, Any]:
     """Return a study as nested lists, dicts, texts and numbers that any JSON writer takes."""
-    texts: dict[str, int] = {}  # distributions, which trials share, with their positions
-    trials = [_trial_to_json(trial, texts) for trial in record.trials]
+    shared = {id(d): d for trial in record.trials for d in trial.distributions.values()}
+    written = {key: distribution_to_json(distribution) for key, distribution in shared.items()}
+    texts = list(dict.fromkeys(written.values()))
+    positions = {text: i for i, text in enumerate(texts)}
+    places = {key: positions[text] for key, text in written.items()}
+    trials = [_trial_to_json(trial, places) for trial in record.trials]
     return {
         "name": record.name,
         "directions": list(record.directions),
         "metric_names": list(record.metric_names),
         "user_attrs": encode({**record.user_attrs, **record.other_attrs}),
-        "distributions": list(texts),
+        "distributions": texts,
         "trials": trials,
     }
 
@@ -56,7 +60,8 @@ def record_from_json(values: Any) -> StudyRecord:
         raise StorageError(f"This is no study as JSON: {error!r}.") from error
 
 
-def _trial_to_json(trial: TrialRecord, texts: dict[str, int]) -> dict[str, Any]:
+def _trial_to_json(trial: TrialRecord, places: Mapping[int, int]) -> dict[str, Any]:
+    """Return a trial; of its distributions, the places in the list that trials share."""
     reports = trial.intermediate_values
     constraints = {}
     if trial.constraints or attrs.INFEASIBLE in trial.other_attrs:
@@ -68,8 +73,7 @@ def _trial_to_json(trial: TrialRecord, texts: dict[str, int]) -> dict[str, Any]:
         "values": encode(trial.values),
         "params": encode(trial.params),
         "distributions": {
-            name: texts.setdefault(distribution_to_json(distribution), len(texts))
-            for name, distribution in trial.distributions.items()
+            name: places[id(distribution)] for name, distribution in trial.distributions.items()
         },
         "steps": list(reports),
         "reports": [encode(value) for value in reports.values()],

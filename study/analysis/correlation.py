@@ -56,7 +56,7 @@ _CHUNK = 250_000
 """Numbers per array of the bootstrap, 2 MB."""
 
 Trials = Literal["all", "independent"]
-_Ranking = Callable[[np.ndarray], np.ndarray]
+_Sum = Callable[[np.ndarray], np.ndarray]
 _Tested = TypeVar("_Tested", "Coefficient", "CategoricalEffect")
 
 
@@ -488,45 +488,51 @@ def resampled_correlations(
         Spearman's coefficients, of shape ``(p, n_resamples)``; NaN where a resample has only one
         value.
     """
-    rankings = [_ranking(row) for row in (*values, measured)]
-    found = [
-        _resampled_spearman(rankings, counts)
-        for counts in resamples(len(measured), n_resamples, seed=seed)
-    ]
-    return np.hstack(found)
+    rows = [_sum_by_value(row) for row in values]
+    sum_by_metric, places = _sum_by_value(measured), np.unique(measured, return_inverse=True)[1]
+    found = []
+    for counts in resamples(len(measured), n_resamples, seed=seed):
+        ranks, square = _centred_ranks(sum_by_metric(counts))
+        weighted = counts * ranks[places]
+        found.append([_resampled_spearman(row, counts, weighted, square) for row in rows])
+    return np.concatenate(found, axis=-1).clip(-1, 1)
 
 
-def _resampled_spearman(rankings: Sequence[_Ranking], counts: np.ndarray) -> np.ndarray:
-    """Correlate the ranks of every row with those of the last, shape ``(p, n_resamples)``."""
-    metric = rankings[-1](counts)
-    weighted = counts * metric
-    square = (weighted * metric).sum(axis=0)
-    rows = []
-    for ranking in rankings[:-1]:
-        ranks = ranking(counts)
-        squares = square * np.einsum("ij,ij,ij->j", counts, ranks, ranks)
-        squares[squares == 0] = np.nan
-        rows.append(np.einsum("ij,ij->j", weighted, ranks) / np.sqrt(squares))
-    return np.asarray(rows).clip(-1, 1)
+def _resampled_spearman(
+    sum_by_value: _Sum, counts: np.ndarray, weighted: np.ndarray, square: np.ndarray
+) -> np.ndarray:
+    """Correlate the ranks of a row with those of the metric, shape ``(n_resamples,)``.
+
+    Args:
+        weighted: Each trial's rank by the metric, as often as a resample holds the trial.
+        square: The sum of squares of these ranks in each resample.
+    """
+    ranks, own_square = _centred_ranks(sum_by_value(counts))
+    squares = square * own_square
+    squares[squares == 0] = np.nan
+    return np.asarray(np.einsum("ij,ij->j", sum_by_value(weighted), ranks) / np.sqrt(squares))
 
 
-def _ranking(row: np.ndarray) -> _Ranking:
-    """Return a function of how often resamples hold each value, shape ``(n, n_resamples)``.
+def _sum_by_value(row: np.ndarray) -> _Sum:
+    """Return what adds up the rows of a table, one for each trial, that have the same value.
 
-    It gives the values' mid-ranks in each resample, minus their mean.
+    The sums are in the order of the values, and exact for ranks and counts.
     """
     order = np.argsort(row, kind="stable")
-    _, runs, lengths = np.unique(row, return_inverse=True, return_counts=True)
-    starts = np.cumsum(lengths) - lengths  # of the runs of equal values
+    starts = np.flatnonzero(np.r_[True, np.diff(row[order]) != 0])
+    if len(starts) == len(row):
+        return lambda table: table[order]
+    return lambda table: np.add.reduceat(table[order], starts, axis=0)
 
-    def centred_ranks(counts: np.ndarray) -> np.ndarray:
-        totals = counts[order]
-        if len(starts) < len(order):
-            totals = np.add.reduceat(totals, starts, axis=0)
-        ranks = np.cumsum(totals, axis=0) - 0.5 * totals - 0.5 * len(counts)
-        return np.asarray(ranks[runs])
 
-    return centred_ranks
+def _centred_ranks(totals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mid-rank of each value minus their mean, and the sum of squares over trials.
+
+    Args:
+        totals: How often each resample holds each value, in ascending order.
+    """
+    ranks = np.cumsum(totals, axis=0) - 0.5 * totals - 0.5 * totals.sum(axis=0)
+    return ranks, np.einsum("ij,ij,ij->j", totals, ranks, ranks)
 
 
 def resamples(n_trials: int, n_resamples: int, *, seed: int) -> Iterator[np.ndarray]:

@@ -59,7 +59,9 @@ def train(request: TrainRequest, *, say: Say) -> Final | None:
     """
     if request.study:
         if request.assignments or request.n_steps is not None:
-            raise StudyError("A stored trial has its parameters: give --study, or --set and --epochs, not both.")
+            raise StudyError(
+                "A stored trial has its parameters: give --study, or --set and --epochs, not both."
+            )
         storage = open_storage(request.url)
         chosen = stored_training(
             storage, request.study, request.trial, seed=request.seed, kind=request.kind
