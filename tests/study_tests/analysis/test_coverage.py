@@ -9,6 +9,7 @@ import pytest
 from study.analysis.correlation import correlate
 from study.analysis.estimates import estimate
 from study.analysis.expected_best import get_expected_best
+from study.analysis.means import estimate_on
 from study.analysis.paired import Pairs, compare
 from study.analysis.rise import Again, get_rise
 from study.analysis.unseen import Unseen, interval_of
@@ -87,13 +88,20 @@ def errors(
 
 @pytest.mark.parametrize(("n_own", "n_fresh"), [(0, 3), (0, 8), (0, 20), (3, 3), (4, 4)])
 def test_means_and_differences_of_splits_that_overlap(n_own: int, n_fresh: int) -> None:
-    """They hold what other images would give; taken as independent, far fewer would."""
-    rng, truth = np.random.default_rng(0), math.exp((0.5**2 + 0.3**2) / 2)
-    held, n = np.zeros(3), 4 * N
+    """They hold what other images would give; taken as independent, far fewer would.
+
+    A geometric mean is that of the errors of sets of so many images.
+    """
+    rng, scatter = np.random.default_rng(0), math.hypot(0.5, 0.3)
+    truth = math.exp(scatter**2 / 2)
+    sets = np.exp(rng.normal(scale=scatter, size=(100_000, 30))).mean(axis=1)
+    geometric_truth = math.exp(np.log(sets).mean())
+    held, n = np.zeros(4), 4 * N
     for _ in range(n):
         sides = parted(rng, n_own, n_fresh)
         mine, theirs = errors(rng, sides, "ab", 0.01).values()
         mean = estimate(mine, sides=sides)
+        geometric = estimate_on("ratio", dict(enumerate(mine)), ERROR, sides)
         change = compare(
             Pairs(before=tuple(mine), after=tuple(theirs), sides=sides), ERROR, "ratio"
         )
@@ -104,10 +112,12 @@ def test_means_and_differences_of_splits_that_overlap(n_own: int, n_fresh: int) 
                 (mean.interval, truth),
                 (change.interval, 0),
                 (plain.interval, truth),
+                (geometric.interval, geometric_truth),
             )
         ]
-    mean, change, plain = held / n
+    mean, change, plain, geometric = held / n
     assert 0.93 <= mean <= 0.97
+    assert 0.93 <= geometric <= 0.97
     assert 0.93 <= change <= 0.97
     assert plain < 0.93
 
