@@ -84,16 +84,14 @@ def get_fronts(record: StudyRecord) -> tuple[FrontInfo, ...]:
         One front of each pair of objectives of a study that has several, at most six; else that
         of the first two metrics of the kind, if it has a second one.
     """
-    kind, objectives = kind_of(record), objectives_of(record)
-    several = len(objectives) > 1
-    if not several and kind.second is None:
-        return ()
+    kind, metrics = kind_of(record), objectives_of(record)
+    several = len(metrics) > 1
+    if not several:
+        metrics = tuple(m for m in (kind.objective, kind.second) if m is not None)
     unbeaten = {trial.number for trial in get_unbeaten(record)} if several else None
-    pairs = [*combinations(objectives if several else (kind.objective, kind.second), 2)]
+    pairs = [*combinations(metrics, 2)]
     return tuple(
-        _front(record, first, second, unbeaten, joined=len(pairs) == 1)
-        for first, second in pairs[:MAX_FRONTS]
-        if second is not None and first is not None
+        _front(record, *pair, unbeaten, joined=len(pairs) == 1) for pair in pairs[:MAX_FRONTS]
     )
 
 
@@ -182,7 +180,7 @@ def non_dominated(losses: Sequence[tuple[float, ...]]) -> set[int]:
         22, 1975.
     """
     found: list[int] = []
-    front = np.empty((len(losses), len(losses[0]) if losses else 0))
+    front = np.empty(np.shape(losses))
     for i in sorted(range(len(losses)), key=lambda i: losses[i]):
         if not (front[: len(found)] <= losses[i]).all(axis=1).any():
             front[len(found)] = losses[i]
