@@ -20,7 +20,7 @@ class CostPoint:
 
     number: int
     family: str
-    mse: float
+    value: float
     cost: float
     on_front: bool
 
@@ -59,7 +59,7 @@ class CostInfo:
     @property
     def cheapest_near(self) -> CostPoint:
         """The cheapest point that is about as good as the best."""
-        return next(p for p in self.front if abs(p.mse - self.best.mse) <= self.near)
+        return next(p for p in self.front if abs(p.value - self.best.value) <= self.near)
 
     @property
     def saves(self) -> bool:
@@ -76,7 +76,7 @@ def get_costs(record: StudyRecord) -> tuple[CostInfo, ...]:
         not known, the training time: trials that another one's curve answered took none.
     """
     kind = kind_of(record)
-    trials = [(mse, trial) for mse, trial in ranked(record) if not breaks_constraint(trial)]
+    trials = [(value, trial) for value, trial in ranked(record) if not breaks_constraint(trial)]
     infos = []
     last = [_SECONDS if kind.name else replace(_SECONDS, label="time, seconds")]
     work = get_work(kind, [trial for _, trial in trials])
@@ -84,17 +84,17 @@ def get_costs(record: StudyRecord) -> tuple[CostInfo, ...]:
         last = [] if work.even else [Metric(name=WORK, label=work.label)]
     for measure in (*kind.costs, *last):
         found = sorted(
-            (trial.number, mse, cost, family_of(trial, kind.family))
-            for mse, trial in trials
+            (trial.number, value, cost, family_of(trial, kind.family))
+            for value, trial in trials
             if (cost := _cost(kind, measure, trial, work)) is not None and cost > 0
         )
         if len({cost for _, _, cost, _ in found}) < 2:
             continue
-        losses = [kind.objective.sign * mse for _, mse, _, _ in found]
+        losses = [kind.objective.sign * value for _, value, _, _ in found]
         front = non_dominated([(loss, row[2]) for loss, row in zip(losses, found, strict=True)])
         points = tuple(
-            CostPoint(number=number, family=family, mse=mse, cost=cost, on_front=i in front)
-            for i, (number, mse, cost, family) in enumerate(found)
+            CostPoint(number=number, family=family, value=value, cost=cost, on_front=i in front)
+            for i, (number, value, cost, family) in enumerate(found)
         )
         near = margin(kind.objective, sorted(losses), NEAR)
         infos.append(CostInfo(name=measure.name, label=measure.label, points=points, near=near))

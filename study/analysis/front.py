@@ -28,7 +28,7 @@ class FrontPoint:
 
     Args:
         branch: Its value of ``FrontInfo.branch``.
-        mse, accuracy: Values of the two metrics, ``balanced_accuracy`` that of the kind's third.
+        first, second: Values of the two metrics, ``third`` that of the kind's third one.
         on_front: Whether no other trial is at least as good in both metrics and better in one.
             Of several equal trials the earliest stands for all. With several objectives, whether
             no other beats it in all of them.
@@ -37,9 +37,9 @@ class FrontPoint:
     number: int
     family: str
     branch: str | None
-    mse: float
-    accuracy: float
-    balanced_accuracy: float | None
+    first: float
+    second: float
+    third: float | None
     infeasible: bool
     on_front: bool
 
@@ -51,7 +51,7 @@ class FrontInfo:
     Args:
         front: The points on the front, those with the best first metric first.
         branch: A choice beside the family that other parameters depend on.
-        min_accuracy: Value of the second metric that the study demands, if it does.
+        least: Value of the second metric that the study demands, if it does.
         joined: Whether the front is one of these two metrics alone, hence a line.
     """
 
@@ -60,19 +60,19 @@ class FrontInfo:
     points: tuple[FrontPoint, ...]
     front: tuple[FrontPoint, ...]
     branch: str | None
-    min_accuracy: float | None
+    least: float | None
     joined: bool
 
     @property
-    def lowest_error(self) -> FrontPoint | None:
+    def best_in_first(self) -> FrontPoint | None:
         """The point of the front with the best first metric."""
         return self.front[0] if self.front else None
 
     @property
-    def most_accurate(self) -> FrontPoint | None:
+    def best_in_second(self) -> FrontPoint | None:
         """The point of the front with the best second metric."""
         sign = self.second.sign
-        return min(self.front, key=lambda point: sign * point.accuracy, default=None)
+        return min(self.front, key=lambda point: sign * point.second, default=None)
 
 
 def get_fronts(record: StudyRecord) -> tuple[FrontInfo, ...]:
@@ -118,9 +118,9 @@ def _front(
             number=trial.number,
             family=family_of(trial, kind.family),
             branch=None if (own := trial.params.get(branch or "")) is None else str(own),
-            mse=value,
-            accuracy=other,
-            balanced_accuracy=None if third is None else third.of(trial),
+            first=value,
+            second=other,
+            third=None if third is None else third.of(trial),
             infeasible=breaks_constraint(trial),
             on_front=trial.number in unbeaten,
         )
@@ -131,9 +131,9 @@ def _front(
         first=first,
         second=second,
         points=points,
-        front=tuple(sorted(front, key=lambda p: (first.sign * p.mse, second.sign * p.accuracy))),
+        front=tuple(sorted(front, key=lambda p: (first.sign * p.first, second.sign * p.second))),
         branch=branch,
-        min_accuracy=min_accuracy_of(record),
+        least=min_accuracy_of(record),
         joined=joined,
     )
 

@@ -72,14 +72,14 @@ def plot_front(info: FrontInfo, kind: KindInfo) -> go.Figure:
     figure = new_figure(height=460)
     first, second = info.first, info.second
     branches = dict(zip(kind.choices(info.branch), _BRANCH_SYMBOLS, strict=False))
-    line = _front_line((p.mse for p in info.front), (p.accuracy for p in info.front))
+    line = _front_line((p.first for p in info.front), (p.second for p in info.front))
     mode = line.mode if info.joined else "markers"
     figure.add_trace(line.update(name="trade-off front", mode=mode))
     named: set[str] = set()
     for (name, infeasible), points in _front_groups(shown_front(info)).items():
         symbol = branches.get(points[0].branch or "", "circle")
         marks = _marks(
-            [(point.number, point.mse, point.accuracy) for point in points],
+            [(point.number, point.first, point.second) for point in points],
             name=name,
             legendgroup=name,
             showlegend=name not in named,
@@ -96,16 +96,16 @@ def plot_front(info: FrontInfo, kind: KindInfo) -> go.Figure:
         )
         figure.add_trace(marks)
         named.add(name)
-    if info.min_accuracy is not None:
+    if info.least is not None:
         figure.add_hline(
-            y=info.min_accuracy,
-            name=f"{format_measured(info.min_accuracy, second)} needed",
+            y=info.least,
+            name=f"{format_measured(info.least, second)} needed",
             showlegend=True,
             line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
         )
     figure.update_layout(meta={"brush": {"x": first.column, "y": second.column}})
-    figure.update_xaxes(**value_axis(first, (point.mse for point in info.points)))
-    figure.update_yaxes(**value_axis(second, (point.accuracy for point in info.points)))
+    figure.update_xaxes(**value_axis(first, (point.first for point in info.points)))
+    figure.update_yaxes(**value_axis(second, (point.second for point in info.points)))
     if second.is_share:
         figure.update_yaxes(tickformat=".0%")
     return figure
@@ -148,7 +148,7 @@ def plot_costs(infos: Sequence[CostInfo], kind: KindInfo) -> dict[str, go.Figure
 
     Of many trials each shows a selection, ``shown_costs``.
     """
-    values = [point.mse for info in infos for point in info.points]
+    values = [point.value for info in infos for point in info.points]
     figures = {}
     for info in infos:
         figure = small_multiple(_cost_traces(info, kind), kind.objective, values)
@@ -188,12 +188,12 @@ def _front_line(x: Iterable[float], y: Iterable[float]) -> go.Scatter:
 
 def _cost_traces(info: CostInfo, kind: KindInfo) -> Iterator[go.Scatter]:
     objective = kind.objective
-    line = _front_line((p.cost for p in info.front), (p.mse for p in info.front))
+    line = _front_line((p.cost for p in info.front), (p.value for p in info.front))
     yield line.update(name="front")
     points = shown_costs(info)
     for family in sorted({point.family for point in points}):
         yield _marks(
-            [(point.number, point.cost, point.mse) for point in points if point.family == family],
+            [(p.number, p.cost, p.value) for p in points if p.family == family],
             name="complete trials" if family == ALL_TRIALS else escape(family),
             marker={
                 "color": family_color(kind, family),

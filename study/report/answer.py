@@ -358,17 +358,17 @@ def _sure(found: Findings) -> Iterator[str]:
     front, kind, wording = found.front, found.kind, found.kind.wording
     if front is not None and front.joined:
         low, high, first, second = (
-            *(front.lowest_error, front.most_accurate),
+            *(front.best_in_first, front.best_in_second),
             *(front.first, front.second),
         )
         if low and high and low.number != high.number:
             yield (
                 f"{first.best.capitalize()} {first.short_label} and "
                 f"{second.best} {second.short_label} are of different trials: "
-                f"{low.number} with {format_measured(low.mse, first)} and "
-                f"{format_measured(low.accuracy, second)}, {high.number} with "
-                f"{format_measured(high.mse, first)} and "
-                f"{format_measured(high.accuracy, second)}."
+                f"{low.number} with {format_measured(low.first, first)} and "
+                f"{format_measured(low.second, second)}, {high.number} with "
+                f"{format_measured(high.first, first)} and "
+                f"{format_measured(high.second, second)}."
             )
     if n := found.summary.n_infeasible:
         demanded, what = min_accuracy_of(found.record), ""

@@ -22,7 +22,7 @@ def section(found: Findings) -> Section | Missing | None:
         return Missing(why, found.more_trials, heading=heading)
     thinned = any(len(shown_costs(info)) < len(info.points) for info in costs)
     figures = {f"cost-{name}": chart for name, chart in plot_costs(costs, found.kind).items()}
-    bound = format_measured(costs[0].best.mse + objective.sign * costs[0].near, objective)
+    bound = format_measured(costs[0].best.value + objective.sign * costs[0].near, objective)
     near = f"{near_words(objective)} ({bound} or {objective.better})"
     data = {"costs": costs, "near": near, "costs_thinned": thinned}
     return Section(data, figures, heading=heading)

@@ -350,10 +350,10 @@ def test_front_of_a_study() -> None:
         *((0, "sequential", True), (1, "joint", False), (2, "joint", True)),
         *((3, "joint", False), (6, "sequential", True)),
     ]
-    front = [(p.number, p.mse, p.accuracy) for p in info.front]
+    front = [(p.number, p.first, p.second) for p in info.front]
     assert front == [(0, 0.1, 0.55), (1, 0.3, 0.8), (3, 0.4, 0.95)]
-    assert (info.lowest_error, info.most_accurate) == (info.front[0], info.front[-1])
-    assert (info.branch, info.min_accuracy) == ("strategy", 0.7)
+    assert (info.best_in_first, info.best_in_second) == (info.front[0], info.front[-1])
+    assert (info.branch, info.least) == ("strategy", 0.7)
     assert get_fronts(RECORD) == ()  # it does not classify
 
 

@@ -233,8 +233,8 @@ def test_front_draws_every_trial_once() -> None:
     figure = plot_front(info, CLASSES)
     line, *marks = figure.data
     assert (line.name, line.line.shape) == ("trade-off front", "hv")
-    assert list(line.x) == near([point.mse for point in info.front])
-    assert list(line.y) == near([point.accuracy for point in info.front])
+    assert list(line.x) == near([point.first for point in info.front])
+    assert list(line.y) == near([point.second for point in info.front])
     numbers = [number for mark in marks for number in mark.customdata]
     assert sorted(numbers) == [point.number for point in info.points]
     axis = figure.layout.xaxis
