@@ -74,8 +74,10 @@ class Parameter:
                 return any(_equal(value, choice) for choice in choices)
             case IntDistribution(low=low, high=high, step=step) if is_number(value):
                 return low <= value <= high and (value - low) % step == 0
-            case FloatDistribution(low=low, high=high) if is_number(value):
-                return low <= value <= high
+            case FloatDistribution(low=low, high=high, step=step) if is_number(value):
+                # As for Optuna, whose multiples of a step are inexact.
+                n_steps = 0.0 if step is None else (value - low) / step
+                return low <= value <= high and abs(n_steps - round(n_steps)) < 1e-8
             case _:
                 return False
 
@@ -84,10 +86,12 @@ class Parameter:
         match self.distribution:
             case CategoricalDistribution(choices=choices):
                 return f"one of {', '.join(str(choice) for choice in choices)}"
-            case IntDistribution(low=low, high=high):
-                return f"a whole number from {low} to {high}"
-            case FloatDistribution(low=low, high=high):
-                return f"a number from {low:g} to {high:g}"
+            case IntDistribution(low=low, high=high, step=step):
+                steps = "" if step == 1 else f" in steps of {step}"
+                return f"a whole number from {low} to {high}{steps}"
+            case FloatDistribution(low=low, high=high, step=step):
+                steps = "" if step is None else f" in steps of {step:g}"
+                return f"a number from {low:g} to {high:g}{steps}"
 
     def at(self, u: float) -> Any:
         """Return the value at quantile ``u``, in [0, 1], of the (log-)uniform distribution."""
@@ -98,9 +102,12 @@ class Parameter:
                 # Rounding half a step beyond both ends gives the ends their full share.
                 bottom, top = math.log(low - 0.5), math.log(high + 0.5)
                 return min(max(round(math.exp(bottom + u * (top - bottom))), low), high)
-            case IntDistribution(low=low, high=high, step=step):
-                n = (high - low) // step + 1
-                return low + step * min(int(u * n), n - 1)
+            case (
+                IntDistribution(low=low, high=high, step=step)
+                | FloatDistribution(low=low, high=high, step=float(step))
+            ):
+                n = round((high - low) / step) + 1
+                return min(low + step * min(int(u * n), n - 1), high)
             case FloatDistribution(low=low, high=high, log=True):
                 value = math.exp(math.log(low) + u * (math.log(high) - math.log(low)))
                 return min(max(value, low), high)
@@ -110,9 +117,12 @@ class Parameter:
     def quantile(self, value: float) -> float:
         """Return the ``u`` at which ``at`` gets nearest to a number; TypeError for choices."""
         match self.distribution:
-            case IntDistribution(low=low, high=high, log=log):
-                # As in `at`, each whole number stands for what lies around it.
-                low, high = low - 0.5, high + 0.5
+            case (
+                IntDistribution(low=low, high=high, log=log, step=step)
+                | FloatDistribution(low=low, high=high, log=log, step=float(step))
+            ):
+                # As in `at`, each number stands for what lies around it.
+                low, high = low - step / 2, high + step / 2
             case FloatDistribution(low=low, high=high, log=log):
                 pass
             case _:
@@ -127,8 +137,12 @@ class Parameter:
         match self.distribution:
             case CategoricalDistribution(choices=choices):
                 return list(choices)
-            case IntDistribution(low=low, high=high, step=step):
-                return list(range(low, high + 1, step))
+            case (
+                IntDistribution(low=low, high=high, step=step)
+                | FloatDistribution(low=low, high=high, step=float(step))
+            ):
+                n = round((high - low) / step) + 1
+                return [min(low + step * k, high) for k in range(n)]
             case _:
                 raise TypeError(f"no list of the values of {self.distribution!r}")
 
@@ -198,7 +212,7 @@ class SearchSpace:
     def grid(self, fixed: Mapping[str, Scalar]) -> Iterator[dict[str, Scalar]]:
         """Yield every point once, in a fixed order; SearchSpaceError for continuous ranges."""
         for parameter in self.parameters:
-            continuous = isinstance(parameter.distribution, FloatDistribution)
+            continuous = getattr(parameter.distribution, "step", 1) is None
             if continuous and parameter.name not in fixed:
                 raise SearchSpaceError(
                     f"The {self.name} space has no grid: `{parameter.name}` is continuous. "

@@ -761,9 +761,9 @@ def _is_tried(
         (model.param_name == name) & (model.param_value == value) for name, value, _ in params
     ]
     others = session.query(model.trial_id).filter(model.trial_id != trial_id)
-    # Hardly any trial shares a number of a continuous range, and these are looked at alone.
-    continuous = (i for i, (_, _, text) in enumerate(params) if "FloatDistribution" in text)
-    rarest = next(continuous, 0)
+    # Hardly any trial shares a number of such a range, and these are looked at alone.
+    floats = (i for i, (_, _, text) in enumerate(params) if "FloatDistribution" in text)
+    rarest = next(floats, 0)
     own = sqlalchemy.select(models.TrialModel.trial_id).filter_by(study_id=study_id)
     sharing = others.filter(model.trial_id.in_(own), equal[rarest])
     found = (

@@ -26,6 +26,7 @@ TOY = SearchSpace(
         Parameter("depth", IntDistribution(2, 5)),
         Parameter("width", IntDistribution(4, 20, step=8), when={"depth": (3,)}),
         Parameter("weight_decay", FloatDistribution(0.5, 1.5)),
+        Parameter("edge_weight", FloatDistribution(0.0, 0.3, step=0.1)),
     ),
     to_config=to_config,
 )
@@ -132,6 +133,7 @@ def test_shares_of_finite_ranges() -> None:
         # Half a step to both sides: log 1.5 / 0.5, log 2.5 / 1.5, log 3.5 / 2.5 of log 7.
         (IntDistribution(1, 3, log=True), {1: 677, 2: 315, 3: 208}),
         (CategoricalDistribution([0.1, "x", True]), {0.1: 400, "x": 400, True: 400}),
+        (FloatDistribution(0.0, 0.3, step=0.1), {0.0: 300, 0.1: 300, 0.2: 300, 0.3: 300}),
     ]
     for distribution, expected in ranges:
         parameter = Parameter("x", distribution)
@@ -147,11 +149,15 @@ def test_shares_of_finite_ranges() -> None:
 @settings(max_examples=25)
 def test_quantile_is_the_way_back(unit: float) -> None:
     """The quantile of a value leads to it again, and values beyond the ends to the ends."""
-    for distribution in (IntDistribution(1, 200, log=True), FloatDistribution(0.5, 1.5)):
+    for distribution in (
+        *(IntDistribution(1, 200, log=True), IntDistribution(4, 20, step=8)),
+        *(FloatDistribution(0.5, 1.5), FloatDistribution(0.5, 1.4, step=0.3)),
+    ):
         parameter = Parameter("x", distribution)
         value = parameter.at(unit)
         assert parameter.at(parameter.quantile(value)) == pytest.approx(value, rel=1e-9)
         low, high = distribution.low, distribution.high
+        assert parameter.allows(value)
         assert parameter.at(parameter.quantile(low - 1)) == pytest.approx(low)
         assert parameter.at(parameter.quantile(high + 1)) == pytest.approx(high)
 
@@ -164,6 +170,12 @@ def test_quantiles_and_values() -> None:
     ):
         found = [Parameter("x", distribution).at(unit) for unit in (0.0, 0.25, 0.5, 1.0)]
         assert found == pytest.approx(expected, rel=1e-12)
+    for distribution, wrong, message in (
+        (IntDistribution(4, 20, step=8), 8, "a whole number from 4 to 20 in steps of 8"),
+        (FloatDistribution(0, 0.3, step=0.1), 0.15, "a number from 0 to 0.3 in steps of 0.1"),
+    ):
+        parameter = Parameter("x", distribution)
+        assert (parameter.allows(wrong), parameter.describe_range()) == (False, message)
     with pytest.raises(TypeError, match="quantiles"):
         Parameter("x", CategoricalDistribution([1, 2])).quantile(1)
     with pytest.raises(TypeError, match="values"):
@@ -188,7 +200,7 @@ def test_grid_with_fixed_values() -> None:
     one = whole[0] | {"auto_encoder": "CNN", "epoch": 3, "learning_rate": 0.5}
     # The unused parameter of the other architecture does not multiply the points.
     assert list(NOTEBOOK.grid({**one, "bottleneck_dim": 16})) == [one]
-    points = list(TOY.grid({"weight_decay": 1.0}))
+    points = list(TOY.grid({"weight_decay": 1.0, "edge_weight": 0.1}))
     assert [(point["depth"], point.get("width")) for point in points] == [
         *((2, None), (3, 4), (3, 12), (3, 20), (4, None), (5, None))
     ]
