@@ -78,12 +78,18 @@ def test_history_takes_the_running_best_over_feasible_complete_trials_only() -> 
         trial(4, value=math.inf, params=CNN, curve=(0.4, math.inf)),
         settings=SETTINGS,
     )
-    assert [(p.value, p.best, p.family) for p in get_history(record).points] == [
+    info = get_history(record)
+    assert [(p.value, p.best, p.family) for p in info.points] == [
         (0.1, None, "linear"),
         (0.3, 0.3, "CNN"),
         (0.2, 0.2, "linear"),
         (None, 0.2, "all"),
         (math.inf, 0.2, "CNN"),
+    ]
+    groups = (info.valued, info.drawable, info.incumbents, info.shown)
+    assert [[p.number for p in group] for group in groups] == [
+        *([0, 1, 2, 4], [0, 1, 2]),
+        *([1, 2], [0, 1, 2]),
     ]
     points = get_history(FEW).points
     assert [point.best for point in points] == [None] + [0.3] * 7
@@ -92,6 +98,7 @@ def test_history_takes_the_running_best_over_feasible_complete_trials_only() -> 
 
 def test_learning_curves_keep_the_best_and_thin_the_rest() -> None:
     """The best feasible ones come first in their order, others are spread over the study."""
+    assert len(get_learning_curves(RECORD, max_curves=11, n_best=6).curves) == 11
     info = get_learning_curves(RECORD, max_curves=30, n_best=10)
     by_value = sorted((t.value, t.number) for t in RECORD.complete)
     assert (info.n_total, info.n_best, len(info.curves)) == (120, 10, 30)
@@ -102,17 +109,24 @@ def test_learning_curves_keep_the_best_and_thin_the_rest() -> None:
     assert others == sorted(set(others))
     assert max(np.diff(others)) < 15
     timed = {"training_seconds": 6.0, "epochs_run": 3}
+    short = {"training_seconds": 1.5, "epochs_run": 1}
     trials = (
-        trial(0, value=0.1, curve=(0.1,), attrs=classified(LOW, min_accuracy=0.7)),
+        trial(0, value=0.1, curve=(0.1,), attrs=classified(LOW, min_accuracy=0.7) | short),
         trial(1, value=0.2, curve=(0.4, math.nan, 0.2), attrs=classified(HIGH) | timed),
         trial(2, value=0.3, attrs=classified(HIGH)),
     )
-    info = get_learning_curves(multitask(*trials))
+    info = get_learning_curves(multitask(*trials), max_curves=3, n_best=2)
+    assert (len(info.curves), info.n_gaps) == (2, 1)
     found = [(c.number, c.rank, c.infeasible, c.epochs) for c in info.curves]
     assert found == [(1, 1, False, (1, 2, 3)), (0, None, True, (1,))]
     assert info.curves[0].values == pytest.approx((0.4, math.nan, 0.2), nan_ok=True)
     assert (info.curves[0].best, info.n_best, info.n_total) == (0.2, 1, 2)
-    assert [curve.seconds_per_step for curve in info.curves] == [2.0, None]
+    assert [curve.seconds_per_step for curve in info.curves] == [2.0, 1.5]
+    endless = trial(3, value=math.inf, curve=(0.1, math.inf), attrs=classified(HIGH))
+    unknown = trial(4, value=0.5, curve=(0.5,), attrs=classified(HIGH))
+    curves = get_learning_curves(multitask(*trials, endless, unknown)).curves
+    assert [(c.number, c.rank) for c in curves] == [(1, 1), (4, 3), (3, 4), (0, None)]
+    assert curves[1].seconds_per_step is None
     best = get_summary(multitask(*trials)).best
     assert best is not None
     assert best.number == 1
