@@ -2,8 +2,8 @@
 
 A mutant is a module with one small fault, such as ``<`` for ``<=``. A module's score is how many
 of a sample of its mutants make a test fail. Each sampled mutant stands in a line of its own, so
-that long lines do not weigh more; lines with annotations have none. The tests of a module are
-those of its package's files that import it.
+that long lines do not weigh more; annotations and options of dataclasses have none. The tests of
+a module are those of its package's files that import it.
 
 The mutants are those of Cosmic Ray (https://cosmic-ray.readthedocs.io). Its own runs start a
 process a mutant; these fork one that has imported the libraries, and see the same faults, also in
@@ -60,8 +60,8 @@ class Mutant:
 
 
 def mutants(text: str) -> Iterator[Mutant]:
-    """Yield all mutants of a module but those in lines with annotations."""
-    silent = {line for span in annotations(text) for line in range(span[0], span[1] + 1)}
+    """Yield all mutants of a module but those in lines that only say what things are."""
+    silent = {line for span in declarations(text) for line in range(span[0], span[1] + 1)}
     nodes = list(ast_nodes(get_ast(text)))
     for name in sorted(cosmic_ray.plugins.operator_names()):
         if "Variable" in name or re.search("Eq_Is(Not)?$", name):
@@ -73,14 +73,19 @@ def mutants(text: str) -> Iterator[Mutant]:
                 yield Mutant(name, occurrence, line)
 
 
-def annotations(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the first and last line of each annotation, of which nothing depends."""
+def declarations(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the first and last line of each annotation, and of options of dataclasses.
+
+    No result depends on them: such options as ``frozen`` and ``slots`` forbid.
+    """
     for node in ast.walk(ast.parse(text)):
         found = [getattr(node, "returns", None)]
+        if isinstance(node, ast.ClassDef):
+            found += node.decorator_list
         if isinstance(node, ast.arg) or (isinstance(node, ast.AnnAssign) and not node.value):
             found.append(node.annotation)
-        for annotation in filter(None, found):
-            yield annotation.lineno, annotation.end_lineno or annotation.lineno
+        for declared in filter(None, found):
+            yield declared.lineno, declared.end_lineno or declared.lineno
 
 
 def sample(text: str, n: int, seed: int) -> list[Mutant]:
