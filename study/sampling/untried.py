@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from optuna import Study
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from search_spaces import Scalar, SearchSpace, SearchSpaceError
+from search_spaces import Parameter, Scalar, SearchSpace, SearchSpaceError
 from storage import attrs
 
 N_DRAWS = 100
@@ -38,7 +38,10 @@ class UntriedSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Return values of all these parameters, those of every branch of the space."""
-        found = self._wrapped.sample_relative(study, trial, search_space)
+        found = {
+            name: _exact(value, search_space[name])
+            for name, value in self._wrapped.sample_relative(study, trial, search_space).items()
+        }
         if not found:
             return found
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
@@ -66,6 +69,14 @@ class UntriedSampler(BaseSampler):
     def reseed_rng(self) -> None:
         self._wrapped.reseed_rng()
         self._random.reseed_rng()
+
+
+def _exact(value: Any, distribution: BaseDistribution) -> Any:
+    """Return a number of a range with a step as others have it, whatever rounding made of it."""
+    if not isinstance(distribution, FloatDistribution) or distribution.step is None:
+        return value
+    parameter = Parameter("", distribution)
+    return parameter.at(parameter.quantile(value))
 
 
 def untried_points(

@@ -47,6 +47,17 @@ def test_no_point_twice(name: str, branches: dict[str, Sequence[str]], state: Tr
     assert len(tried) == n_points
 
 
+def test_numbers_of_a_step_are_equal() -> None:
+    """What the Gaussian process calls 0.8999999999999999 and 0.29999999999999993 are no others."""
+    study, found = optuna.create_study(), set()
+    for n in range(N_STARTUP + 8):
+        study.sampler = make_sampler("gp", seed=n, params={})
+        trial = study.ask()
+        found.add(trial.suggest_float("x", 0.0, 1.5, step=0.3))
+        study.tell(trial, (trial.params["x"] - 0.2) ** 2)
+    assert found == {min(0.3 * k, 1.5) for k in range(6)}
+
+
 def small_space(n_choices: int, n_numbers: int) -> SearchSpace:
     """Return a space of few points, in which some parameters depend on another."""
     b = {"branch": ("b",)}
