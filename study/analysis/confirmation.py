@@ -327,11 +327,12 @@ def _confirmed(
     validation, change = found.estimate(values), None
     if validation is not None and arm.expected is not None:
         change = relative_change(validation.mean, arm.expected)
+    default = next((a.name for a in found.arms if a.role == DEFAULT), arm.name)
     n_wins, beats = 0, None
     if from_default is not None:
         n_wins = from_default.n_above if kind.objective.maximise else from_default.n_below
-        beats = _wilson(n_wins / from_default.n_pairs, from_default.n)
-    default = next((a.name for a in found.arms if a.role == DEFAULT), arm.name)
+        both = [found.sides[pair] for pair in values.keys() & found.values[default].keys()]
+        beats = _wilson(n_wins / len(both), both)
     rows, others = (get_unseen(record, found.trials[name]) for name in (arm.name, default))
     against = None
     if rows is not None and others is not None and default != arm.name:
@@ -389,10 +390,20 @@ def _of_tests(
     return estimate_on(scale, values, metric, found.sides, overlapping=False)
 
 
-def _wilson(share: float, n: int) -> Interval:
-    """Return the interval of a probability after a share of ``n`` independent trials."""
+def _wilson(share: float, sides: Sequence[str]) -> Interval:
+    """Return the interval of a probability after a share of trainings with these splits.
+
+    Splits of the same data count as the number of independent ones whose wins scatter as much:
+    differences that correlate by the part that two splits share have signs that correlate by
+    2 / pi times its arc sine, where either wins as often.
+
+    Source: Sheppard, "On the application of the theory of error to cases of normal distribution
+        and normal correlation", Phil. Trans. A 192, 1899.
+    """
     from statsmodels.stats.proportion import proportion_confint
 
+    units, overlap = by_split([0.0] * len(sides), sides)
+    n = len(units) / (1 + (len(units) - 1) * 2 / math.pi * math.asin(overlap))
     return Interval(*map(float, proportion_confint(share * n, n, method="wilson")))
 
 

@@ -96,10 +96,12 @@ def test_means_and_differences_of_splits_that_overlap(n_own: int, n_fresh: int) 
     truth = math.exp(scatter**2 / 2)
     sets = np.exp(rng.normal(scale=scatter, size=(100_000, 30))).mean(axis=1)
     geometric_truth = math.exp(np.log(sets).mean())
-    held, n = np.zeros(4), 4 * N
+    held, n = np.zeros(5), 4 * N
     for _ in range(n):
         sides = parted(rng, n_own, n_fresh)
         mine, theirs = errors(rng, sides, "ab", 0.01).values()
+        own = dict(zip(("default", "a"), (mine, theirs), strict=True))
+        wins = confirmed(own, sides={"group": sides}).get("a").beats
         mean = estimate(mine, sides=sides)
         geometric = estimate_on("ratio", dict(enumerate(mine)), ERROR, sides)
         change = compare(
@@ -113,9 +115,11 @@ def test_means_and_differences_of_splits_that_overlap(n_own: int, n_fresh: int) 
                 (change.interval, 0),
                 (plain.interval, truth),
                 (geometric.interval, geometric_truth),
+                (wins, 0.5),
             )
         ]
-    mean, change, plain, geometric = held / n
+    mean, change, plain, geometric, win = held / n
+    assert win >= 0.93
     assert 0.93 <= mean <= 0.97
     assert 0.93 <= geometric <= 0.97
     assert 0.93 <= change <= 0.97
