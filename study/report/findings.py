@@ -170,7 +170,7 @@ class Findings:
             noise=get_noise(self.record),
             predictable=forest.refusal is None if forest is not None and known else None,
             confirmation=self.at_home,
-        ).checks
+        )
 
     @cached_property
     def all_effects(self) -> Mapping[Metric, EffectsInfo]:

@@ -272,7 +272,7 @@ def test_a_mirrored_search() -> None:
     for mine, theirs in zip(*curves, strict=True):
         assert mine.best == max(mine.values) == mirror(theirs.best)
     verdict = get_verdict(high, now=START, noise=0.1, predictable=True)
-    said = " ".join(check.sentence for check in verdict.checks)
+    said = " ".join(check.sentence for check in verdict)
     assert [word for word in ("lowest", "rror") if word in said] == []
     replays = (replay_pruners(record, max_studies=4).replays for record in (high, low))
     for mine, theirs in zip(*replays, strict=True):
@@ -311,7 +311,7 @@ def test_another_unit() -> None:
         )
         found = []
         for record in (before, after):
-            checks = get_verdict(record, now=START, noise=None, predictable=True).checks
+            checks = get_verdict(record, now=START, noise=None, predictable=True)
             told = order(record)
             told["expected"] = [n for n, _ in told["expected"]]
             replays = replay_pruners(record, max_studies=4).replays
