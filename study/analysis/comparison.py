@@ -198,21 +198,14 @@ class EqualBudget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """A parameter or a setting in which studies differ: of each its value, or a dash."""
-
-    name: str
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonInfo:
     """Several studies side by side.
 
     Args:
         budgets: In each unit; empty where fewer than two studies can be compared.
-        parameters: Those whose ranges or fixed values differ.
-        settings: Those that differ; data and split are told by the fingerprints.
+        parameters: Those whose ranges or fixed values differ: of each study's as a text, or a
+            dash.
+        settings: Those that differ, likewise; data and split are told by the fingerprints.
         comparable: Whether errors were measured on the same data and in the same way, as far
             as is known.
         refusals: Which studies are left out of the equal budgets, and why.
@@ -221,8 +214,8 @@ class ComparisonInfo:
 
     studies: tuple[StudySide, ...]
     budgets: tuple[EqualBudget, ...]
-    parameters: tuple[Difference, ...]
-    settings: tuple[Difference, ...]
+    parameters: Mapping[str, tuple[str, ...]]
+    settings: Mapping[str, tuple[str, ...]]
     comparable: bool
     refusals: tuple[str, ...]
     cautions: tuple[str, ...]
@@ -826,11 +819,11 @@ def _each(sides: Sequence[StudySide], text: Callable[[StudySide], str]) -> str:
     return ", ".join(f"{text(side)} in “{side.name}”" for side in sides)
 
 
-def _differences(studies: Sequence[Mapping[str, str]]) -> tuple[Difference, ...]:
-    """Return what differs between studies, by the texts of each."""
+def _differences(studies: Sequence[Mapping[str, str]]) -> dict[str, tuple[str, ...]]:
+    """Return the texts of what differs between studies, by its name."""
     names = dict.fromkeys(name for texts in studies for name in texts)
-    rows = [(name, tuple(texts.get(name, MISSING) for texts in studies)) for name in names]
-    return tuple(Difference(name=n, values=values) for n, values in rows if len(set(values)) > 1)
+    rows = [(name, tuple(own.get(name, MISSING) for own in studies)) for name in names]
+    return {name: texts for name, texts in rows if len(set(texts)) > 1}
 
 
 def _ranges(record: StudyRecord) -> dict[str, str]:

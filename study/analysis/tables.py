@@ -92,18 +92,6 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FamiliesInfo:
-    """All families with a finished trial, best first, those without a best trial last.
-
-    Args:
-        parameter: What tells them apart, None where nothing does.
-    """
-
-    parameter: str | None
-    families: tuple[Family, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     """A metric of the complete trials with one value of a parameter."""
 
@@ -144,12 +132,10 @@ class TopFamiliesInfo:
     """Which families the best trials belong to.
 
     Args:
-        parameter: What tells the families apart, None where nothing does.
         k: Trials that count as the best: as many as were asked for, or all if there are fewer.
         families: Those with most of them first, of equal ones that with the better best trial.
     """
 
-    parameter: str | None
     metric: Metric
     k: int
     families: tuple[TopFamily, ...]
@@ -231,7 +217,7 @@ def get_best_trials(record: StudyRecord, *, k: int = 10) -> BestTrialsInfo:
     )
 
 
-def get_families(record: StudyRecord, *, parameter: str | None = None) -> FamiliesInfo:
+def get_families(record: StudyRecord, *, parameter: str | None = None) -> tuple[Family, ...]:
     """Return what each family reached in the objective and the second metric, each training once.
 
     Args:
@@ -239,11 +225,11 @@ def get_families(record: StudyRecord, *, parameter: str | None = None) -> Famili
             kind.
 
     Returns:
-        One family for each of its values that a finished trial has.
+        One family for each of its values that a finished trial has, best first; those without a
+        best trial last.
     """
     kind = kind_of(record)
-    parameter = parameter or kind.family
-    name_of = partial(family_of, parameter=parameter)
+    name_of = partial(family_of, parameter=parameter or kind.family)
     best_first = ranked_once(ranked_by_constraint(record, finite=True))
     best_of = max if kind.second is None or kind.second.maximise else min
     sign = kind.objective.sign
@@ -270,10 +256,7 @@ def get_families(record: StudyRecord, *, parameter: str | None = None) -> Famili
                 median_accuracy=median(accuracies) if accuracies else None,
             )
         )
-    return FamiliesInfo(
-        parameter=parameter,
-        families=tuple(sorted(families, key=lambda f: (f.best is None, sign * (f.best or 0.0)))),
-    )
+    return tuple(sorted(families, key=lambda f: (f.best is None, sign * (f.best or 0.0))))
 
 
 def get_all_groups(record: StudyRecord, *, metric: Metric | None = None) -> tuple[GroupsInfo, ...]:
@@ -315,7 +298,7 @@ def _grouped(
 
 
 def get_top_families(
-    record: StudyRecord, *, k: int = 50, parameter: str | None = None, metric: Metric | None = None
+    record: StudyRecord, *, k: int = 50, metric: Metric | None = None
 ) -> TopFamiliesInfo:
     """Count the families among the ``k`` best trials, and find the best trial of each.
 
@@ -323,16 +306,15 @@ def get_top_families(
     equal ones the one with the lower number is better, as in a stable sort.
 
     Args:
-        parameter: What tells the families apart, None for the parameter of the kind.
         metric: None for the objective.
 
     Returns:
         Every family with such a trial, also those without one among the best.
     """
     kind = kind_of(record)
-    parameter, metric = parameter or kind.family, metric or kind.objective
+    metric = metric or kind.objective
     best_first = ranked(record, metric=metric)
-    names = [family_of(trial, parameter) for _, trial in best_first]
+    names = [family_of(trial, kind.family) for _, trial in best_first]
     in_all, in_top = Counter(names), Counter(names[:k])
     families = [  # in the order of their best trials
         TopFamily(
@@ -346,7 +328,6 @@ def get_top_families(
         for name, i in ((name, names.index(name)) for name in in_all)
     ]
     return TopFamiliesInfo(
-        parameter=parameter,
         metric=metric,
         k=min(k, len(names)),
         families=tuple(sorted(families, key=lambda family: -family.n_top)),

@@ -264,14 +264,14 @@ def test_best_trials_are_complete_and_in_order() -> None:
 
 def test_families_have_the_numbers_of_their_complete_trials() -> None:
     """Count, best, median and mean of a family are those of its complete trials, if it has any."""
-    families = get_families(RECORD).families
+    families = get_families(RECORD)
     assert [family.name for family in families] == ["CNN", "linear"]
     for family in families:
         values = [t.value for t in RECORD.complete if t.params["auto_encoder"] == family.name]
         assert (family.n_complete, family.best) == (len(values), min(values))
         assert (family.median, family.mean) == pytest.approx((np.median(values), np.mean(values)))
     # Strategies have errors and accuracies; the best trial of one is feasible.
-    joint, sequential = info = get_families(FEW, parameter="strategy").families
+    joint, sequential = info = get_families(FEW, parameter="strategy")
     counts = [(f.name, f.n_complete, f.n_infeasible, f.n_pruned) for f in info]
     assert counts == [("joint", 4, 1, 1), ("sequential", 2, 2, 0)]
     assert (joint.best_number, joint.best) == (1, 0.3)
@@ -279,7 +279,7 @@ def test_families_have_the_numbers_of_their_complete_trials() -> None:
     assert (sequential.best_number, sequential.best, sequential.median) == (None, None, 0.1)
     pruned = trial(0, state=PRUNED, params=CNN, curve=(0.1,))
     record = study(pruned, trial(1, value=0.2, params=LINEAR), settings=SETTINGS)
-    families = get_families(record).families
+    families = get_families(record)
     assert [(f.name, f.best) for f in families] == [("linear", 0.2), ("CNN", None)]
 
 

@@ -260,8 +260,7 @@ def test_other_images_and_splits_are_cautions() -> None:
     info = get_comparison([first, drawn("b", 20, seed=1, **vendors)], n_bootstrap=20)
     assert info.comparable
     assert [side.judged_on for side in info.studies] == ["0123-4567"] * 2
-    (difference,) = info.settings
-    assert (difference.name, difference.values) == ("vendors", ("–", "google, apple"))
+    assert info.settings == {"vendors": ("–", "google, apple")}
 
 
 def test_adaptive_unknown_and_other_searches_are_cautions() -> None:
@@ -292,13 +291,13 @@ def test_what_differs_is_listed() -> None:
         one = trial(0, value=1.0, params={"learning_rate": 0.01, "epoch": 20})
         records.append(named(name, replace(one, distributions=own), seed=seed))
     info = get_comparison([*records, study(name="empty")])
-    assert [(d.name, d.values) for d in info.parameters] == [
-        ("learning_rate", ("1e-4 to 0.1, log", "0.01, 1e-3", "–")),
-        ("epoch", ("20", "20", "–")),
-    ]
+    assert info.parameters == {
+        "learning_rate": ("1e-4 to 0.1, log", "0.01, 1e-3", "–"),
+        "epoch": ("20", "20", "–"),
+    }
     both = get_comparison(records)
-    assert [(d.name, d.values) for d in both.settings] == [("seed", ("0", "1"))]
-    assert [d.name for d in both.parameters] == ["learning_rate"]
+    assert both.settings == {"seed": ("0", "1")}
+    assert list(both.parameters) == ["learning_rate"]
 
 
 def test_chart_shows_medians_and_bands() -> None:

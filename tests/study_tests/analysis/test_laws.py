@@ -248,7 +248,7 @@ def order(record: StudyRecord) -> dict[str, Any]:
         "curves": [(c.number, c.rank) for c in get_learning_curves(record).curves],
         "incumbents": [i.number for i in get_incumbents(record).incumbents],
         "history": [i.number for i in get_history(record).incumbents],
-        "families": [family.name for family in get_families(record).families],
+        "families": [family.name for family in get_families(record)],
         "importances": get_ped_anova(record).parameters,
         "isolation": [
             (value.best_number, value.n_trials)
