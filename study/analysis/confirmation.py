@@ -1,7 +1,7 @@
 """What a confirmation found: which configurations stay good with fresh seeds and splits."""
 
 import math
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -17,6 +17,7 @@ from study.analysis.estimates import (
     estimate_pairs,
 )
 from study.analysis.expected_best import overtuning
+from study.analysis.experiment import values_of
 from study.analysis.means import estimate_on
 from study.analysis.paired import SIGNIFICANT, Difference, compare, holm, paired, scale_of
 from study.analysis.rise import Again, RiseInfo, get_rise
@@ -188,8 +189,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
     excluded = {
         name
         for name, values in found.values.items()
-        if found.n_failed[name]
-        or (values and not _keeps(found.trials[name].values(), second, needed))
+        if found.n_failed[name] or (values and not _keeps(found.trials[name], second, needed))
     }
     reached = {
         name: objective.sign * mean.mean
@@ -261,10 +261,7 @@ def _worse_in(
         return {}
     compared: dict[Metric, Difference] = {}
     for metric in metrics:
-        before, after = (
-            {pair: v for pair, t in found.trials[arm].items() if (v := metric.of(t)) is not None}
-            for arm in (default, best)
-        )
+        before, after = (values_of(found.trials[arm], metric) for arm in (default, best))
         pairs = paired(before, after, found.sides)
         if len(pairs):
             scale = scale_of(metric, pairs.before + pairs.after)
@@ -295,19 +292,12 @@ def _rise(found: Trained, excluded: Container[str]) -> RiseInfo:
     return get_rise(again, found.objective, ratios=found.scale == "ratio")
 
 
-def _keeps(trials: Iterable[TrialRecord], second: Metric | None, needed: float | None) -> bool:
+def _keeps(trials: Mapping[int, TrialRecord], second: Metric | None, needed: float | None) -> bool:
     """Whether trainings keep a constraint on the second metric in the mean."""
-    if needed is None:
-        return True
-    values = _values(second, trials)
-    return bool(values) and second is not None and not second.is_better(needed, fmean(values))
-
-
-def _values(metric: Metric | None, trials: Iterable[TrialRecord]) -> list[float]:
-    """Return the values of a metric that trials have."""
-    if metric is None:
-        return []
-    return [value for value in map(metric.of, trials) if value is not None]
+    if needed is None or second is None:
+        return needed is None
+    values = values_of(trials, second).values()
+    return bool(values) and not second.is_better(needed, fmean(values))
 
 
 def _confirmed(
@@ -349,7 +339,9 @@ def _confirmed(
         validation=validation,
         own=found.estimate(own),
         fresh=found.estimate(fresh),
-        accuracy=_second(found, kind.second, trials),
+        accuracy=None
+        if kind.second is None
+        else estimate_pairs(values_of(trials, kind.second), kind.second, found.sides),
         shrinkage=None if change is None else kind.objective.sign * change,
         difference=from_default,
         from_best=from_best,
@@ -364,16 +356,6 @@ def _confirmed(
         test_rows=None if rows is None else interval_of(rows, found.sides),
         test_against=against,
     )
-
-
-def _second(
-    found: Trained, metric: Metric | None, trials: Mapping[int, TrialRecord]
-) -> Estimate | None:
-    """Return the mean of another metric of validation data, None where there is none."""
-    if metric is None:
-        return None
-    values = {pair: v for pair, t in sorted(trials.items()) if (v := metric.of(t)) is not None}
-    return estimate_pairs(values, metric, found.sides)
 
 
 def _of_tests(
