@@ -14,7 +14,6 @@ from study.analysis.estimates import (
     Estimate,
     Interval,
     by_split,
-    estimate_pairs,
 )
 from study.analysis.expected_best import overtuning
 from study.analysis.experiment import values_of
@@ -341,7 +340,7 @@ def _confirmed(
         fresh=found.estimate(fresh),
         accuracy=None
         if kind.second is None
-        else estimate_pairs(values_of(trials, kind.second), kind.second, found.sides),
+        else estimate_on("share", values_of(trials, kind.second), kind.second, found.sides),
         shrinkage=None if change is None else kind.objective.sign * change,
         difference=from_default,
         from_best=from_best,

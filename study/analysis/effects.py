@@ -3,7 +3,6 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import median
 
 import numpy as np
@@ -22,6 +21,7 @@ from study.analysis import (
 )
 from study.analysis.magnitude import tamed
 from study.analysis.paired import holm
+from study.analysis.pairs import range_words
 from study.analysis.surrogate import MIN_TRIALS
 from study.formats import (
     MINUS,
@@ -29,7 +29,6 @@ from study.formats import (
     format_measured,
     format_number,
     format_points,
-    format_value,
 )
 from study.metrics import Metric
 from study.wording import Wording
@@ -273,9 +272,7 @@ def _sides(
     inner = np.linspace(0, 1, parts + 1)[1:-1]
     edges = np.unique(np.quantile(numbers, inner, method="inverted_cdf"))
     places = np.searchsorted(edges, numbers, side="left")
-    told = [format_value(float(edge)) for edge in edges]
-    between = [f"{low} to {high}" for low, high in pairwise(told)]
-    words = [f"up to {told[0]}", *between, f"above {told[-1]}"]
+    words = range_words(edges.tolist())
     return [(w, values[places == i].tolist()) for i, w in enumerate(words)]
 
 
