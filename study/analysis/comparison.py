@@ -191,7 +191,6 @@ class EqualBudget:
     unit: Unit
     words: str
     refusal: str | None = None
-    total: float | None = None
     limiting: str | None = None
     curves: tuple[BudgetCurve, ...] = ()
     pairs: tuple[PairComparison, ...] = ()
@@ -573,7 +572,6 @@ def _equal_budget(
     return EqualBudget(
         unit=unit,
         words=words,
-        total=total,
         limiting=smallest.study,
         curves=tuple(
             BudgetCurve(

@@ -104,12 +104,11 @@ class ParameterCorrelation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CategoryGroup:
-    """Trials with one value of a parameter, their median, and whether they are enough to test."""
+    """Trials with one value of a parameter, and their median."""
 
     value: Scalar
     n_trials: int
     median: float
-    tested: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +123,6 @@ class CategoricalEffect:
     """
 
     name: str
-    n_trials: int
     groups: tuple[CategoryGroup, ...]
     h: float | None
     p: float | None
@@ -573,23 +571,16 @@ def _compare_groups(name: str, members: Sequence[tuple[float, TrialRecord]]) -> 
             key = (str(value), type(value).__name__)
             groups.setdefault(key, (value, []))[1].append(measured)
     tested = [group for _, group in groups.values() if len(group) >= MIN_GROUP]
-    n = sum(map(len, tested))
     h = p = eta_squared = None
     if len(tested) > 1 and np.ptp(np.concatenate(tested)) > 0:
         found = stats.kruskal(*tested)
         h, p = _finite(found.statistic), _finite(found.pvalue)
-        k = len(tested)
+        k, n = len(tested), sum(map(len, tested))
         eta_squared = max(0.0, float((found.statistic - k + 1) / (n - k)))
     return CategoricalEffect(
         name=name,
-        n_trials=n,
         groups=tuple(
-            CategoryGroup(
-                value=value,
-                n_trials=len(group),
-                median=float(np.median(group)),
-                tested=len(group) >= MIN_GROUP,
-            )
+            CategoryGroup(value=value, n_trials=len(group), median=float(np.median(group)))
             for _, (value, group) in sorted(groups.items(), key=lambda item: item[0])
         ),
         h=h,

@@ -189,7 +189,7 @@ class PrunersInfo:
     workers.
 
     Args:
-        replays: In the order of the settings; empty after a refusal.
+        replays: In the order of the settings; empty with too few complete trials.
         halves: Places of the studies of each half in the replays.
         every: One in so many reports is what a pruner gets.
     """
@@ -199,8 +199,6 @@ class PrunersInfo:
     n_complete: int
     n_trials: int
     every: int
-    refusal: str | None
-    caution: str | None
 
     @property
     def n_studies(self) -> int:
@@ -340,7 +338,7 @@ def get_fidelity(record: StudyRecord, *, seed: int = 0) -> FidelityInfo:
     at_step = all(curve.final == curve.values[-1] for curve in complete) and any(
         curve.final > np.nanmin(curve.values) for curve in complete
     )
-    refusal = _refusal(f"The fidelity of short {_trainings(kind)}", len(complete))
+    refusal = _refusal(kind, len(complete))
     points: tuple[FidelityPoint, ...] = ()
     if refusal is None:
         known = np.unique(np.concatenate([curve.steps for curve in complete]))
@@ -389,11 +387,10 @@ def replay_pruners(
         Confidence or Fiducial Limits", Biometrika 26, 1934, by ``scipy.stats.binomtest``.
     """
     kind = kind_of(record)
-    complete, pruned = _reporting(record, kind)
-    refusal = _refusal("A replay of pruners", len(complete))
+    complete, _ = _reporting(record, kind)
     replays: list[PrunerReplay] = []
     n_trials, every, n_first, studies = 0, 1, 0, list[list[_Curve]]()
-    if refusal is None:
+    if len(complete) >= MIN_TRIALS:
         rng = np.random.default_rng(seed)
         curves = [_curve(trial, kind) for trial in complete]
         known = np.unique(np.concatenate([curve.steps for curve in curves]))
@@ -417,8 +414,6 @@ def replay_pruners(
         n_complete=len(complete),
         n_trials=n_trials,
         every=every,
-        refusal=refusal,
-        caution=None if refusal else _caution(len(complete), len(pruned)),
     )
 
 
@@ -640,14 +635,11 @@ def _final(trial: TrialRecord, kind: KindInfo) -> float:
     return math.nan if trial.value is None else kind.objective.sign * trial.value
 
 
-def _trainings(kind: KindInfo) -> str:
-    return "trainings" if kind.name else "trials"
-
-
-def _refusal(what: str, n_complete: int) -> str | None:
+def _refusal(kind: KindInfo, n_complete: int) -> str | None:
     text = (
-        f"{what} needs at least {MIN_TRIALS} complete trials with a finite value and a learning "
-        f"curve; this study has {n_complete}."
+        f"The fidelity of short {'trainings' if kind.name else 'trials'} needs at least "
+        f"{MIN_TRIALS} complete trials with a finite value and a learning curve; this study has "
+        f"{n_complete}."
     )
     return text if n_complete < MIN_TRIALS else None
 

@@ -1,7 +1,7 @@
 """Tables of a study: best trials, families, groups, classes, and all of its trials."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean, median
@@ -13,13 +13,11 @@ from search_spaces import Scalar
 from storage.attrs import (
     CLASS_COUNTS,
     CONFUSION,
-    PARAMETER_COUNT,
     VALIDATION_ACCURACY,
     VALIDATION_BALANCED_ACCURACY,
 )
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
-    breaks_constraint,
     each_training_once,
     family_of,
     kind_of,
@@ -28,46 +26,12 @@ from study.analysis import (
     ranked,
     ranked_by_constraint,
     ranked_once,
-    third_of,
 )
 from study.analysis.pairs import levels
-from study.analysis.spent import epochs_run, training_seconds
 from study.metrics import Metric
 
 MAX_GROUPS = 12
 """Values of a parameter above which a table of them is no summary any more."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BestTrial:
-    """One of the best trials.
-
-    Args:
-        rank: Place, from 1.
-        accuracy, balanced_accuracy: Values of the kind's second and third metric, None if there
-            are none.
-        parameter_count: Weights of the model, None if not stored.
-    """
-
-    rank: int
-    number: int
-    value: float
-    accuracy: float | None
-    balanced_accuracy: float | None
-    infeasible: bool
-    family: str
-    params: Mapping[str, Scalar]
-    epochs_run: int
-    training_seconds: float
-    parameter_count: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BestTrialsInfo:
-    """The best complete trials, best first, and every parameter of any, in the space's order."""
-
-    parameters: tuple[str, ...]
-    trials: tuple[BestTrial, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,36 +149,12 @@ class ClassResultsInfo:
         return 1 / max(1, sum(result.n_validation > 0 for result in self.classes))
 
 
-def get_best_trials(record: StudyRecord, *, k: int = 10) -> BestTrialsInfo:
+def get_best_trials(record: StudyRecord, *, k: int = 10) -> tuple[TrialRecord, ...]:
     """Return the ``k`` complete trials with the best objective, feasible ones first.
 
     Each training is there once: a grid has points that differ in nothing that has an effect.
     """
-    kind, third = kind_of(record), third_of(record)
-    ranking = ranked_by_constraint(record)
-    values = {trial.number: value for value, trial in ranking}
-    trials = each_training_once(trial for _, trial in ranking)
-    best = [
-        BestTrial(
-            rank=rank,
-            number=trial.number,
-            value=values[trial.number],
-            accuracy=_value(kind.second, trial),
-            balanced_accuracy=_value(third, trial),
-            infeasible=breaks_constraint(trial),
-            family=family_of(trial, kind.family),
-            params=trial.params,
-            epochs_run=epochs_run(trial),
-            training_seconds=training_seconds(trial),
-            parameter_count=PARAMETER_COUNT.of(trial),
-        )
-        for rank, trial in enumerate(trials[:k], start=1)
-    ]
-    used = {name for trial in best for name in trial.params}
-    return BestTrialsInfo(
-        parameters=tuple(name for name in parameter_names(record) if name in used),
-        trials=tuple(best),
-    )
+    return tuple(each_training_once(trial for _, trial in ranked_by_constraint(record))[:k])
 
 
 def get_families(record: StudyRecord, *, parameter: str | None = None) -> tuple[Family, ...]:

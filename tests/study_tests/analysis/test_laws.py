@@ -244,7 +244,7 @@ def order(record: StudyRecord) -> dict[str, Any]:
     """Return all that orders trials and families of a search."""
     curve = get_expected_best(record)
     return {
-        "best": [(t.number, t.rank) for t in get_best_trials(record).trials],
+        "best": [t.number for t in get_best_trials(record)],
         "curves": [(c.number, c.rank) for c in get_learning_curves(record).curves],
         "incumbents": [i.number for i in get_incumbents(record).incumbents],
         "history": [i.number for i in get_history(record).incumbents],
