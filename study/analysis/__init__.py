@@ -87,13 +87,7 @@ def measured_on_request(record: StudyRecord) -> tuple[Metric, ...]:
 
 def third_of(record: StudyRecord) -> Metric | None:
     """Return the metric behind the second one that every complete trial has, if there is one."""
-    others = [metric for metric in kind_of(record).metrics[1:] if metric.always]
-    return others[1] if len(others) > 1 else None
-
-
-def metric_named(record: StudyRecord, name: str) -> Metric | None:
-    """Return the metric of the study's kind that has a name, if there is one."""
-    return next((metric for metric in kind_of(record).metrics if metric.name == name), None)
+    return next(iter(kind_of(record).further[1:]), None)
 
 
 def word_for(metric: Metric) -> str:

@@ -436,17 +436,13 @@ class _Pool:
         return float(self.costs.sum())
 
     @property
-    def mean_cost(self) -> float:
-        return float(self.costs.mean())
-
-    @property
     def full_cost(self) -> float:
         """What a trial that can be the best usually costs."""
         return float(np.median(self.costs[: len(self.errors)]))
 
     def is_drawn(self, budget: float) -> bool:
         """Whether searches of up to this budget are drawn rather than computed."""
-        return bool(np.ptp(self.costs) > 0 and budget <= MAX_DRAWS * self.mean_cost)
+        return bool(np.ptp(self.costs) > 0 and budget <= MAX_DRAWS * self.costs.mean())
 
     def searched(self, budgets: np.ndarray, n_searches: int) -> list[np.ndarray]:
         """Return the survival function of the best rank at each budget, shape ``(1, m + 1)``."""

@@ -68,7 +68,7 @@ class Coefficient:
     the parameter.
 
     Args:
-        low, high: Its 95 % interval: of a rank correlation over resampled trials, of a linear one
+        interval: Of 95 %: of a rank correlation over resampled trials, of a linear one
             by Fisher's z. None, too, with fewer than ten trials, or where more than 5 % of the
             resamples have no coefficient.
         p, p_adjusted: Two-sided; the latter adjusted for all of the table's.

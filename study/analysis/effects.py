@@ -306,17 +306,14 @@ def _p_value(sides: Sequence[tuple[str, list[float]]], matched: Matched | None) 
         groups = [values for _, values in sides]
         differ = np.ptp(np.concatenate(groups)) > 0
         return float(stats.kruskal(*groups).pvalue) if differ else 1.0
-    table = _on_scale(matched.values)
+    values = matched.values
+    # In a unit in which the largest numbers have differences.
+    table = np.log(values) if values.min() > 0 else tamed(values)[0]
     if not (table != table[:, :1]).any():
         return 1.0
     if table.shape[1] == 2:
         return float(stats.wilcoxon(table[:, 0], table[:, 1]).pvalue)
     return float(stats.friedmanchisquare(*table.T).pvalue)
-
-
-def _on_scale(values: np.ndarray) -> np.ndarray:
-    """Return logarithms of positive values, others in a unit in which they have differences."""
-    return np.log(values) if values.min() > 0 else tamed(values)[0]
 
 
 def _effect_in_blocks(

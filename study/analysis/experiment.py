@@ -63,11 +63,6 @@ class ExperimentInfo:
     on_request: tuple[str, ...]
 
     @property
-    def one_split(self) -> bool:
-        """Whether all arms of a pair have one split."""
-        return len(self.splits) == 1
-
-    @property
     def labels(self) -> tuple[str, ...]:
         """The metrics in which something was compared."""
         return tuple(dict.fromkeys(c.metric for c in self.comparisons))

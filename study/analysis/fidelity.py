@@ -53,7 +53,7 @@ class FidelityPoint:
         step: As people count it.
         spearman: Rank correlation between their value at this step, or their best one up to it
             (``FidelityInfo.at_step``), and their final one, None where either does not vary.
-        low, high: Its 95 % interval over resampled trials, None where more than 5 % of the
+        interval: Of 95 %, over resampled trials; None where more than 5 % of the
             resamples have no coefficient.
         n_pruned_before: Pruned trials that ended before this step; the share is that in all.
         pruned_worst: The coefficient with all pruned trials, had they ended behind every

@@ -54,7 +54,7 @@ class IsolatedValue:
 
     Args:
         value: The value, or the median of those in the bin.
-        low, high: Lowest and highest value in the bin, None for a single value.
+        ends: Lowest and highest value in the bin, None for a single value.
         best: Best value of the metric among them; ``second`` and ``median`` likewise.
     """
 

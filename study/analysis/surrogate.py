@@ -67,7 +67,7 @@ class ParameterImportance:
     Args:
         rise: Of the squared error on held-out trials when the parameter's values are permuted
             among them, in units of the metric's variance; may be negative.
-        low, high: Its interval: in 95 % of studies those of all parameters hold at once.
+        interval: In 95 % of studies those of all parameters hold at once.
     """
 
     name: str

@@ -21,7 +21,6 @@ from study.analysis import (
     each_training_once,
     family_of,
     kind_of,
-    metric_named,
     parameter_names,
     ranked,
     ranked_by_constraint,
@@ -180,8 +179,8 @@ def get_families(record: StudyRecord, *, parameter: str | None = None) -> tuple[
         members = [(value, trial) for value, trial in best_first if name_of(trial) == name]
         values = [value for value, _ in members]
         feasible = [(value, trial) for value, trial in members if trial.feasible]
-        measured = [_value(kind.second, trial) for _, trial in members]
-        accuracies = [accuracy for accuracy in measured if accuracy is not None]
+        second = [] if kind.second is None else [kind.second.of(trial) for _, trial in members]
+        accuracies = [value for value in second if value is not None]
         families.append(
             Family(
                 name=name,
@@ -293,8 +292,9 @@ def get_class_results(record: StudyRecord) -> ClassResultsInfo | None:
     confusion = tuple(tuple(row) for row in stored)
     if [len(row) for row in confusion] != [len(names)] * len(names):  # of other classes
         confusion = ()
+    metrics = {metric.name: metric for metric in kind_of(record).metrics}
     accuracy, balanced = (
-        _value(metric_named(record, name), best) if best is not None and confusion else None
+        metrics[name].of(best) if best is not None and confusion and name in metrics else None
         for name in (VALIDATION_ACCURACY, VALIDATION_BALANCED_ACCURACY)
     )
     n_images = sum(validation.values())
@@ -315,7 +315,3 @@ def get_class_results(record: StudyRecord) -> ClassResultsInfo | None:
         balanced_accuracy=balanced,
         confusion=confusion,
     )
-
-
-def _value(metric: Metric | None, trial: TrialRecord) -> float | None:
-    return None if metric is None else metric.of(trial)

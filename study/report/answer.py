@@ -234,7 +234,7 @@ def _about(found: Findings) -> str:
     asked = "" if found.experiment is None else f"{found.experiment.question} "
     text = f"{asked}{counted(n_started, noun)}"
     text += f" of {what}" if found.ours else ""
-    if parts.get("v") and (found.experiment is None or found.experiment.one_split):
+    if parts.get("v") and (found.experiment is None or len(found.experiment.splits) == 1):
         n_train, n_validation = (format_count(parts.get(side, 0)) for side in "tv")
         text += f" on {n_train} {data}, judged on {n_validation} others"
     ended = {
@@ -284,8 +284,8 @@ def _use(found: Findings) -> Use | None:
         return Use(settings=f"trial {number}", expected="", command=command)
     others = [
         f"{metric.label} {format_measured(value, metric)}"
-        for metric in kind.metrics[1:]
-        if metric.always and (value := metric.of(trial)) is not None
+        for metric in kind.further
+        if (value := metric.of(trial)) is not None
     ]
     expected = (
         f"in the search: {kind.objective.label} {format_measured(trial.value, kind.objective)}"

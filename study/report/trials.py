@@ -56,7 +56,6 @@ class Column:
 def get_columns(record: StudyRecord) -> list[Column]:
     """Return the columns for a study: results, then the parameters that vary, then costs."""
     kind = kind_of(record)
-    always = [metric for metric in kind.metrics[1:] if metric.always]
     states = tuple(dict.fromkeys(trial.state.name for trial in record.trials))
     steps, told = "epochs_run", f"{plural(kind.step)} run"
     if not kind.name:
@@ -75,7 +74,7 @@ def get_columns(record: StudyRecord) -> list[Column]:
         Column(key="number", source="trial", label="trial", format="number"),
         Column(key="state", source="trial", label="state", format="text", choices=states),
         *_places(record),
-        *map(_metric, (kind.objective, *always)),
+        *map(_metric, (kind.objective, *kind.further)),
         *([constraint] if min_accuracy_of(record) is not None or constrained else []),
         *map(_metric, measured_on_request(record)),
         *(
@@ -107,9 +106,7 @@ def get_hidden(record: StudyRecord) -> list[Column]:
     """Return the columns of parameters that have one value, which only a single trial shows."""
     wording = kind_of(record).wording
     return [
-        _parameter(record, wording, name, values)
-        for name, values in _values(record).items()
-        if len(values) == 1
+        _parameter(record, wording, name, [value]) for name, value in get_constants(record).items()
     ]
 
 
