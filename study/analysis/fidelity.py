@@ -272,11 +272,6 @@ def _median(share: float, steps: int) -> BasePruner:
     return MedianPruner(n_startup_trials=5, n_warmup_steps=int(share * steps), n_min_trials=3)
 
 
-def _median_of_stalled(steps: int) -> BasePruner:
-    # A report of the replay stands for as many steps as `run` waits for an improvement.
-    return StalledPruner(_median(0.1, steps), patience=1)
-
-
 def _halving(part: int, steps: int) -> BasePruner:
     return SuccessiveHalvingPruner(min_resource=max(1, steps // part), reduction_factor=3)
 
@@ -289,7 +284,8 @@ def _hyperband(part: int, steps: int) -> BasePruner:
 PRUNER_SETTINGS = (
     PrunerSetting(
         name="median, from 10\N{NO-BREAK SPACE}% of the {steps} on, once a trial stands still",
-        make=_median_of_stalled,
+        # A report of the replay stands for as many steps as `run` waits for an improvement.
+        make=lambda steps: StalledPruner(_median(0.1, steps), patience=1),
         option="median",
     ),
     *(

@@ -12,8 +12,7 @@ from itertools import combinations
 from typing import ClassVar
 
 import numpy as np
-from optuna.distributions import FloatDistribution, IntDistribution
-from optuna.trial import TrialState
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from scipy import stats
 
 from search_spaces import Scalar
@@ -143,6 +142,10 @@ class InteractionsInfo:
     refusal: str | None
 
 
+_Settings = tuple[Mapping[str, Scalar], Mapping[str, BaseDistribution]]
+"""Parameters of a trial, or of none yet, and their ranges."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Column:
     """One parameter as numbers, NaN where a trial lacks it."""
@@ -233,8 +236,9 @@ def get_branch(
         drawn = np.sort(rng.choice(n_trials, size=MAX_TRIALS, replace=False))
         members, losses = [members[i] for i in drawn], losses[drawn]
     trials = [trial for _, trial in members]
+    settings = [(trial.params, trial.distributions) for trial in trials]
     encoded = (
-        _encode(name, trials)
+        _encode(name, settings)
         for name in parameter_names(record)
         if any(name in trial.params for trial in trials)
     )
@@ -385,22 +389,10 @@ def predict(
     metric = metric or kind_of(record).objective
     branch = get_branch(record, metric=metric)
     ranges = {name: d for trial in branch.trials for name, d in trial.distributions.items()}
-    unknown = [
-        TrialRecord(
-            number=-1,
-            trial_id=-1,
-            state=TrialState.WAITING,
-            values=(),
-            params=point,
-            distributions={name: ranges[name] for name in point if name in ranges},
-            intermediate_values={},
-            user_attrs={},
-        )
-        for point in points
-    ]
-    trials = (*branch.trials, *unknown)
+    known = [(trial.params, trial.distributions) for trial in branch.trials]
+    settings = [*known, *((point, ranges) for point in points)]
     rng = np.random.default_rng(0)
-    columns = [_encode(column.name, trials) for column in branch.columns]
+    columns = [_encode(column.name, settings) for column in branch.columns]
     if not columns:
         predicted = np.full(len(points), branch.y.mean())
     else:
@@ -418,18 +410,17 @@ def predict(
     return np.asarray(metric.sign * losses * branch.unit)
 
 
-def _encode(name: str, trials: Sequence[TrialRecord]) -> _Column:
-    having = [trial for trial in trials if name in trial.params]
-    distributions = [trial.distributions.get(name) for trial in having]
+def _encode(name: str, settings: Sequence[_Settings]) -> _Column:
+    having = [params[name] for params, _ in settings if name in params]
+    distributions = [ranges.get(name) for params, ranges in settings if name in params]
     numeric = [d for d in distributions if isinstance(d, FloatDistribution | IntDistribution)]
     if not having or len(numeric) < len(having):
-        found = {trial.params[name] for trial in having}
-        numbers = all(isinstance(value, int | float) for value in found)
-        order = sorted(found, key=lambda v: (float(v or 0) if numbers else 0.0, str(v)))
+        numbers = all(isinstance(value, int | float) for value in having)
+        order = sorted(set(having), key=lambda v: (float(v or 0) if numbers else 0.0, str(v)))
         codes = {value: float(code) for code, value in enumerate(order)}
-        coded = [codes[t.params[name]] if name in t.params else np.nan for t in trials]
+        coded = [codes[params[name]] if name in params else np.nan for params, _ in settings]
         return _Column(name=name, values=np.asarray(coded))
-    values = np.asarray([float(t.params.get(name, np.nan) or 0.0) for t in trials])
+    values = np.asarray([float(params.get(name, np.nan) or 0.0) for params, _ in settings])
     on_a_log_scale = all(d.log for d in numeric) and np.nanmin(values) > 0
     return _Column(name=name, values=np.log10(values) if on_a_log_scale else values)
 
