@@ -184,7 +184,6 @@ def get_correlations(
     metric: Metric | None = None,
     trials: Trials = "all",
     n_resamples: int | None = None,
-    seed: int = 0,
 ) -> CorrelationsInfo:
     """Correlate every parameter with a metric, family by family.
 
@@ -233,9 +232,7 @@ def get_correlations(
     correlated, compared = {}, {}
     log_names = _LOG_PARAMETERS if is_ours(record) else ()
     for family, own in sorted(members.items()):
-        correlated[family] = _correlate(
-            ordered, own, log_names, n_resamples=n_resamples, seed=seed
-        )
+        correlated[family] = _correlate(ordered, own, log_names, n_resamples=n_resamples)
         effects = [_compare_groups(name, own) for name in unordered]
         compared[family] = [effect for effect in effects if effect.groups]
     pearson = _adjusted([p.pearson for parameters in correlated.values() for p in parameters])
@@ -303,7 +300,6 @@ def _correlate(
     log_names: Collection[str],
     *,
     n_resamples: int,
-    seed: int,
 ) -> tuple[ParameterCorrelation, ...]:
     """Correlate the ordered parameters of a family's trials; those of the same trials at once."""
     measured, _ = tamed(np.asarray([value for value, _ in members]))
@@ -321,14 +317,14 @@ def _correlate(
         ranks = None
         if len(y) >= MIN_INTERVAL_TRIALS and varying:
             ranks = resampled_correlations(
-                np.stack([c.values for c in varying]), y, n_resamples=n_resamples, seed=seed
+                np.stack([c.values for c in varying]), y, n_resamples=n_resamples
             )
         partials = _partials(group, columns, measured)
         for column in group:
             pearson = spearman = Coefficient()
             if (place := places.get(column.name)) is not None:
                 pearson = _pearson(column.values, y)
-                spearman = _with_interval(_spearman(column.values, y, seed=seed), ranks, place)
+                spearman = _with_interval(_spearman(column.values, y), ranks, place)
             partial, n_controls = partials[column.name]
             found[column.name] = ParameterCorrelation(
                 name=column.name,
@@ -378,8 +374,8 @@ def correlate(
         return Coefficient(), Coefficient()
     ranks = None
     if len(x) >= MIN_INTERVAL_TRIALS and n_resamples:
-        ranks = resampled_correlations(x[None], y, n_resamples=n_resamples, seed=0)
-    return _pearson(x, y), _with_interval(_spearman(x, y, seed=0), ranks, 0)
+        ranks = resampled_correlations(x[None], y, n_resamples=n_resamples)
+    return _pearson(x, y), _with_interval(_spearman(x, y), ranks, 0)
 
 
 def _pearson(x: np.ndarray, y: np.ndarray) -> Coefficient:
@@ -408,7 +404,7 @@ def linear_interval(value: float | None, n: int) -> Interval | None:
     return Interval(math.tanh(math.atanh(value) - reach), math.tanh(math.atanh(value) + reach))
 
 
-def _spearman(x: np.ndarray, y: np.ndarray, *, seed: int) -> Coefficient:
+def _spearman(x: np.ndarray, y: np.ndarray) -> Coefficient:
     """Return the coefficient; the p-value of few trials is that of a permutation test."""
     found = stats.spearmanr(x, y)
     p = found.pvalue
@@ -419,7 +415,7 @@ def _spearman(x: np.ndarray, y: np.ndarray, *, seed: int) -> Coefficient:
             lambda permuted, axis: (permuted * ranks[1]).sum(axis=axis),
             permutation_type="pairings",
             vectorized=True,
-            rng=seed,
+            rng=0,
         ).pvalue
     return Coefficient(value=_finite(found.statistic), p=_finite(p))
 
@@ -471,7 +467,7 @@ def _partial(matrix: np.ndarray, i: int) -> float | None:
 
 
 def resampled_correlations(
-    values: np.ndarray, measured: np.ndarray, *, n_resamples: int, seed: int
+    values: np.ndarray, measured: np.ndarray, *, n_resamples: int
 ) -> np.ndarray:
     """Correlate ranks of several parameters and a metric in bootstrap resamples of their trials.
 
@@ -488,8 +484,7 @@ def resampled_correlations(
     """
     rankings = [_ranking(row) for row in (*values, measured)]
     found = [
-        _resampled_spearman(rankings, counts)
-        for counts in resamples(len(measured), n_resamples, seed=seed)
+        _resampled_spearman(rankings, counts) for counts in resamples(len(measured), n_resamples)
     ]
     return np.hstack(found)
 
@@ -527,12 +522,12 @@ def _ranking(row: np.ndarray) -> _Ranking:
     return centred_ranks
 
 
-def resamples(n_trials: int, n_resamples: int, *, seed: int) -> Iterator[np.ndarray]:
+def resamples(n_trials: int, n_resamples: int) -> Iterator[np.ndarray]:
     """Yield bootstrap resamples as how often each has each trial, in portions.
 
     Each is of shape ``(n_trials, size)``, and all sizes together are ``n_resamples``.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     for size in portions(n_resamples, n_trials):
         drawn = rng.integers(0, n_trials, size=(n_trials, size)) * size + np.arange(size)
         counts = np.bincount(drawn.ravel(), minlength=n_trials * size)

@@ -77,7 +77,7 @@ class ExpectedBestInfo:
 
 
 def get_expected_best(
-    record: StudyRecord, *, metric: Metric | None = None, n_points: int = 60, seed: int = 0
+    record: StudyRecord, *, metric: Metric | None = None, n_points: int = 60
 ) -> ExpectedBestInfo:
     """Estimate the expected best of n trials, for n up to the number of trials.
 
@@ -118,7 +118,7 @@ def get_expected_best(
         close = ascending[0] + margin(metric, ascending, TOLERANCE)
         numbers = np.unique(np.geomspace(1, len(used), n_points).round().astype(int))
         sure = [int(n) for n in numbers if 2 <= n <= len(used) // RELIABLE_PART]
-        ends = sign * _band(errors, sure, n_resamples=n_resamples, seed=seed)
+        ends = sign * _band(errors, sure, n_resamples=n_resamples)
         intervals = dict(
             zip(sure, starmap(Interval, np.sort(ends, axis=0).T.tolist()), strict=True)
         )
@@ -198,13 +198,11 @@ def _weights(n_values: int, n: int) -> np.ndarray:
     return weights
 
 
-def _band(
-    errors: np.ndarray, numbers: Sequence[int], *, n_resamples: int, seed: int
-) -> np.ndarray:
+def _band(errors: np.ndarray, numbers: Sequence[int], *, n_resamples: int) -> np.ndarray:
     """Return the ends of the interval of each expected minimum, shape ``(2, len(numbers))``."""
     if not numbers:
         return np.empty((2, 0))
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     ascending = np.sort(errors)
     n = len(errors)
     weights = np.stack([_weights(n, k) for k in numbers])

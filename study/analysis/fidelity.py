@@ -312,7 +312,7 @@ PRUNER_SETTINGS = (
 ``study.sampling.names.make_pruner`` builds for ``run --pruner``."""
 
 
-def get_fidelity(record: StudyRecord, *, seed: int = 0) -> FidelityInfo:
+def get_fidelity(record: StudyRecord) -> FidelityInfo:
     """Correlate early values with the final one, for at most 20 steps.
 
     Where the final value is the last of each curve, its value at a step counts, else the best one
@@ -341,9 +341,7 @@ def get_fidelity(record: StudyRecord, *, seed: int = 0) -> FidelityInfo:
         known = known[known <= n_epochs]
         places = np.unique(np.geomspace(1, len(known), 20).round().astype(int)) - 1
         epochs = known[places]
-        points = _points(
-            epochs, complete, pruned, at_step=at_step, n_resamples=n_resamples, seed=seed
-        )
+        points = _points(epochs, complete, pruned, at_step=at_step, n_resamples=n_resamples)
     return FidelityInfo(
         points=points,
         at_step=at_step,
@@ -363,7 +361,6 @@ def replay_pruners(
     *,
     max_studies: int = 48,
     max_reports: int = 20,
-    seed: int = 0,
 ) -> PrunersInfo:
     """Let pruners decide on trainings whose end is known.
 
@@ -387,7 +384,7 @@ def replay_pruners(
     replays: list[PrunerReplay] = []
     n_trials, every, n_first, studies = 0, 1, 0, list[list[_Curve]]()
     if len(complete) >= MIN_TRIALS:
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         curves = [_curve(trial, kind) for trial in complete]
         known = np.unique(np.concatenate([curve.steps for curve in curves]))
         every = max(1, math.ceil(len(known) / max_reports))
@@ -485,7 +482,6 @@ def _points(
     *,
     at_step: bool,
     n_resamples: int,
-    seed: int,
 ) -> tuple[FidelityPoint, ...]:
     final = np.asarray([curve.final for curve in complete])
     early, early_pruned = (_early(curves, epochs, at_step) for curves in (complete, pruned))
@@ -494,7 +490,7 @@ def _points(
     intervals = {}
     if varying:
         ranks = stats.rankdata(early[varying], axis=1)
-        resampled = resampled_correlations(ranks, final, n_resamples=n_resamples, seed=seed)
+        resampled = resampled_correlations(ranks, final, n_resamples=n_resamples)
         intervals = {i: percentile_interval(resampled[k]) for k, i in enumerate(varying)}
     points = []
     for i, epoch in enumerate(map(int, epochs)):

@@ -266,7 +266,7 @@ def _within(rows: np.ndarray, places: np.ndarray, *, n_resamples: int) -> Coeffi
     value = float(np.clip((scaled[0] * scaled[1]).mean(), -1, 1))
     inside = (places[None, :] == np.unique(places)[:, None]).astype(float)
     found = []
-    for counts in resamples(n, n_resamples, seed=0):
+    for counts in resamples(n, n_resamples):
         totals = np.maximum(inside @ counts, 1.0)
         x, y = scaled
         sums = [(inside * row) @ counts for row in (x, y)]

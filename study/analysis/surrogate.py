@@ -198,7 +198,6 @@ def get_branch(
     *,
     metric: Metric | None = None,
     family: str | None = None,
-    seed: int = 0,
 ) -> Branch:
     """Encode the trials of one branch, each configuration once, at most ``MAX_TRIALS`` of them.
 
@@ -229,7 +228,7 @@ def get_branch(
     ]
     members.sort(key=lambda item: item[1].number)
     n_trials = len(members)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     losses, unit = tamed(np.asarray([loss for loss, _ in members]))
     log = bool(n_trials and losses.min() > 0 and losses.max() > 10 * losses.min())
     if n_trials > MAX_TRIALS:
@@ -256,7 +255,7 @@ def get_branch(
 
 
 def get_surrogate(
-    record: StudyRecord, *, metric: Metric | None = None, family: str | None = None, seed: int = 0
+    record: StudyRecord, *, metric: Metric | None = None, family: str | None = None
 ) -> SurrogateInfo:
     """Ask a random forest how well parameters predict the metric, and which it needs for that.
 
@@ -282,12 +281,12 @@ def get_surrogate(
         scatter grows with the estimate are this module's own and rest on the simulations.
     """
     metric = metric or kind_of(record).objective
-    branch = get_branch(record, metric=metric, family=family, seed=seed)
+    branch = get_branch(record, metric=metric, family=family)
     refusal = _refusal(branch, metric)
     parameters: tuple[ParameterImportance, ...] = ()
     r2 = None
     if refusal is None:
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         everything = np.arange(len(branch.y))
         estimates = _cross_validate(
             branch, everything, rng, N_TREES, N_PERMUTATIONS, n_repeats=N_REPEATS, told=True
@@ -325,9 +324,7 @@ def get_surrogate(
     )
 
 
-def get_interactions(
-    record: StudyRecord, surrogate: SurrogateInfo, *, seed: int = 0
-) -> InteractionsInfo:
+def get_interactions(record: StudyRecord, surrogate: SurrogateInfo) -> InteractionsInfo:
     """Find out which of the parameters that a forest needs act together, of four at most.
 
     The joint effect of two parameters, averaged over all others, is compared with the sum of
@@ -339,10 +336,10 @@ def get_interactions(
         denominator, which makes large what is small in both: Inglis, Parnell, Hurley, JCGS 31,
         2022; level by the maximum: Westfall, Young, "Resampling-Based Multiple Testing", 1993.
     """
-    branch = get_branch(record, metric=surrogate.metric, family=surrogate.family, seed=seed)
+    branch = get_branch(record, metric=surrogate.metric, family=surrogate.family)
     names = [column.name for column in branch.columns]
     top = [names.index(name) for name in surrogate.needed[:N_INTERACTING]]
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     points = {}
     for first, second in combinations(top, 2):
         rows = np.flatnonzero(branch.columns[first].present & branch.columns[second].present)
