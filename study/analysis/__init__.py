@@ -10,7 +10,7 @@ from dataclasses import replace
 from operator import itemgetter
 from statistics import median
 
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from search_spaces.designs import DESIGNS
@@ -284,6 +284,14 @@ def ranked_by_constraint(
         Methods in Applied Mechanics and Engineering 186, 2000.
     """
     return sorted(ranked(record, finite=finite), key=lambda item: breaks_constraint(item[1]))
+
+
+def is_numeric(name: str, trials: Iterable[TrialRecord]) -> bool:
+    """Whether a parameter has a range of numbers in each of some trials."""
+    return all(
+        isinstance(trial.distributions.get(name), FloatDistribution | IntDistribution)
+        for trial in trials
+    )
 
 
 def varies(record: StudyRecord, name: str) -> bool:

@@ -139,7 +139,6 @@ class ConfirmationInfo:
     rise: RiseInfo
     incumbents: tuple[Incumbent, ...]
     tested: bool
-    caution: str | None
     objective: Metric
     ratios: bool
     work_label: str | None
@@ -221,14 +220,13 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         (c.name for c in confirmed if c.tied and c.name != best), key=lambda n: reached[n]
     )
     elsewhere, settings = found.name == attrs.TRANSFER, attrs.SETTINGS.of(record)
-    n_splits = len(by_split([0.0] * found.n_seeds, found.sides)[0])
     return ConfirmationInfo(
         study=record.name,
         follows=found.follows,
         other_data=str(settings.data) if settings and elsewhere else None,
         n_seeds=found.n_seeds,
         n_own=sum(pair in found.own for pair in range(found.n_seeds)),
-        n_splits=n_splits,
+        n_splits=len(by_split([0.0] * found.n_seeds, found.sides)[0]),
         n_missing=found.n_missing,
         confirmed=tuple(confirmed),
         best=best,
@@ -238,10 +236,6 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         rise=_rise(found, excluded),
         incumbents=_incumbents(confirmed, objective),
         tested=any(c.test is not None for c in confirmed),
-        caution=None
-        if n_splits >= MIN_SPLITS
-        else f"With fewer than {MIN_SPLITS} seeds, those on one split counted once, nothing is "
-        "known of the scatter; take more --seeds.",
         objective=objective,
         ratios=found.scale == "ratio",
         work_label=None if work is None else work.label,

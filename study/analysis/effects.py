@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
-from optuna.distributions import FloatDistribution, IntDistribution
 from scipy import stats
 
 from search_spaces import Scalar
@@ -14,6 +13,7 @@ from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     by_configuration,
     is_independent,
+    is_numeric,
     kind_of,
     parameter_names,
     ranked,
@@ -260,11 +260,7 @@ def _sides(
     for value, trial in having:
         own = trial.params[name]
         groups.setdefault(_key(own), (own, []))[1].append(value)
-    numeric = all(
-        isinstance(trial.distributions.get(name), FloatDistribution | IntDistribution)
-        for _, trial in having
-    )
-    if len(groups) <= MAX_GROUPS or not numeric:
+    if len(groups) <= MAX_GROUPS or not is_numeric(name, (trial for _, trial in having)):
         return [(wording.value(own, name), values) for own, values in groups.values()]
     numbers = np.asarray([float(str(trial.params[name])) for _, trial in having])
     values = np.asarray([value for value, _ in having])

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import FloatDistribution
 
 from search_spaces import Scalar
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     family_of,
+    is_numeric,
     kind_of,
     parameter_names,
     ranked,
@@ -175,8 +176,7 @@ def _isolate(
         places = _bins(binned)
     groups = [np.flatnonzero(places == place) for place in range(places.max() + 1)]
     scale: Scale = "category"
-    ordered = all(isinstance(d, FloatDistribution | IntDistribution) for d in distributions)
-    if numbers is not None and (many or ordered):
+    if numbers is not None and (many or is_numeric(name, trials)):
         log = all(getattr(d, "log", False) for d in distributions) and (numbers > 0).all()
         scale = "log" if log else "linear"
     values = []

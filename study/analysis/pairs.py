@@ -8,11 +8,10 @@ from itertools import pairwise
 from statistics import median
 
 import numpy as np
-from optuna.distributions import FloatDistribution, IntDistribution
 
 from search_spaces import Scalar, is_number
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import kind_of, ranked, ranked_once
+from study.analysis import is_numeric, kind_of, ranked, ranked_once
 from study.formats import format_value
 from study.metrics import Metric
 from study.wording import Wording
@@ -86,12 +85,8 @@ def get_pair(record: StudyRecord, first: str, second: str) -> PairInfo | None:
 def bins(name: str, trials: list[TrialRecord], wording: Wording) -> tuple[list[str], list[int]]:
     """Return values of a setting, or ranges of many, as words, and the place of each trial's."""
     values = [trial.params[name] for trial in trials]
-    numeric = all(
-        isinstance(trial.distributions.get(name), FloatDistribution | IntDistribution)
-        for trial in trials
-    )
     distinct, places = levels(values)
-    if len(distinct) <= MAX_VALUES or not numeric:
+    if len(distinct) <= MAX_VALUES or not is_numeric(name, trials):
         return [wording.value(v, name) for v in distinct], places
     numbers = [float(str(v)) for v in values]
     edges = sorted(set(np.quantile(numbers, (0.25, 0.5, 0.75), method="lower").tolist()))

@@ -84,7 +84,6 @@ class SurrogateInfo:
     """A forest, how well it predicts, and what it needs for that.
 
     Args:
-        family: The branch, or None for all trials.
         log: Whether the forest predicts the decimal logarithm of the metric.
         n_trials, n_used: With a finite value, each configuration once, and drawn for the forest.
         independent: Whether a design chose the trials; else intervals do not hold what they say.
@@ -93,7 +92,6 @@ class SurrogateInfo:
     """
 
     metric: Metric
-    family: str | None
     log: bool
     n_trials: int
     n_used: int
@@ -313,7 +311,6 @@ def get_surrogate(
             )
     return SurrogateInfo(
         metric=metric,
-        family=family,
         log=branch.log,
         n_trials=branch.n_trials,
         n_used=len(branch.trials),
@@ -325,7 +322,7 @@ def get_surrogate(
 
 
 def get_interactions(record: StudyRecord, surrogate: SurrogateInfo) -> InteractionsInfo:
-    """Find out which of the parameters that a forest needs act together, of four at most.
+    """Find out which of the parameters that a forest of all trials needs act together, of four.
 
     The joint effect of two parameters, averaged over all others, is compared with the sum of
     their single effects. Forests see interactions even where there are none, so the same is
@@ -336,7 +333,7 @@ def get_interactions(record: StudyRecord, surrogate: SurrogateInfo) -> Interacti
         denominator, which makes large what is small in both: Inglis, Parnell, Hurley, JCGS 31,
         2022; level by the maximum: Westfall, Young, "Resampling-Based Multiple Testing", 1993.
     """
-    branch = get_branch(record, metric=surrogate.metric, family=surrogate.family)
+    branch = get_branch(record, metric=surrogate.metric)
     names = [column.name for column in branch.columns]
     top = [names.index(name) for name in surrogate.needed[:N_INTERACTING]]
     rng = np.random.default_rng(0)

@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
-from optuna.distributions import FloatDistribution, IntDistribution
-
 from search_spaces import Scalar
 from storage import attrs
 from storage.record_json import encode
 from storage.records import StudyRecord
 from study.analysis import (
+    is_numeric,
     is_ours,
     kind_of,
     measured_on_request,
@@ -139,11 +138,10 @@ def _metric(metric: Metric) -> Column:
 def _parameter(
     record: StudyRecord, wording: Wording, name: str, values: Sequence[Scalar]
 ) -> Column:
-    distributions = [t.distributions.get(name) for t in record.trials if name in t.params]
-    numeric = all(isinstance(d, FloatDistribution | IntDistribution) for d in distributions)
-    lacking = len(distributions) < len(record.trials)
+    having = [trial for trial in record.trials if name in trial.params]
+    lacking = len(having) < len(record.trials)
     column = Column(key=name, source="params", label=wording.label(name), format="value")
-    if numeric:
+    if is_numeric(name, having):
         return column
     texts = [wording.value(value, name) for value in values] + [MISSING] * lacking
     return replace(
