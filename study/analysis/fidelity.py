@@ -64,7 +64,6 @@ class FidelityPoint:
     """
 
     step: int
-    n_trials: int
     spearman: float | None
     interval: Interval | None
     n_pruned_before: int
@@ -499,7 +498,6 @@ def _points(
         points.append(
             FidelityPoint(
                 step=epoch,
-                n_trials=len(complete),
                 spearman=_spearman(early[i], final),
                 interval=intervals.get(i),
                 n_pruned_before=n_before,
