@@ -320,7 +320,7 @@ def _confirmed(
     if rows is not None and others is not None and default != arm.name:
         against = interval_of(rows, found.sides, before=others)
     seconds = [s for s in map(training_seconds, trials.values()) if s > 0]
-    counts = [attrs.PARAMETER_COUNT.of(t) for t in trials.values()]
+    counts = map(attrs.PARAMETER_COUNT.of, trials.values())
     tests = attrs.TEST_RESULTS.of(record) or {}
     tested = {pair: tests[str(t.number)] for pair, t in trials.items() if str(t.number) in tests}
     return Confirmed(
@@ -343,7 +343,7 @@ def _confirmed(
         tied=tied,
         seconds=fmean(seconds) if seconds else None,
         work=fmean(work.of[t.number] for t in trials.values()) if work and trials else None,
-        parameter_count=next((int(count) for count in counts if count is not None), None),
+        parameter_count=next((count for count in counts if count is not None), None),
         test=_of_tests(found, tested, kind.objective),
         test_accuracy=None if kind.second is None else _of_tests(found, tested, kind.second),
         test_rows=None if rows is None else interval_of(rows, found.sides),

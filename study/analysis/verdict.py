@@ -444,7 +444,7 @@ def _leakage(study: Checked) -> Check | None:
 def _balance(study: Checked) -> Check | None:
     best = study.best
     confusion = None if best is None else attrs.CONFUSION.of(best)
-    if not isinstance(confusion, list):
+    if confusion is None:
         return None
     name = "balance of the classes"
     classes = [(sum(row), row[i]) for i, row in enumerate(confusion) if sum(row)]
