@@ -258,7 +258,7 @@ def get_comparison(
     n_resamples: int = N_RESAMPLES,
     n_bootstrap: int = N_BOOTSTRAP,
 ) -> ComparisonInfo:
-    """Set studies side by side and compare what they find for an equal budget.
+    """Set studies of different names side by side, and compare what they find for equal budgets.
 
     A search of budget B with trials of a study draws them at random, with replacement, as long as
     they fit into B, and finds the best value among those drawn. Complete trials with a finite
@@ -284,20 +284,12 @@ def get_comparison(
     Args:
         n_resamples: Searches per study and unit, where they are drawn.
 
-    Raises:
-        ValueError: If there are fewer than two studies, or two of one name.
-
     Source: Dodge, Gururangan, Card, Schwartz, Smith, "Show Your Work", EMNLP 2019,
         arXiv:1909.03004; Tang, Lee, Xin, Liu, Yu, Lin, "Showing Your Work Doesn't Always Work",
         ACL 2020, arXiv:2004.13705; equal budgets simulated from the trials of a search: Godbole,
         Dahl, Gilmer, Shallue, Nado, "Deep Learning Tuning Playbook", 2023,
         https://github.com/google-research/tuning_playbook.
     """
-    names = [record.name for record in records]
-    if len(names) < 2 or len(set(names)) < len(names):
-        raise ValueError(
-            f"`records` must be two or more studies of different names, but got {names}."
-        )
     sides = tuple(map(_side, records))
     refusals = tuple(_refusal(side) for side in sides if side.n_candidates < MIN_TRIALS)
     compared = [

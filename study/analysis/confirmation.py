@@ -380,7 +380,7 @@ def _incumbents(confirmed: Sequence[Confirmed], objective: Metric) -> tuple[Incu
         if not found or objective.is_better(c.search_value, found[-1][1]):
             found.append((c.trial, c.search_value, c.test.mean))
     sign = objective.sign
-    costs = overtuning([(sign * value, sign * test) for _, value, test in found])
+    costs = overtuning([sign * test for *_, test in found])
     return tuple(
         Incumbent(trial=trial, search_value=value, test=test, overtuning=cost)
         for (trial, value, test), cost in zip(found, costs, strict=True)

@@ -149,39 +149,22 @@ def get_expected_best(
 
 
 def expected_minimum(values: np.ndarray, n: int) -> float:
-    """Return the mean over all sets of n values of the lowest of each.
-
-    Raises:
-        ValueError: If n is not from 1 to the number of values.
-    """
-    if not 1 <= n <= len(values):
-        raise ValueError(f"`n` must be from 1 to {len(values)}, but got {n}.")
+    """Return the mean over all sets of n values, from 1 to all of them, of the lowest of each."""
     return float(np.sort(values) @ _weights(len(values), n))
 
 
-def overtuning(incumbents: Sequence[tuple[float, float]]) -> tuple[float, ...]:
+def overtuning(tests: Sequence[float]) -> list[float]:
     """Return by how much each incumbent's test error exceeds the lowest of those up to it.
 
     Args:
-        incumbents: Validation and test error of each incumbent of a search, in their order.
-
-    Raises:
-        ValueError: If a validation error rises, so that the later one never was an incumbent.
+        tests: Test errors of the incumbents of a search, in their order.
 
     Source: Schneider, Bischl, Feurer, "Overtuning in Hyperparameter Optimization", AutoML 2025,
         arXiv:2506.19540.
     """
-    costs = []
-    lowest = np.inf
-    for i, (validation, test) in enumerate(incumbents):
-        if i and not validation <= incumbents[i - 1][0]:
-            raise ValueError(
-                f"Validation errors of `incumbents` must not rise, but got {validation} after "
-                f"{incumbents[i - 1][0]}."
-            )
-        lowest = min(lowest, test)
-        costs.append(test - lowest)
-    return tuple(costs)
+    errors = np.asarray(tests, dtype=float)
+    found: list[float] = (errors - np.minimum.accumulate(errors)).tolist()
+    return found
 
 
 def _weights(n_values: int, n: int) -> np.ndarray:

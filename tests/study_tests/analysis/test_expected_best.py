@@ -43,9 +43,6 @@ def test_it_is_the_mean_over_all_subsets(values: Sequence[float]) -> None:
     # Of many uniform numbers it is 1 in n + 1.
     many = (np.arange(10_000) + 0.5) / 10_000
     assert expected_minimum(many, 1000) == pytest.approx(1 / 1001, rel=0.06)
-    for n in (0, 4):
-        with pytest.raises(ValueError, match=rf"^`n` must be from 1 to 3, but got {n}\.$"):
-            expected_minimum(np.ones(3), n)
 
 
 def test_the_best_keeps_the_constraint() -> None:
@@ -112,10 +109,6 @@ def test_what_does_not_count() -> None:
 
 
 def test_overtuning_is_the_distance_from_the_best_test_error_so_far() -> None:
-    """It is 0 where the test error is the lowest so far; validation errors must not rise."""
-    worked = [(0.5, 0.6), (0.4, 0.45), (0.3, 0.5), (0.2, 0.48), (0.1, 0.4)]
-    assert overtuning(worked) == pytest.approx((0, 0, 0.05, 0.03, 0))
-    for later in (0.31, math.nan):  # it never was the best
-        message = f"Validation errors of `incumbents` must not rise, but got {later:.4g} after 0.3"
-        with pytest.raises(ValueError, match=rf"^{message}\.$"):
-            overtuning([(0.3, 0.5), (later, 0.4)])
+    """It is 0 where the test error is the lowest so far."""
+    assert overtuning([0.6, 0.45, 0.5, 0.48, 0.4]) == pytest.approx([0, 0, 0.05, 0.03, 0])
+    assert overtuning([]) == []
