@@ -25,6 +25,9 @@ from study.sampling.names import ADAPTIVE_SAMPLERS
 
 MIN_TRIALS = 5
 
+N_POINTS = 60
+"""Numbers of trials that are looked at, evenly spaced on a logarithmic scale."""
+
 TOLERANCE = 0.05
 """Share, as ``margin`` takes it, that counts as close to the best value."""
 
@@ -76,9 +79,7 @@ class ExpectedBestInfo:
     caution: str | None
 
 
-def get_expected_best(
-    record: StudyRecord, *, metric: Metric | None = None, n_points: int = 60
-) -> ExpectedBestInfo:
+def get_expected_best(record: StudyRecord) -> ExpectedBestInfo:
     """Estimate the expected best of n trials, for n up to the number of trials.
 
     The estimate is the mean over all sets of n trials of the study, hence without bias for a
@@ -90,14 +91,13 @@ def get_expected_best(
     Args:
         record: Its complete trials with a finite value count, each training once. One that
             breaks the constraint is no candidate: it counts as the worst that keeps it.
-        n_points: Values of n to look at, evenly spaced on a logarithmic scale.
 
     Source: Tang, Lee, Xin, Liu, Yu, Lin, "Showing Your Work Doesn't Always Work", ACL 2020,
         arXiv:2004.13705; the question: Dodge, Gururangan, Card, Schwartz, Smith, "Show Your
         Work", EMNLP 2019, arXiv:1909.03004; percentiles: Hesterberg, "What Teachers Should Know
         About the Bootstrap", The American Statistician 69, 2015, section 3.3.
     """
-    metric = metric or kind_of(record).objective
+    metric = kind_of(record).objective
     sampler = sampler_of(record)
     used = ranked(record, metric=metric)
     if sampler in NON_ADAPTIVE_SAMPLERS:
@@ -112,11 +112,11 @@ def get_expected_best(
     all_seconds = get_spent(record).training_seconds
     seconds = all_seconds / len(used) if all_seconds and used else None
     points: tuple[ExpectedBest, ...] = ()
-    refusal, close = _refusal(metric, len(used), len(kept)), None
+    refusal, close = _refusal(len(used), len(kept)), None
     if refusal is None:
         ascending = errors.tolist()
         close = ascending[0] + margin(metric, ascending, TOLERANCE)
-        numbers = np.unique(np.geomspace(1, len(used), n_points).round().astype(int))
+        numbers = np.unique(np.geomspace(1, len(used), N_POINTS).round().astype(int))
         sure = [int(n) for n in numbers if 2 <= n <= len(used) // RELIABLE_PART]
         ends = sign * _band(errors, sure, n_resamples=n_resamples)
         intervals = dict(
@@ -203,15 +203,14 @@ def _n_close(errors: np.ndarray, bound: float) -> int:
     return 1 + bisect_left(numbers, True, key=lambda n: expected_minimum(errors, n) <= bound)
 
 
-def _refusal(metric: Metric, n_trials: int, n_kept: int) -> str | None:
+def _refusal(n_trials: int, n_kept: int) -> str | None:
     if n_trials >= MIN_TRIALS and not n_kept:
         return "No complete trial keeps the constraint, so none is expected to be the best."
     if n_trials >= MIN_TRIALS:
         return None
-    what = "value" if metric.objective else metric.label
     return (
-        f"The expected best needs at least {MIN_TRIALS} complete trials with a finite {what}; "
-        f"this study has {n_trials}."
+        f"The expected best needs at least {MIN_TRIALS} complete trials with a finite value; this "
+        f"study has {n_trials}."
     )
 
 
