@@ -132,7 +132,7 @@ def alarms(record: StudyRecord) -> set[str]:
     """Return the names of the checks that warn; what a model predicts is not asked here."""
     now = START + timedelta(days=1)
     verdict = get_verdict(record, now=now, noise=get_noise(record))
-    return {check.name for check in verdict.checks if check.level >= Level.WARN}
+    return {check.name for check in verdict if check.level >= Level.WARN}
 
 
 def false_alarms(make: Make, n: int, *, first_seed: int = FIRST_SEED) -> Counter[str]:

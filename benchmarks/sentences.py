@@ -468,8 +468,8 @@ def together(where: str) -> str:
     )
     assert pair.parameter == "batch_normalization"
     pearson, spearman, n = {
-        "all": (pair.pearson, pair.spearman, pair.n_trials),
-        "within": (pair.within_pearson, pair.within_spearman, pair.n_trials),
+        "all": (pair.pearson, pair.spearman, len(pair.points)),
+        "within": (pair.within_pearson, pair.within_spearman, len(pair.points)),
         **{level.words: (level.pearson, level.spearman, level.n_trials) for level in pair.levels},
     }[where]
     told = ", ".join(

@@ -73,7 +73,9 @@ def fit(
     """
     model = task.model
     batches = batch_bounds(n_drawn, config.batch_size)
-    optimizer = build_optimizer(config, task.parameters())
+    optimizer = torch.optim.Adam(  # as one operation over all parameters
+        task.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
     scheduler = build_scheduler(
         optimizer, config.schedule, config.learning_rate, config.epoch * len(batches)
     )
@@ -162,15 +164,6 @@ def batch_bounds(n: int, batch_size: int) -> list[tuple[int, int]]:
     if n % batch_size == 1 and len(starts) > 1:
         starts.pop()
     return list(zip(starts, [*starts[1:], n], strict=True))
-
-
-def build_optimizer(
-    config: AutoencoderConfig, parameters: Iterable[nn.Parameter]
-) -> torch.optim.Optimizer:
-    """Return Adam, as one fused operation over all parameters."""
-    return torch.optim.Adam(
-        parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
 
 
 def build_scheduler(

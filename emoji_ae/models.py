@@ -149,12 +149,6 @@ class MultitaskAutoencoder(Autoencoder):
         return self.decode(latents), logits
 
 
-def build_autoencoder(config: AutoencoderConfig) -> Autoencoder:
-    """Build the autoencoder of ``config``, without a classifier."""
-    build = _build_linear if config.auto_encoder == "linear" else _build_convolutional
-    return build(config, _ACTIVATIONS[config.activation])
-
-
 def _build_linear(config: AutoencoderConfig, act: Callable[[], nn.Module]) -> Autoencoder:
     """Build the fully connected one; all layers but bottleneck and output have an activation."""
     sizes = (*LINEAR_SIZES, config.bottleneck_dim)
@@ -233,7 +227,8 @@ def build_model(config: AutoencoderConfig) -> Autoencoder:
     Weights that are loaded into it are copied into its layout, so a trained model and the same
     model loaded run the same kernels on every processor.
     """
-    model = build_autoencoder(config)
+    build = _build_linear if config.auto_encoder == "linear" else _build_convolutional
+    model = build(config, _ACTIVATIONS[config.activation])
     if config.classification is not None:
         model = add_classifier(model, config, config.classification)
     model.channels_last = memory_format(config) == torch.channels_last

@@ -13,7 +13,7 @@ import optuna
 
 from storage import operations
 from storage.internals import cut_graph, cut_note, key_of, storage_of, study_note
-from storage.served import perform
+from storage.served import perform_for
 
 NOTE_DIGEST = "emoji_study:note_digest"
 """System attribute of a study: of the note that was written here, which somebody may edit."""
@@ -71,12 +71,8 @@ def write_graphs(study: optuna.Study, graphs: Mapping[str, str | None]) -> None:
 
 def _write(study: optuna.Study, values: Mapping[str, Any], prefixes: Sequence[str] = ()) -> None:
     """Store system attributes in one transaction, and remove others with the prefixes."""
-    perform(
-        storage_of(study),
-        operations.set_study_system_attrs,
-        study_id=key_of(study),
-        values=dict(values),
-        prefixes=list(prefixes),
+    perform_for(
+        study, operations.set_study_system_attrs, values=dict(values), prefixes=list(prefixes)
     )
 
 

@@ -30,7 +30,7 @@ from storage.internals import key_of, storage_of, trial_key
 from storage.operations import Empty as Empty
 from storage.rdb import GRACE_PERIOD_S, HEARTBEAT_INTERVAL_S
 from storage.records import load_times
-from storage.served import operable, perform
+from storage.served import operable, perform, perform_for
 
 DEFAULT_RETRIES = 2  # how often a trial is tried again that failed by an error
 _MAX_PID = 2**31 - 1  # beyond which systems cannot be asked
@@ -102,7 +102,7 @@ def _process(pid: int) -> str | None:
 def claim(study: optuna.Study, uid: str | None = None) -> FrozenTrial | Empty:
     """Take the next trial for this process, or tell why not, as ``operations.claim`` does."""
     storage, study_id = storage_of(study), key_of(study)
-    claimed = perform(storage, operations.claim, study_id=study_id, worker=worker_id(), uid=uid)
+    claimed = perform_for(study, operations.claim, worker=worker_id(), uid=uid)
     if isinstance(claimed, str):
         return Empty(claimed)
     # Read like this, for Optuna's caches must learn of a trial that they did not create.
@@ -129,10 +129,9 @@ def fail(
         Cause.DEATH: (attrs.DEATHS, MAX_DEATHS),
         Cause.INTERRUPTION: (None, 0),
     }[cause]
-    return perform(
-        storage_of(study),
+    return perform_for(
+        study,
         operations.fail,
-        study_id=key_of(study),
         trial_id=trial_id,
         reason=reason,
         counter=counter,
@@ -159,7 +158,7 @@ def reap(study: optuna.Study, *, artifacts: Path | None = None) -> int:
     dead = [
         trial_key(trial)
         for trial in running
-        if _has_ended(str(attrs.WORKER.of(trial) or ""))
+        if _has_ended(attrs.WORKER.of(trial) or "")
         or silent_s.get(trial_key(trial), 0.0) > GRACE_PERIOD_S
     ]
     return sum(fail(study, trial_id, None, Cause.DEATH, artifacts=artifacts) for trial_id in dead)

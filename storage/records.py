@@ -342,7 +342,6 @@ def count(trials: Sequence[FrozenTrial | TrialRecord]) -> Progress:
 class BestTrial:
     """The best trial of a study, as far as a list tells of it; ``user_attrs`` are ours."""
 
-    number: int
     values: tuple[float, ...]
     user_attrs: Mapping[str, Any]
 
@@ -390,9 +389,7 @@ def _summary(found: Mapping[str, Any]) -> StudySummary:
         progress=Progress.of(found["states"]),
         best=best
         and BestTrial(
-            number=best["number"],
-            values=(best["value"],),
-            user_attrs=attrs.parted(best["attrs"], ours=ours)[0],
+            values=(best["value"],), user_attrs=attrs.parted(best["attrs"], ours=ours)[0]
         ),
     )
 
@@ -406,9 +403,7 @@ def _summarised(storage: BaseStorage, record: StudyRecord) -> StudySummary:
         metric_names=record.metric_names,
         user_attrs={k: v for k, v in record.user_attrs.items() if k in SUMMARISED},
         progress=count(record.trials),
-        best=None
-        if best is None
-        else BestTrial(number=best.number, values=best.values, user_attrs=best.user_attrs),
+        best=None if best is None else BestTrial(values=best.values, user_attrs=best.user_attrs),
     )
 
 

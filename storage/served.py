@@ -14,13 +14,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, GrpcStorageProxy
 from optuna.study import StudyDirection
 
 from storage import operations
 from storage.errors import StorageAccessError, StorageUnreachableError, to_install
-from storage.internals import add_proxy, channel_of, database_of, forget
+from storage.internals import add_proxy, channel_of, database_of, forget, key_of, storage_of
 from storage.operations import OPERATIONS
 from storage.outages import first_line, outage
 from storage.reading import Database
@@ -59,6 +60,13 @@ def perform(storage: BaseStorage, operation: Callable[..., Result], /, **argumen
     if operation in (operations.rename_studies, operations.delete_studies):
         forget(storage)
     return result
+
+
+def perform_for(
+    study: optuna.Study, operation: Callable[..., Result], /, **arguments: Any
+) -> Result:
+    """Do one of ``storage.operations`` for a study, as ``perform``."""
+    return perform(storage_of(study), operation, study_id=key_of(study), **arguments)
 
 
 def operable(storage: BaseStorage) -> bool:

@@ -372,7 +372,12 @@ class Described:
     @property
     def second(self) -> Metric | None:
         """What may be a second objective or a constraint."""
-        return next((metric for metric in self.metrics[1:] if metric.always), None)
+        return next(iter(self.further), None)
+
+    @property
+    def further(self) -> tuple[Metric, ...]:
+        """The metrics behind the objective that every complete trial has."""
+        return tuple(metric for metric in self.metrics[1:] if metric.always)
 
     def objectives(self, *, pareto: bool) -> tuple[Metric, ...]:
         """Return what studies search for: with ``pareto`` the second metric as well."""

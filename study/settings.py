@@ -125,8 +125,6 @@ def default_settings(kind: Kind) -> StudySettings:
         data_fingerprint="",
         split=kind.splits[0],
         data_seed=DEFAULT_DATA_SEED,
-        min_accuracy=None,
-        pareto=False,
         sides="",
         code_version=code_version(),
         training=training_number(kind),

@@ -10,7 +10,7 @@ from dataclasses import replace
 from operator import itemgetter
 from statistics import median
 
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from search_spaces.designs import DESIGNS
@@ -87,13 +87,7 @@ def measured_on_request(record: StudyRecord) -> tuple[Metric, ...]:
 
 def third_of(record: StudyRecord) -> Metric | None:
     """Return the metric behind the second one that every complete trial has, if there is one."""
-    others = [metric for metric in kind_of(record).metrics[1:] if metric.always]
-    return others[1] if len(others) > 1 else None
-
-
-def metric_named(record: StudyRecord, name: str) -> Metric | None:
-    """Return the metric of the study's kind that has a name, if there is one."""
-    return next((metric for metric in kind_of(record).metrics if metric.name == name), None)
+    return next(iter(kind_of(record).further[1:]), None)
 
 
 def word_for(metric: Metric) -> str:
@@ -290,6 +284,14 @@ def ranked_by_constraint(
         Methods in Applied Mechanics and Engineering 186, 2000.
     """
     return sorted(ranked(record, finite=finite), key=lambda item: breaks_constraint(item[1]))
+
+
+def is_numeric(name: str, trials: Iterable[TrialRecord]) -> bool:
+    """Whether a parameter has a range of numbers in each of some trials."""
+    return all(
+        isinstance(trial.distributions.get(name), FloatDistribution | IntDistribution)
+        for trial in trials
+    )
 
 
 def varies(record: StudyRecord, name: str) -> bool:

@@ -191,18 +191,9 @@ class EqualBudget:
     unit: Unit
     words: str
     refusal: str | None = None
-    total: float | None = None
     limiting: str | None = None
     curves: tuple[BudgetCurve, ...] = ()
     pairs: tuple[PairComparison, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """A parameter or a setting in which studies differ: of each its value, or a dash."""
-
-    name: str
-    values: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,8 +202,9 @@ class ComparisonInfo:
 
     Args:
         budgets: In each unit; empty where fewer than two studies can be compared.
-        parameters: Those whose ranges or fixed values differ.
-        settings: Those that differ; data and split are told by the fingerprints.
+        parameters: Those whose ranges or fixed values differ: of each study's as a text, or a
+            dash.
+        settings: Those that differ, likewise; data and split are told by the fingerprints.
         comparable: Whether errors were measured on the same data and in the same way, as far
             as is known.
         refusals: Which studies are left out of the equal budgets, and why.
@@ -221,8 +213,8 @@ class ComparisonInfo:
 
     studies: tuple[StudySide, ...]
     budgets: tuple[EqualBudget, ...]
-    parameters: tuple[Difference, ...]
-    settings: tuple[Difference, ...]
+    parameters: Mapping[str, tuple[str, ...]]
+    settings: Mapping[str, tuple[str, ...]]
     comparable: bool
     refusals: tuple[str, ...]
     cautions: tuple[str, ...]
@@ -266,7 +258,7 @@ def get_comparison(
     n_resamples: int = N_RESAMPLES,
     n_bootstrap: int = N_BOOTSTRAP,
 ) -> ComparisonInfo:
-    """Set studies side by side and compare what they find for an equal budget.
+    """Set studies of different names side by side, and compare what they find for equal budgets.
 
     A search of budget B with trials of a study draws them at random, with replacement, as long as
     they fit into B, and finds the best value among those drawn. Complete trials with a finite
@@ -292,20 +284,12 @@ def get_comparison(
     Args:
         n_resamples: Searches per study and unit, where they are drawn.
 
-    Raises:
-        ValueError: If there are fewer than two studies, or two of one name.
-
     Source: Dodge, Gururangan, Card, Schwartz, Smith, "Show Your Work", EMNLP 2019,
         arXiv:1909.03004; Tang, Lee, Xin, Liu, Yu, Lin, "Showing Your Work Doesn't Always Work",
         ACL 2020, arXiv:2004.13705; equal budgets simulated from the trials of a search: Godbole,
         Dahl, Gilmer, Shallue, Nado, "Deep Learning Tuning Playbook", 2023,
         https://github.com/google-research/tuning_playbook.
     """
-    names = [record.name for record in records]
-    if len(names) < 2 or len(set(names)) < len(names):
-        raise ValueError(
-            f"`records` must be two or more studies of different names, but got {names}."
-        )
     sides = tuple(map(_side, records))
     refusals = tuple(_refusal(side) for side in sides if side.n_candidates < MIN_TRIALS)
     compared = [
@@ -444,17 +428,13 @@ class _Pool:
         return float(self.costs.sum())
 
     @property
-    def mean_cost(self) -> float:
-        return float(self.costs.mean())
-
-    @property
     def full_cost(self) -> float:
         """What a trial that can be the best usually costs."""
         return float(np.median(self.costs[: len(self.errors)]))
 
     def is_drawn(self, budget: float) -> bool:
         """Whether searches of up to this budget are drawn rather than computed."""
-        return bool(np.ptp(self.costs) > 0 and budget <= MAX_DRAWS * self.mean_cost)
+        return bool(np.ptp(self.costs) > 0 and budget <= MAX_DRAWS * self.costs.mean())
 
     def searched(self, budgets: np.ndarray, n_searches: int) -> list[np.ndarray]:
         """Return the survival function of the best rank at each budget, shape ``(1, m + 1)``."""
@@ -580,7 +560,6 @@ def _equal_budget(
     return EqualBudget(
         unit=unit,
         words=words,
-        total=total,
         limiting=smallest.study,
         curves=tuple(
             BudgetCurve(
@@ -826,11 +805,11 @@ def _each(sides: Sequence[StudySide], text: Callable[[StudySide], str]) -> str:
     return ", ".join(f"{text(side)} in “{side.name}”" for side in sides)
 
 
-def _differences(studies: Sequence[Mapping[str, str]]) -> tuple[Difference, ...]:
-    """Return what differs between studies, by the texts of each."""
+def _differences(studies: Sequence[Mapping[str, str]]) -> dict[str, tuple[str, ...]]:
+    """Return the texts of what differs between studies, by its name."""
     names = dict.fromkeys(name for texts in studies for name in texts)
-    rows = [(name, tuple(texts.get(name, MISSING) for texts in studies)) for name in names]
-    return tuple(Difference(name=n, values=values) for n, values in rows if len(set(values)) > 1)
+    rows = [(name, tuple(own.get(name, MISSING) for own in studies)) for name in names]
+    return {name: texts for name, texts in rows if len(set(texts)) > 1}
 
 
 def _ranges(record: StudyRecord) -> dict[str, str]:

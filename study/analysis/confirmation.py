@@ -1,7 +1,7 @@
 """What a confirmation found: which configurations stay good with fresh seeds and splits."""
 
 import math
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -14,9 +14,9 @@ from study.analysis.estimates import (
     Estimate,
     Interval,
     by_split,
-    estimate_pairs,
 )
 from study.analysis.expected_best import overtuning
+from study.analysis.experiment import values_of
 from study.analysis.means import estimate_on
 from study.analysis.paired import SIGNIFICANT, Difference, compare, holm, paired, scale_of
 from study.analysis.rise import Again, RiseInfo, get_rise
@@ -139,7 +139,6 @@ class ConfirmationInfo:
     rise: RiseInfo
     incumbents: tuple[Incumbent, ...]
     tested: bool
-    caution: str | None
     objective: Metric
     ratios: bool
     work_label: str | None
@@ -188,8 +187,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
     excluded = {
         name
         for name, values in found.values.items()
-        if found.n_failed[name]
-        or (values and not _keeps(found.trials[name].values(), second, needed))
+        if found.n_failed[name] or (values and not _keeps(found.trials[name], second, needed))
     }
     reached = {
         name: objective.sign * mean.mean
@@ -222,14 +220,13 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         (c.name for c in confirmed if c.tied and c.name != best), key=lambda n: reached[n]
     )
     elsewhere, settings = found.name == attrs.TRANSFER, attrs.SETTINGS.of(record)
-    n_splits = len(by_split([0.0] * found.n_seeds, found.sides)[0])
     return ConfirmationInfo(
         study=record.name,
         follows=found.follows,
         other_data=str(settings.data) if settings and elsewhere else None,
         n_seeds=found.n_seeds,
         n_own=sum(pair in found.own for pair in range(found.n_seeds)),
-        n_splits=n_splits,
+        n_splits=len(by_split([0.0] * found.n_seeds, found.sides)[0]),
         n_missing=found.n_missing,
         confirmed=tuple(confirmed),
         best=best,
@@ -239,10 +236,6 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         rise=_rise(found, excluded),
         incumbents=_incumbents(confirmed, objective),
         tested=any(c.test is not None for c in confirmed),
-        caution=None
-        if n_splits >= MIN_SPLITS
-        else f"With fewer than {MIN_SPLITS} seeds, those on one split counted once, nothing is "
-        "known of the scatter; take more --seeds.",
         objective=objective,
         ratios=found.scale == "ratio",
         work_label=None if work is None else work.label,
@@ -261,10 +254,7 @@ def _worse_in(
         return {}
     compared: dict[Metric, Difference] = {}
     for metric in metrics:
-        before, after = (
-            {pair: v for pair, t in found.trials[arm].items() if (v := metric.of(t)) is not None}
-            for arm in (default, best)
-        )
+        before, after = (values_of(found.trials[arm], metric) for arm in (default, best))
         pairs = paired(before, after, found.sides)
         if len(pairs):
             scale = scale_of(metric, pairs.before + pairs.after)
@@ -295,19 +285,12 @@ def _rise(found: Trained, excluded: Container[str]) -> RiseInfo:
     return get_rise(again, found.objective, ratios=found.scale == "ratio")
 
 
-def _keeps(trials: Iterable[TrialRecord], second: Metric | None, needed: float | None) -> bool:
+def _keeps(trials: Mapping[int, TrialRecord], second: Metric | None, needed: float | None) -> bool:
     """Whether trainings keep a constraint on the second metric in the mean."""
-    if needed is None:
-        return True
-    values = _values(second, trials)
-    return bool(values) and second is not None and not second.is_better(needed, fmean(values))
-
-
-def _values(metric: Metric | None, trials: Iterable[TrialRecord]) -> list[float]:
-    """Return the values of a metric that trials have."""
-    if metric is None:
-        return []
-    return [value for value in map(metric.of, trials) if value is not None]
+    if needed is None or second is None:
+        return needed is None
+    values = values_of(trials, second).values()
+    return bool(values) and not second.is_better(needed, fmean(values))
 
 
 def _confirmed(
@@ -338,7 +321,7 @@ def _confirmed(
     if rows is not None and others is not None and default != arm.name:
         against = interval_of(rows, found.sides, before=others)
     seconds = [s for s in map(training_seconds, trials.values()) if s > 0]
-    counts = [attrs.PARAMETER_COUNT.of(t) for t in trials.values()]
+    counts = map(attrs.PARAMETER_COUNT.of, trials.values())
     tests = attrs.TEST_RESULTS.of(record) or {}
     tested = {pair: tests[str(t.number)] for pair, t in trials.items() if str(t.number) in tests}
     return Confirmed(
@@ -350,7 +333,9 @@ def _confirmed(
         validation=validation,
         own=found.estimate(own),
         fresh=found.estimate(fresh),
-        accuracy=_second(found, kind.second, trials),
+        accuracy=None
+        if kind.second is None
+        else estimate_on("share", values_of(trials, kind.second), kind.second, found.sides),
         shrinkage=None if change is None else kind.objective.sign * change,
         difference=from_default,
         from_best=from_best,
@@ -359,22 +344,12 @@ def _confirmed(
         tied=tied,
         seconds=fmean(seconds) if seconds else None,
         work=fmean(work.of[t.number] for t in trials.values()) if work and trials else None,
-        parameter_count=next((int(count) for count in counts if count is not None), None),
+        parameter_count=next((count for count in counts if count is not None), None),
         test=_of_tests(found, tested, kind.objective),
         test_accuracy=None if kind.second is None else _of_tests(found, tested, kind.second),
         test_rows=None if rows is None else interval_of(rows, found.sides),
         test_against=against,
     )
-
-
-def _second(
-    found: Trained, metric: Metric | None, trials: Mapping[int, TrialRecord]
-) -> Estimate | None:
-    """Return the mean of another metric of validation data, None where there is none."""
-    if metric is None:
-        return None
-    values = {pair: v for pair, t in sorted(trials.items()) if (v := metric.of(t)) is not None}
-    return estimate_pairs(values, metric, found.sides)
 
 
 def _of_tests(
@@ -416,7 +391,7 @@ def _incumbents(confirmed: Sequence[Confirmed], objective: Metric) -> tuple[Incu
         if not found or objective.is_better(c.search_value, found[-1][1]):
             found.append((c.trial, c.search_value, c.test.mean))
     sign = objective.sign
-    costs = overtuning([(sign * value, sign * test) for _, value, test in found])
+    costs = overtuning([sign * test for *_, test in found])
     return tuple(
         Incumbent(trial=trial, search_value=value, test=test, overtuning=cost)
         for (trial, value, test), cost in zip(found, costs, strict=True)

@@ -5,7 +5,7 @@ from itertools import combinations
 
 from study.analysis import word_for
 from study.analysis.confirmation import DEFAULT, ConfirmationInfo, Confirmed
-from study.analysis.estimates import Estimate
+from study.analysis.estimates import MIN_SPLITS, Estimate
 from study.analysis.paired import MANY, Difference
 from study.analysis.rise import describe_rise
 from study.formats import (
@@ -78,8 +78,11 @@ def describe_confirmation(
     yield from describe_rise(info.rise, info.objective, word=word, data=info.data)
     if best.test is not None:
         yield from _tested(info, best)
-    if info.caution is not None:
-        yield info.caution
+    if not info.enough:
+        yield (
+            f"With fewer than {MIN_SPLITS} seeds, those on one split counted once, nothing is "
+            "known of the scatter; take more --seeds."
+        )
 
 
 def describe_seeds(info: ConfirmationInfo) -> str:

@@ -68,7 +68,7 @@ class Coefficient:
     the parameter.
 
     Args:
-        low, high: Its 95 % interval: of a rank correlation over resampled trials, of a linear one
+        interval: Of 95 %: of a rank correlation over resampled trials, of a linear one
             by Fisher's z. None, too, with fewer than ten trials, or where more than 5 % of the
             resamples have no coefficient.
         p, p_adjusted: Two-sided; the latter adjusted for all of the table's.
@@ -104,12 +104,11 @@ class ParameterCorrelation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CategoryGroup:
-    """Trials with one value of a parameter, their median, and whether they are enough to test."""
+    """Trials with one value of a parameter, and their median."""
 
     value: Scalar
     n_trials: int
     median: float
-    tested: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +123,6 @@ class CategoricalEffect:
     """
 
     name: str
-    n_trials: int
     groups: tuple[CategoryGroup, ...]
     h: float | None
     p: float | None
@@ -186,7 +184,6 @@ def get_correlations(
     metric: Metric | None = None,
     trials: Trials = "all",
     n_resamples: int | None = None,
-    seed: int = 0,
 ) -> CorrelationsInfo:
     """Correlate every parameter with a metric, family by family.
 
@@ -235,9 +232,7 @@ def get_correlations(
     correlated, compared = {}, {}
     log_names = _LOG_PARAMETERS if is_ours(record) else ()
     for family, own in sorted(members.items()):
-        correlated[family] = _correlate(
-            ordered, own, log_names, n_resamples=n_resamples, seed=seed
-        )
+        correlated[family] = _correlate(ordered, own, log_names, n_resamples=n_resamples)
         effects = [_compare_groups(name, own) for name in unordered]
         compared[family] = [effect for effect in effects if effect.groups]
     pearson = _adjusted([p.pearson for parameters in correlated.values() for p in parameters])
@@ -305,7 +300,6 @@ def _correlate(
     log_names: Collection[str],
     *,
     n_resamples: int,
-    seed: int,
 ) -> tuple[ParameterCorrelation, ...]:
     """Correlate the ordered parameters of a family's trials; those of the same trials at once."""
     measured, _ = tamed(np.asarray([value for value, _ in members]))
@@ -323,14 +317,14 @@ def _correlate(
         ranks = None
         if len(y) >= MIN_INTERVAL_TRIALS and varying:
             ranks = resampled_correlations(
-                np.stack([c.values for c in varying]), y, n_resamples=n_resamples, seed=seed
+                np.stack([c.values for c in varying]), y, n_resamples=n_resamples
             )
         partials = _partials(group, columns, measured)
         for column in group:
             pearson = spearman = Coefficient()
             if (place := places.get(column.name)) is not None:
                 pearson = _pearson(column.values, y)
-                spearman = _with_interval(_spearman(column.values, y, seed=seed), ranks, place)
+                spearman = _with_interval(_spearman(column.values, y), ranks, place)
             partial, n_controls = partials[column.name]
             found[column.name] = ParameterCorrelation(
                 name=column.name,
@@ -380,8 +374,8 @@ def correlate(
         return Coefficient(), Coefficient()
     ranks = None
     if len(x) >= MIN_INTERVAL_TRIALS and n_resamples:
-        ranks = resampled_correlations(x[None], y, n_resamples=n_resamples, seed=0)
-    return _pearson(x, y), _with_interval(_spearman(x, y, seed=0), ranks, 0)
+        ranks = resampled_correlations(x[None], y, n_resamples=n_resamples)
+    return _pearson(x, y), _with_interval(_spearman(x, y), ranks, 0)
 
 
 def _pearson(x: np.ndarray, y: np.ndarray) -> Coefficient:
@@ -410,7 +404,7 @@ def linear_interval(value: float | None, n: int) -> Interval | None:
     return Interval(math.tanh(math.atanh(value) - reach), math.tanh(math.atanh(value) + reach))
 
 
-def _spearman(x: np.ndarray, y: np.ndarray, *, seed: int) -> Coefficient:
+def _spearman(x: np.ndarray, y: np.ndarray) -> Coefficient:
     """Return the coefficient; the p-value of few trials is that of a permutation test."""
     found = stats.spearmanr(x, y)
     p = found.pvalue
@@ -421,7 +415,7 @@ def _spearman(x: np.ndarray, y: np.ndarray, *, seed: int) -> Coefficient:
             lambda permuted, axis: (permuted * ranks[1]).sum(axis=axis),
             permutation_type="pairings",
             vectorized=True,
-            rng=seed,
+            rng=0,
         ).pvalue
     return Coefficient(value=_finite(found.statistic), p=_finite(p))
 
@@ -473,7 +467,7 @@ def _partial(matrix: np.ndarray, i: int) -> float | None:
 
 
 def resampled_correlations(
-    values: np.ndarray, measured: np.ndarray, *, n_resamples: int, seed: int
+    values: np.ndarray, measured: np.ndarray, *, n_resamples: int
 ) -> np.ndarray:
     """Correlate ranks of several parameters and a metric in bootstrap resamples of their trials.
 
@@ -491,7 +485,7 @@ def resampled_correlations(
     rows = [_sum_by_value(row) for row in values]
     sum_by_metric, places = _sum_by_value(measured), np.unique(measured, return_inverse=True)[1]
     found = []
-    for counts in resamples(len(measured), n_resamples, seed=seed):
+    for counts in resamples(len(measured), n_resamples):
         ranks, square = _centred_ranks(sum_by_metric(counts))
         weighted = counts * ranks[places]
         found.append([_resampled_spearman(row, counts, weighted, square) for row in rows])
@@ -535,12 +529,12 @@ def _centred_ranks(totals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ranks, np.einsum("ij,ij,ij->j", totals, ranks, ranks)
 
 
-def resamples(n_trials: int, n_resamples: int, *, seed: int) -> Iterator[np.ndarray]:
+def resamples(n_trials: int, n_resamples: int) -> Iterator[np.ndarray]:
     """Yield bootstrap resamples as how often each has each trial, in portions.
 
     Each is of shape ``(n_trials, size)``, and all sizes together are ``n_resamples``.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     for size in portions(n_resamples, n_trials):
         drawn = rng.integers(0, n_trials, size=(n_trials, size)) * size + np.arange(size)
         counts = np.bincount(drawn.ravel(), minlength=n_trials * size)
@@ -579,23 +573,16 @@ def _compare_groups(name: str, members: Sequence[tuple[float, TrialRecord]]) -> 
             key = (str(value), type(value).__name__)
             groups.setdefault(key, (value, []))[1].append(measured)
     tested = [group for _, group in groups.values() if len(group) >= MIN_GROUP]
-    n = sum(map(len, tested))
     h = p = eta_squared = None
     if len(tested) > 1 and np.ptp(np.concatenate(tested)) > 0:
         found = stats.kruskal(*tested)
         h, p = _finite(found.statistic), _finite(found.pvalue)
-        k = len(tested)
+        k, n = len(tested), sum(map(len, tested))
         eta_squared = max(0.0, float((found.statistic - k + 1) / (n - k)))
     return CategoricalEffect(
         name=name,
-        n_trials=n,
         groups=tuple(
-            CategoryGroup(
-                value=value,
-                n_trials=len(group),
-                median=float(np.median(group)),
-                tested=len(group) >= MIN_GROUP,
-            )
+            CategoryGroup(value=value, n_trials=len(group), median=float(np.median(group)))
             for _, (value, group) in sorted(groups.items(), key=lambda item: item[0])
         ),
         h=h,

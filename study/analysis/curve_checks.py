@@ -147,7 +147,7 @@ def check_overfitting(study: Checked) -> Check | None:
     last = attrs.LAST_VALIDATION_MSE.of(best)
     train = attrs.LAST_TRAIN_MSE.of(best)
     losses = list(best.intermediate_values.values())
-    if not isinstance(last, float) or not isinstance(train, float) or min(losses, default=0) <= 0:
+    if last is None or train is None or min(losses, default=0) <= 0:
         return None
     if len(losses) < MIN_REPORTS or not all(map(math.isfinite, losses)):
         return unknown("overfitting", f"Too few {study.steps} to tell a rise from scatter.")

@@ -90,15 +90,10 @@ def get_distribution(record: StudyRecord, *, metric: Metric | None = None) -> Di
     )
 
 
-def band_of(n_trials: int) -> float:
-    """Return half the height of the 95 % band around a distribution function."""
-    return math.sqrt(math.log(2 / (1 - CONFIDENCE)) / (2 * n_trials))
-
-
 def _distribution(family: str, values: list[float]) -> FamilyDistribution:
     ascending = np.sort(values)
     n = len(ascending)
-    band = band_of(n)
+    band = math.sqrt(math.log(2 / (1 - CONFIDENCE)) / (2 * n))
     counts = np.arange(1, n + 1)
     if n > MAX_STEPS:
         counts = np.linspace(1, n, MAX_STEPS).round().astype(int)

@@ -3,11 +3,9 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import median
 
 import numpy as np
-from optuna.distributions import FloatDistribution, IntDistribution
 from scipy import stats
 
 from search_spaces import Scalar
@@ -15,6 +13,7 @@ from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     by_configuration,
     is_independent,
+    is_numeric,
     kind_of,
     parameter_names,
     ranked,
@@ -22,6 +21,7 @@ from study.analysis import (
 )
 from study.analysis.magnitude import tamed
 from study.analysis.paired import holm
+from study.analysis.pairs import range_words
 from study.analysis.surrogate import MIN_TRIALS
 from study.formats import (
     MINUS,
@@ -29,7 +29,6 @@ from study.formats import (
     format_measured,
     format_number,
     format_points,
-    format_value,
 )
 from study.metrics import Metric
 from study.wording import Wording
@@ -261,11 +260,7 @@ def _sides(
     for value, trial in having:
         own = trial.params[name]
         groups.setdefault(_key(own), (own, []))[1].append(value)
-    numeric = all(
-        isinstance(trial.distributions.get(name), FloatDistribution | IntDistribution)
-        for _, trial in having
-    )
-    if len(groups) <= MAX_GROUPS or not numeric:
+    if len(groups) <= MAX_GROUPS or not is_numeric(name, (trial for _, trial in having)):
         return [(wording.value(own, name), values) for own, values in groups.values()]
     numbers = np.asarray([float(str(trial.params[name])) for _, trial in having])
     values = np.asarray([value for value, _ in having])
@@ -273,9 +268,7 @@ def _sides(
     inner = np.linspace(0, 1, parts + 1)[1:-1]
     edges = np.unique(np.quantile(numbers, inner, method="inverted_cdf"))
     places = np.searchsorted(edges, numbers, side="left")
-    told = [format_value(float(edge)) for edge in edges]
-    between = [f"{low} to {high}" for low, high in pairwise(told)]
-    words = [f"up to {told[0]}", *between, f"above {told[-1]}"]
+    words = range_words(edges.tolist())
     return [(w, values[places == i].tolist()) for i, w in enumerate(words)]
 
 
@@ -309,17 +302,14 @@ def _p_value(sides: Sequence[tuple[str, list[float]]], matched: Matched | None) 
         groups = [values for _, values in sides]
         differ = np.ptp(np.concatenate(groups)) > 0
         return float(stats.kruskal(*groups).pvalue) if differ else 1.0
-    table = _on_scale(matched.values)
+    values = matched.values
+    # In a unit in which the largest numbers have differences.
+    table = np.log(values) if values.min() > 0 else tamed(values)[0]
     if not (table != table[:, :1]).any():
         return 1.0
     if table.shape[1] == 2:
         return float(stats.wilcoxon(table[:, 0], table[:, 1]).pvalue)
     return float(stats.friedmanchisquare(*table.T).pvalue)
-
-
-def _on_scale(values: np.ndarray) -> np.ndarray:
-    """Return logarithms of positive values, others in a unit in which they have differences."""
-    return np.log(values) if values.min() > 0 else tamed(values)[0]
 
 
 def _effect_in_blocks(

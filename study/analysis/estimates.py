@@ -1,7 +1,7 @@
 """Means over seeds and splits of data, and how sure they are."""
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
@@ -64,14 +64,6 @@ def estimate(
     if found is not None and metric is not None and metric.maximise and metric.high is not None:
         found = found._replace(high=min(metric.high, found.high))
     return Estimate(mean=fmean(units), interval=found, n=len(values))
-
-
-def estimate_pairs(
-    values: Mapping[int, float], metric: Metric, sides: Sequence[str], *, overlapping: bool = True
-) -> Estimate | None:
-    """Return ``estimate`` of values by the number of their pair, of which all have ``sides``."""
-    own = [sides[pair] for pair in values]
-    return estimate(list(values.values()), metric, sides=own, overlapping=overlapping)
 
 
 def by_split(values: Sequence[float], sides: Sequence[str] = ()) -> tuple[list[float], float]:

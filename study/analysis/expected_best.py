@@ -25,6 +25,9 @@ from study.sampling.names import ADAPTIVE_SAMPLERS
 
 MIN_TRIALS = 5
 
+N_POINTS = 60
+"""Numbers of trials that are looked at, evenly spaced on a logarithmic scale."""
+
 TOLERANCE = 0.05
 """Share, as ``margin`` takes it, that counts as close to the best value."""
 
@@ -76,9 +79,7 @@ class ExpectedBestInfo:
     caution: str | None
 
 
-def get_expected_best(
-    record: StudyRecord, *, metric: Metric | None = None, n_points: int = 60, seed: int = 0
-) -> ExpectedBestInfo:
+def get_expected_best(record: StudyRecord) -> ExpectedBestInfo:
     """Estimate the expected best of n trials, for n up to the number of trials.
 
     The estimate is the mean over all sets of n trials of the study, hence without bias for a
@@ -90,14 +91,13 @@ def get_expected_best(
     Args:
         record: Its complete trials with a finite value count, each training once. One that
             breaks the constraint is no candidate: it counts as the worst that keeps it.
-        n_points: Values of n to look at, evenly spaced on a logarithmic scale.
 
     Source: Tang, Lee, Xin, Liu, Yu, Lin, "Showing Your Work Doesn't Always Work", ACL 2020,
         arXiv:2004.13705; the question: Dodge, Gururangan, Card, Schwartz, Smith, "Show Your
         Work", EMNLP 2019, arXiv:1909.03004; percentiles: Hesterberg, "What Teachers Should Know
         About the Bootstrap", The American Statistician 69, 2015, section 3.3.
     """
-    metric = metric or kind_of(record).objective
+    metric = kind_of(record).objective
     sampler = sampler_of(record)
     used = ranked(record, metric=metric)
     if sampler in NON_ADAPTIVE_SAMPLERS:
@@ -112,13 +112,13 @@ def get_expected_best(
     all_seconds = get_spent(record).training_seconds
     seconds = all_seconds / len(used) if all_seconds and used else None
     points: tuple[ExpectedBest, ...] = ()
-    refusal, close = _refusal(metric, len(used), len(kept)), None
+    refusal, close = _refusal(len(used), len(kept)), None
     if refusal is None:
         ascending = errors.tolist()
         close = ascending[0] + margin(metric, ascending, TOLERANCE)
-        numbers = np.unique(np.geomspace(1, len(used), n_points).round().astype(int))
+        numbers = np.unique(np.geomspace(1, len(used), N_POINTS).round().astype(int))
         sure = [int(n) for n in numbers if 2 <= n <= len(used) // RELIABLE_PART]
-        ends = sign * _band(errors, sure, n_resamples=n_resamples, seed=seed)
+        ends = sign * _band(errors, sure, n_resamples=n_resamples)
         intervals = dict(
             zip(sure, starmap(Interval, np.sort(ends, axis=0).T.tolist()), strict=True)
         )
@@ -149,39 +149,22 @@ def get_expected_best(
 
 
 def expected_minimum(values: np.ndarray, n: int) -> float:
-    """Return the mean over all sets of n values of the lowest of each.
-
-    Raises:
-        ValueError: If n is not from 1 to the number of values.
-    """
-    if not 1 <= n <= len(values):
-        raise ValueError(f"`n` must be from 1 to {len(values)}, but got {n}.")
+    """Return the mean over all sets of n values, from 1 to all of them, of the lowest of each."""
     return float(np.sort(values) @ _weights(len(values), n))
 
 
-def overtuning(incumbents: Sequence[tuple[float, float]]) -> tuple[float, ...]:
+def overtuning(tests: Sequence[float]) -> list[float]:
     """Return by how much each incumbent's test error exceeds the lowest of those up to it.
 
     Args:
-        incumbents: Validation and test error of each incumbent of a search, in their order.
-
-    Raises:
-        ValueError: If a validation error rises, so that the later one never was an incumbent.
+        tests: Test errors of the incumbents of a search, in their order.
 
     Source: Schneider, Bischl, Feurer, "Overtuning in Hyperparameter Optimization", AutoML 2025,
         arXiv:2506.19540.
     """
-    costs = []
-    lowest = np.inf
-    for i, (validation, test) in enumerate(incumbents):
-        if i and not validation <= incumbents[i - 1][0]:
-            raise ValueError(
-                f"Validation errors of `incumbents` must not rise, but got {validation} after "
-                f"{incumbents[i - 1][0]}."
-            )
-        lowest = min(lowest, test)
-        costs.append(test - lowest)
-    return tuple(costs)
+    errors = np.asarray(tests, dtype=float)
+    found: list[float] = (errors - np.minimum.accumulate(errors)).tolist()
+    return found
 
 
 def _weights(n_values: int, n: int) -> np.ndarray:
@@ -198,13 +181,11 @@ def _weights(n_values: int, n: int) -> np.ndarray:
     return weights
 
 
-def _band(
-    errors: np.ndarray, numbers: Sequence[int], *, n_resamples: int, seed: int
-) -> np.ndarray:
+def _band(errors: np.ndarray, numbers: Sequence[int], *, n_resamples: int) -> np.ndarray:
     """Return the ends of the interval of each expected minimum, shape ``(2, len(numbers))``."""
     if not numbers:
         return np.empty((2, 0))
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     ascending = np.sort(errors)
     n = len(errors)
     weights = np.stack([_weights(n, k) for k in numbers])
@@ -222,15 +203,14 @@ def _n_close(errors: np.ndarray, bound: float) -> int:
     return 1 + bisect_left(numbers, True, key=lambda n: expected_minimum(errors, n) <= bound)
 
 
-def _refusal(metric: Metric, n_trials: int, n_kept: int) -> str | None:
+def _refusal(n_trials: int, n_kept: int) -> str | None:
     if n_trials >= MIN_TRIALS and not n_kept:
         return "No complete trial keeps the constraint, so none is expected to be the best."
     if n_trials >= MIN_TRIALS:
         return None
-    what = "value" if metric.objective else metric.label
     return (
-        f"The expected best needs at least {MIN_TRIALS} complete trials with a finite {what}; "
-        f"this study has {n_trials}."
+        f"The expected best needs at least {MIN_TRIALS} complete trials with a finite value; this "
+        f"study has {n_trials}."
     )
 
 

@@ -63,11 +63,6 @@ class ExperimentInfo:
     on_request: tuple[str, ...]
 
     @property
-    def one_split(self) -> bool:
-        """Whether all arms of a pair have one split."""
-        return len(self.splits) == 1
-
-    @property
     def labels(self) -> tuple[str, ...]:
         """The metrics in which something was compared."""
         return tuple(dict.fromkeys(c.metric for c in self.comparisons))
@@ -115,10 +110,7 @@ def get_experiment(record: StudyRecord) -> ExperimentInfo | None:
     trials = {arm: trials_of_arm(record, arm) for arm in arms}
     values = {
         metric.label: {
-            arm: tuple(
-                metric.of(trials[arm][pair]) if pair in trials[arm] else None
-                for pair in range(n_pairs)
-            )
+            arm: tuple(map(values_of(trials[arm], metric).get, range(n_pairs)))
             for arm in (classifying if metric.always and not metric.objective else arms)
         }
         for metric in metrics
@@ -152,6 +144,11 @@ def trials_of_arm(record: StudyRecord, arm: str) -> dict[int, TrialRecord]:
         for trial in record.complete
         if attrs.ARM.of(trial) == arm and (pair := attrs.PAIR.of(trial)) is not None
     }
+
+
+def values_of(trials: Mapping[int, TrialRecord], metric: Metric) -> dict[int, float]:
+    """Return the values of a metric that trials have, by the number of their pair, ascending."""
+    return {pair: v for pair, t in sorted(trials.items()) if (v := metric.of(t)) is not None}
 
 
 def _table(

@@ -53,7 +53,7 @@ class FidelityPoint:
         step: As people count it.
         spearman: Rank correlation between their value at this step, or their best one up to it
             (``FidelityInfo.at_step``), and their final one, None where either does not vary.
-        low, high: Its 95 % interval over resampled trials, None where more than 5 % of the
+        interval: Of 95 %, over resampled trials; None where more than 5 % of the
             resamples have no coefficient.
         n_pruned_before: Pruned trials that ended before this step; the share is that in all.
         pruned_worst: The coefficient with all pruned trials, had they ended behind every
@@ -64,7 +64,6 @@ class FidelityPoint:
     """
 
     step: int
-    n_trials: int
     spearman: float | None
     interval: Interval | None
     n_pruned_before: int
@@ -189,7 +188,7 @@ class PrunersInfo:
     workers.
 
     Args:
-        replays: In the order of the settings; empty after a refusal.
+        replays: In the order of the settings; empty with too few complete trials.
         halves: Places of the studies of each half in the replays.
         every: One in so many reports is what a pruner gets.
     """
@@ -199,8 +198,6 @@ class PrunersInfo:
     n_complete: int
     n_trials: int
     every: int
-    refusal: str | None
-    caution: str | None
 
     @property
     def n_studies(self) -> int:
@@ -274,11 +271,6 @@ def _median(share: float, steps: int) -> BasePruner:
     return MedianPruner(n_startup_trials=5, n_warmup_steps=int(share * steps), n_min_trials=3)
 
 
-def _median_of_stalled(steps: int) -> BasePruner:
-    # A report of the replay stands for as many steps as `run` waits for an improvement.
-    return StalledPruner(_median(0.1, steps), patience=1)
-
-
 def _halving(part: int, steps: int) -> BasePruner:
     return SuccessiveHalvingPruner(min_resource=max(1, steps // part), reduction_factor=3)
 
@@ -291,7 +283,8 @@ def _hyperband(part: int, steps: int) -> BasePruner:
 PRUNER_SETTINGS = (
     PrunerSetting(
         name="median, from 10\N{NO-BREAK SPACE}% of the {steps} on, once a trial stands still",
-        make=_median_of_stalled,
+        # A report of the replay stands for as many steps as `run` waits for an improvement.
+        make=lambda steps: StalledPruner(_median(0.1, steps), patience=1),
         option="median",
     ),
     *(
@@ -318,7 +311,7 @@ PRUNER_SETTINGS = (
 ``study.sampling.names.make_pruner`` builds for ``run --pruner``."""
 
 
-def get_fidelity(record: StudyRecord, *, seed: int = 0) -> FidelityInfo:
+def get_fidelity(record: StudyRecord) -> FidelityInfo:
     """Correlate early values with the final one, for at most 20 steps.
 
     Where the final value is the last of each curve, its value at a step counts, else the best one
@@ -340,16 +333,14 @@ def get_fidelity(record: StudyRecord, *, seed: int = 0) -> FidelityInfo:
     at_step = all(curve.final == curve.values[-1] for curve in complete) and any(
         curve.final > np.nanmin(curve.values) for curve in complete
     )
-    refusal = _refusal(f"The fidelity of short {_trainings(kind)}", len(complete))
+    refusal = _refusal(kind, len(complete))
     points: tuple[FidelityPoint, ...] = ()
     if refusal is None:
         known = np.unique(np.concatenate([curve.steps for curve in complete]))
         known = known[known <= n_epochs]
         places = np.unique(np.geomspace(1, len(known), 20).round().astype(int)) - 1
         epochs = known[places]
-        points = _points(
-            epochs, complete, pruned, at_step=at_step, n_resamples=n_resamples, seed=seed
-        )
+        points = _points(epochs, complete, pruned, at_step=at_step, n_resamples=n_resamples)
     return FidelityInfo(
         points=points,
         at_step=at_step,
@@ -369,7 +360,6 @@ def replay_pruners(
     *,
     max_studies: int = 48,
     max_reports: int = 20,
-    seed: int = 0,
 ) -> PrunersInfo:
     """Let pruners decide on trainings whose end is known.
 
@@ -389,12 +379,11 @@ def replay_pruners(
         Confidence or Fiducial Limits", Biometrika 26, 1934, by ``scipy.stats.binomtest``.
     """
     kind = kind_of(record)
-    complete, pruned = _reporting(record, kind)
-    refusal = _refusal("A replay of pruners", len(complete))
+    complete, _ = _reporting(record, kind)
     replays: list[PrunerReplay] = []
     n_trials, every, n_first, studies = 0, 1, 0, list[list[_Curve]]()
-    if refusal is None:
-        rng = np.random.default_rng(seed)
+    if len(complete) >= MIN_TRIALS:
+        rng = np.random.default_rng(0)
         curves = [_curve(trial, kind) for trial in complete]
         known = np.unique(np.concatenate([curve.steps for curve in curves]))
         every = max(1, math.ceil(len(known) / max_reports))
@@ -417,8 +406,6 @@ def replay_pruners(
         n_complete=len(complete),
         n_trials=n_trials,
         every=every,
-        refusal=refusal,
-        caution=None if refusal else _caution(len(complete), len(pruned)),
     )
 
 
@@ -494,7 +481,6 @@ def _points(
     *,
     at_step: bool,
     n_resamples: int,
-    seed: int,
 ) -> tuple[FidelityPoint, ...]:
     final = np.asarray([curve.final for curve in complete])
     early, early_pruned = (_early(curves, epochs, at_step) for curves in (complete, pruned))
@@ -503,7 +489,7 @@ def _points(
     intervals = {}
     if varying:
         ranks = stats.rankdata(early[varying], axis=1)
-        resampled = resampled_correlations(ranks, final, n_resamples=n_resamples, seed=seed)
+        resampled = resampled_correlations(ranks, final, n_resamples=n_resamples)
         intervals = {i: percentile_interval(resampled[k]) for k, i in enumerate(varying)}
     points = []
     for i, epoch in enumerate(map(int, epochs)):
@@ -512,7 +498,6 @@ def _points(
         points.append(
             FidelityPoint(
                 step=epoch,
-                n_trials=len(complete),
                 spearman=_spearman(early[i], final),
                 interval=intervals.get(i),
                 n_pruned_before=n_before,
@@ -640,14 +625,11 @@ def _final(trial: TrialRecord, kind: KindInfo) -> float:
     return math.nan if trial.value is None else kind.objective.sign * trial.value
 
 
-def _trainings(kind: KindInfo) -> str:
-    return "trainings" if kind.name else "trials"
-
-
-def _refusal(what: str, n_complete: int) -> str | None:
+def _refusal(kind: KindInfo, n_complete: int) -> str | None:
     text = (
-        f"{what} needs at least {MIN_TRIALS} complete trials with a finite value and a learning "
-        f"curve; this study has {n_complete}."
+        f"The fidelity of short {'trainings' if kind.name else 'trials'} needs at least "
+        f"{MIN_TRIALS} complete trials with a finite value and a learning curve; this study has "
+        f"{n_complete}."
     )
     return text if n_complete < MIN_TRIALS else None
 

@@ -1,5 +1,6 @@
 """The trials that were the best so far, and how long there has been none."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from optuna.trial import TrialState
@@ -12,15 +13,6 @@ from study.metrics import Metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChangedParameter:
-    """A parameter in which a trial differs from another; None where one of them has none."""
-
-    name: str
-    before: Scalar
-    after: Scalar
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Incumbent:
     """A trial that was the best so far when it ended.
 
@@ -30,7 +22,8 @@ class Incumbent:
         n_finished: Complete and pruned trials up to then, this one included.
         epochs_run: Steps that the trials that had ended by then had trained.
         wall_seconds: From the first start up to then; None where the trial's end was not stored.
-        changes: From the incumbent before, in the order of the space; empty for the first.
+        changes: By name the parameters in which it differs from the incumbent before, in the
+            order of the space: the values of that one and of this one, None for none.
     """
 
     number: int
@@ -40,7 +33,7 @@ class Incumbent:
     epochs_run: int
     training_seconds: float
     wall_seconds: float | None
-    changes: tuple[ChangedParameter, ...]
+    changes: Mapping[str, tuple[Scalar, Scalar]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +92,7 @@ def get_incumbents(record: StudyRecord) -> IncumbentsInfo:
                 wall_seconds=(trial.completed - first).total_seconds()
                 if trial.completed
                 else None,
-                changes=_changes(best, trial) if best is not None else (),
+                changes={} if best is None else _changes(best, trial),
             )
         )
         best = trial
@@ -112,7 +105,7 @@ def _change(value: float, before: float, objective: Metric) -> float | None:
     return (value - before) / abs(before) if before else None
 
 
-def _changes(before: TrialRecord, after: TrialRecord) -> tuple[ChangedParameter, ...]:
+def _changes(before: TrialRecord, after: TrialRecord) -> dict[str, tuple[Scalar, Scalar]]:
     names = {**after.params, **before.params}
-    pairs = [(name, before.params.get(name), after.params.get(name)) for name in names]
-    return tuple(ChangedParameter(name=n, before=a, after=b) for n, a, b in pairs if a != b)
+    pairs = {name: (before.params.get(name), after.params.get(name)) for name in names}
+    return {name: (old, new) for name, (old, new) in pairs.items() if old != new}

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import FloatDistribution
 
 from search_spaces import Scalar
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     family_of,
+    is_numeric,
     kind_of,
     parameter_names,
     ranked,
@@ -20,6 +21,7 @@ from study.analysis import (
 )
 from study.analysis.estimates import Interval
 from study.analysis.expected_best import MIN_TRIALS
+from study.analysis.pairs import levels
 from study.analysis.thinning import thin
 from study.metrics import Metric
 from study.sampling.names import ADAPTIVE_SAMPLERS
@@ -53,7 +55,7 @@ class IsolatedValue:
 
     Args:
         value: The value, or the median of those in the bin.
-        low, high: Lowest and highest value in the bin, None for a single value.
+        ends: Lowest and highest value in the bin, None for a single value.
         best: Best value of the metric among them; ``second`` and ``median`` likewise.
     """
 
@@ -132,7 +134,7 @@ def get_isolation(record: StudyRecord, *, metric: Metric | None = None) -> Isola
         members = [item for item in used if name in item[1].params]
         values = [trial.params[name] for _, trial in members]
         numbers = _numbers(values)
-        places = _places(values) if numbers is None else _distinct(numbers)
+        places = np.asarray(levels(values)[1]) if numbers is None else _distinct(numbers)
         if places.max(initial=0) >= MAX_VALUES and numbers is None:
             left_out.append(name)
         elif places.max(initial=0) > 0:
@@ -174,8 +176,7 @@ def _isolate(
         places = _bins(binned)
     groups = [np.flatnonzero(places == place) for place in range(places.max() + 1)]
     scale: Scale = "category"
-    ordered = all(isinstance(d, FloatDistribution | IntDistribution) for d in distributions)
-    if numbers is not None and (many or ordered):
+    if numbers is not None and (many or is_numeric(name, trials)):
         log = all(getattr(d, "log", False) for d in distributions) and (numbers > 0).all()
         scale = "log" if log else "linear"
     values = []
@@ -227,18 +228,6 @@ def _bins(numbers: np.ndarray) -> np.ndarray:
 def _distinct(numbers: np.ndarray) -> np.ndarray:
     """Return which of the distinct numbers each one is, by size."""
     return np.asarray(np.unique(numbers, return_inverse=True)[1])
-
-
-def _places(values: Sequence[Scalar]) -> np.ndarray:
-    """Return which of the distinct values each one is, numbers before texts."""
-    keys = [
-        (True, 0.0, str(value), type(value).__name__)
-        if _numbers([value]) is None
-        else (False, float(value or 0), "", "")
-        for value in values
-    ]
-    ranks = {key: i for i, key in enumerate(sorted(set(keys)))}
-    return np.asarray([ranks[key] for key in keys])
 
 
 def _numbers(values: Sequence[Scalar]) -> np.ndarray | None:

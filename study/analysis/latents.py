@@ -1,33 +1,29 @@
 """What an experiment says of what is measured on request: each number over seeds and splits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from storage import attrs
 from storage.records import StudyRecord
 from study.analysis import kind_of, measured_on_request
 from study.analysis.estimates import Estimate
-from study.analysis.experiment import trials_of_arm
+from study.analysis.experiment import trials_of_arm, values_of
 from study.analysis.means import estimate_on
 from study.analysis.paired import Scale, scale_of
 from study.metrics import Metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LatentsOfArm:
-    """The numbers for one arm: means over seeds and splits with 95 % t intervals, by metric."""
-
-    arm: str
-    values: Mapping[Metric, Estimate | None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LatentsInfo:
-    """The numbers for an experiment, or for what follows a search: the objective's come first."""
+    """The numbers for an experiment, or for what follows a search: the objective's come first.
+
+    Args:
+        arms: By arm and metric: means over seeds and splits with 95 % t intervals.
+    """
 
     study: str
     metrics: tuple[Metric, ...]
-    arms: tuple[LatentsOfArm, ...]
+    arms: Mapping[str, Mapping[Metric, Estimate | None]]
 
 
 def get_latents(record: StudyRecord) -> LatentsInfo | None:
@@ -48,28 +44,16 @@ def get_latents(record: StudyRecord) -> LatentsInfo | None:
     return LatentsInfo(
         study=record.name,
         metrics=metrics,
-        arms=tuple(
-            LatentsOfArm(
-                arm=name,
-                values={
-                    metric: _estimate(
-                        record,
-                        name,
-                        metric,
-                        experiment.sides_of(name),
-                        scales.get(metric, "share"),
-                    )
-                    for metric in metrics
-                },
-            )
-            for name in (arm.name for arm in experiment.arms)
-        ),
+        arms={
+            arm.name: {
+                metric: estimate_on(
+                    scales.get(metric, "share"),
+                    values_of(trials_of_arm(record, arm.name), metric),
+                    metric,
+                    experiment.sides_of(arm.name),
+                )
+                for metric in metrics
+            }
+            for arm in experiment.arms
+        },
     )
-
-
-def _estimate(
-    record: StudyRecord, arm: str, metric: Metric, sides: Sequence[str], scale: Scale
-) -> Estimate | None:
-    trials = trials_of_arm(record, arm)
-    values = {pair: v for pair, t in sorted(trials.items()) if (v := metric.of(t)) is not None}
-    return estimate_on(scale, values, metric, sides)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from study.analysis.estimates import Estimate, Interval, by_split, estimate_pairs, mean_interval
+from study.analysis.estimates import Estimate, Interval, by_split, estimate, mean_interval
 from study.analysis.paired import Scale
 from study.metrics import Metric
 
@@ -32,16 +32,16 @@ def estimate_on(
 
     Values that are compared by ratios have a geometric mean, whose ratio to another one is the
     mean ratio; its interval is that of the mean logarithm. All others have the plain mean of
-    ``estimate_pairs``.
+    ``estimate``.
 
     Args:
-        sides: The split of each pair.
+        sides: The split of each pair, also of those without a value.
         overlapping: Whether they were judged on those splits' validation data.
     """
+    own = [sides[pair] for pair in values]
     if scale != "ratio" or not values:
-        return estimate_pairs(values, metric, sides, overlapping=overlapping)
-    logs = list(map(math.log, values.values()))
-    units, overlap = by_split(logs, [sides[pair] for pair in values])
+        return estimate(list(values.values()), metric, sides=own, overlapping=overlapping)
+    units, overlap = by_split(list(map(math.log, values.values())), own)
     found = mean_interval(units, overlap if overlapping else 0.0)
     interval = None if found is None else Interval(*map(math.exp, found))
     return Estimate(mean=math.exp(fmean(units)), interval=interval, n=len(values))

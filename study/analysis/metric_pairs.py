@@ -84,7 +84,6 @@ class MetricPair:
 
     first: Metric
     second: Metric
-    n_trials: int
     pearson: Coefficient
     spearman: Coefficient
     parameter: str | None
@@ -147,7 +146,7 @@ def get_metric_pairs(
     found = (
         _pair(record, trials, *two, n_resamples=n_resamples) for two in combinations(metrics, 2)
     )
-    return tuple(pair for pair in found if pair.n_trials >= MIN_TRIALS)
+    return tuple(pair for pair in found if len(pair.points) >= MIN_TRIALS)
 
 
 def _pair(
@@ -179,7 +178,6 @@ def _pair(
     return MetricPair(
         first=first,
         second=second,
-        n_trials=len(told),
         pearson=pearson,
         spearman=spearman,
         parameter=parameter,
@@ -266,7 +264,7 @@ def _within(rows: np.ndarray, places: np.ndarray, *, n_resamples: int) -> Coeffi
     value = float(np.clip((scaled[0] * scaled[1]).mean(), -1, 1))
     inside = (places[None, :] == np.unique(places)[:, None]).astype(float)
     found = []
-    for counts in resamples(n, n_resamples, seed=0):
+    for counts in resamples(n, n_resamples):
         totals = np.maximum(inside @ counts, 1.0)
         x, y = scaled
         sums = [(inside * row) @ counts for row in (x, y)]

@@ -1,17 +1,17 @@
 """Two settings together: the middle value of the metric for each pair of their values."""
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
 import numpy as np
-from optuna.distributions import FloatDistribution, IntDistribution
 
 from search_spaces import Scalar, is_number
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import kind_of, ranked, ranked_once
+from study.analysis import is_numeric, kind_of, ranked, ranked_once
 from study.formats import format_value
 from study.metrics import Metric
 from study.wording import Wording
@@ -85,19 +85,19 @@ def get_pair(record: StudyRecord, first: str, second: str) -> PairInfo | None:
 def bins(name: str, trials: list[TrialRecord], wording: Wording) -> tuple[list[str], list[int]]:
     """Return values of a setting, or ranges of many, as words, and the place of each trial's."""
     values = [trial.params[name] for trial in trials]
-    numeric = all(
-        isinstance(trial.distributions.get(name), FloatDistribution | IntDistribution)
-        for trial in trials
-    )
     distinct, places = levels(values)
-    if len(distinct) <= MAX_VALUES or not numeric:
+    if len(distinct) <= MAX_VALUES or not is_numeric(name, trials):
         return [wording.value(v, name) for v in distinct], places
     numbers = [float(str(v)) for v in values]
     edges = sorted(set(np.quantile(numbers, (0.25, 0.5, 0.75), method="lower").tolist()))
-    texts = [format_value(edge) for edge in edges]
-    inner = [f"{low} to {high}" for low, high in pairwise(texts)]
-    words = [f"up to {texts[0]}", *inner, f"above {texts[-1]}"]
-    return words, [int(np.searchsorted(edges, number)) for number in numbers]
+    return range_words(edges), [int(np.searchsorted(edges, number)) for number in numbers]
+
+
+def range_words(edges: Sequence[float]) -> list[str]:
+    """Say which ranges there are between ascending numbers, an edge being in the one below it."""
+    texts = list(map(format_value, edges))
+    between = [f"{low} to {high}" for low, high in pairwise(texts)]
+    return [f"up to {texts[0]}", *between, f"above {texts[-1]}"]
 
 
 def levels(values: Iterable[Scalar]) -> tuple[list[Scalar], list[int]]:
@@ -105,13 +105,16 @@ def levels(values: Iterable[Scalar]) -> tuple[list[Scalar], list[int]]:
 
     True equals 1, and is another value; 1.0 is none.
     """
-    keys = [("number" if is_number(value) else type(value).__name__, value) for value in values]
-    distinct = sorted(set(keys), key=lambda key: _order(key[1]))
-    places = {key: i for i, key in enumerate(distinct)}
-    return [value for _, value in distinct], [places[key] for key in keys]
+    known = list(values)
+    keys = list(map(_order, known))
+    found = dict(zip(keys[::-1], known[::-1], strict=True))  # of equal ones the first
+    places = {key: i for i, key in enumerate(sorted(found))}
+    return [found[key] for key in places], [places[key] for key in keys]
 
 
-def _order(value: Scalar) -> tuple[bool, float, str]:
-    """Sort numbers by size, before texts by name."""
-    number = is_number(value)
-    return not number, float(str(value)) if number else 0.0, str(value)
+def _order(value: Scalar) -> tuple[bool, float, str, str]:
+    """Sort numbers by size, before texts by name; what is equal in it is one value."""
+    number = float(str(value)) if is_number(value) else math.nan
+    if math.isfinite(number):
+        return False, number, "", ""
+    return True, 0.0, str(value), type(value).__name__

@@ -62,19 +62,18 @@ class PedAnovaInfo:
     """Shares of PED-ANOVA for one metric.
 
     Args:
-        parameters: Most important first, by shares that sum to 1; empty after a refusal.
+        parameters: Most important first, by shares that sum to 1; empty with too few trials,
+            where none varies, and where the best tenth cannot be told from the rest.
         hardly_varied: Those of ``parameters`` in which too few trials differ to compare them.
         n_trials: Complete trials with a finite value of the metric, and pruned ones that count.
     """
 
-    metric: Metric
     parameters: tuple[Share, ...]
     constant: tuple[str, ...]
     hardly_varied: tuple[HardlyVaried, ...]
     n_trials: int
     n_pruned: int
     n_top: int
-    refusal: str | None
 
 
 def get_ped_anova(record: StudyRecord, *, metric: Metric | None = None) -> PedAnovaInfo:
@@ -115,23 +114,20 @@ def get_ped_anova(record: StudyRecord, *, metric: Metric | None = None) -> PedAn
         # That a trial has a parameter at all is a choice, too.
         and (len(set(values)) > 1 or (len(values) < len(trials) and not ours))
     ]
-    refusal = _refusal(metric, len(trials), len(top), names, n_pruned=len(pruned))
     parameters: list[Share] = []
-    if refusal is None:
+    if names and len(trials) >= max(MIN_TRIALS, len(top) + 1):
         found = _shares(trials, names)
         parameters = [
             Share(name=n, share=found[n], used_by_top=any(n in trial.params for trial in top))
             for n in sorted(names, key=lambda name: -found[name])
         ]
     return PedAnovaInfo(
-        metric=metric,
         parameters=tuple(parameters),
         constant=tuple(name for name in parameter_names(record) if name not in names),
-        hardly_varied=tuple(_hardly_varied(names, trials)) if refusal is None else (),
+        hardly_varied=tuple(_hardly_varied(names, trials)) if parameters else (),
         n_trials=len(trials),
         n_pruned=len(pruned),
         n_top=len(top),
-        refusal=refusal,
     )
 
 
@@ -150,23 +146,6 @@ def _best(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Return the best part of the trials, with all that share the value of its last."""
     n = math.ceil(TOP_SHARE * len(trials))
     return [t for i, t in enumerate(trials) if i < n or t.value == trials[n - 1].value]
-
-
-def _refusal(
-    metric: Metric, n_trials: int, n_top: int, names: Sequence[str], *, n_pruned: int
-) -> str | None:
-    which = "complete and pruned trials" if n_pruned else "complete trials"
-    if n_trials < MIN_TRIALS:
-        what = "value" if metric.objective else metric.label
-        return (
-            f"Importances need at least {MIN_TRIALS} {which} with a finite {what}; "
-            f"this study has {n_trials}."
-        )
-    if not names:
-        return f"No parameter varies among the {which}, so none can be more important."
-    if n_top == n_trials:
-        return "The best tenth cannot be told from the rest: too many trials share one value."
-    return None
 
 
 def _shares(trials: Sequence[FrozenTrial], names: Sequence[str]) -> dict[str, float]:

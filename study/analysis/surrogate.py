@@ -12,8 +12,7 @@ from itertools import combinations
 from typing import ClassVar
 
 import numpy as np
-from optuna.distributions import FloatDistribution, IntDistribution
-from optuna.trial import TrialState
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from scipy import stats
 
 from search_spaces import Scalar
@@ -67,7 +66,7 @@ class ParameterImportance:
     Args:
         rise: Of the squared error on held-out trials when the parameter's values are permuted
             among them, in units of the metric's variance; may be negative.
-        low, high: Its interval: in 95 % of studies those of all parameters hold at once.
+        interval: In 95 % of studies those of all parameters hold at once.
     """
 
     name: str
@@ -85,7 +84,6 @@ class SurrogateInfo:
     """A forest, how well it predicts, and what it needs for that.
 
     Args:
-        family: The branch, or None for all trials.
         log: Whether the forest predicts the decimal logarithm of the metric.
         n_trials, n_used: With a finite value, each configuration once, and drawn for the forest.
         independent: Whether a design chose the trials; else intervals do not hold what they say.
@@ -94,7 +92,6 @@ class SurrogateInfo:
     """
 
     metric: Metric
-    family: str | None
     log: bool
     n_trials: int
     n_used: int
@@ -141,6 +138,10 @@ class InteractionsInfo:
     pairs: tuple[Interaction, ...]
     null_level: float | None
     refusal: str | None
+
+
+_Settings = tuple[Mapping[str, Scalar], Mapping[str, BaseDistribution]]
+"""Parameters of a trial, or of none yet, and their ranges."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +196,6 @@ def get_branch(
     *,
     metric: Metric | None = None,
     family: str | None = None,
-    seed: int = 0,
 ) -> Branch:
     """Encode the trials of one branch, each configuration once, at most ``MAX_TRIALS`` of them.
 
@@ -226,15 +226,16 @@ def get_branch(
     ]
     members.sort(key=lambda item: item[1].number)
     n_trials = len(members)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     losses, unit = tamed(np.asarray([loss for loss, _ in members]))
     log = bool(n_trials and losses.min() > 0 and losses.max() > 10 * losses.min())
     if n_trials > MAX_TRIALS:
         drawn = np.sort(rng.choice(n_trials, size=MAX_TRIALS, replace=False))
         members, losses = [members[i] for i in drawn], losses[drawn]
     trials = [trial for _, trial in members]
+    settings = [(trial.params, trial.distributions) for trial in trials]
     encoded = (
-        _encode(name, trials)
+        _encode(name, settings)
         for name in parameter_names(record)
         if any(name in trial.params for trial in trials)
     )
@@ -252,7 +253,7 @@ def get_branch(
 
 
 def get_surrogate(
-    record: StudyRecord, *, metric: Metric | None = None, family: str | None = None, seed: int = 0
+    record: StudyRecord, *, metric: Metric | None = None, family: str | None = None
 ) -> SurrogateInfo:
     """Ask a random forest how well parameters predict the metric, and which it needs for that.
 
@@ -278,12 +279,12 @@ def get_surrogate(
         scatter grows with the estimate are this module's own and rest on the simulations.
     """
     metric = metric or kind_of(record).objective
-    branch = get_branch(record, metric=metric, family=family, seed=seed)
+    branch = get_branch(record, metric=metric, family=family)
     refusal = _refusal(branch, metric)
     parameters: tuple[ParameterImportance, ...] = ()
     r2 = None
     if refusal is None:
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         everything = np.arange(len(branch.y))
         estimates = _cross_validate(
             branch, everything, rng, N_TREES, N_PERMUTATIONS, n_repeats=N_REPEATS, told=True
@@ -310,7 +311,6 @@ def get_surrogate(
             )
     return SurrogateInfo(
         metric=metric,
-        family=family,
         log=branch.log,
         n_trials=branch.n_trials,
         n_used=len(branch.trials),
@@ -321,10 +321,8 @@ def get_surrogate(
     )
 
 
-def get_interactions(
-    record: StudyRecord, surrogate: SurrogateInfo, *, seed: int = 0
-) -> InteractionsInfo:
-    """Find out which of the parameters that a forest needs act together, of four at most.
+def get_interactions(record: StudyRecord, surrogate: SurrogateInfo) -> InteractionsInfo:
+    """Find out which of the parameters that a forest of all trials needs act together, of four.
 
     The joint effect of two parameters, averaged over all others, is compared with the sum of
     their single effects. Forests see interactions even where there are none, so the same is
@@ -335,10 +333,10 @@ def get_interactions(
         denominator, which makes large what is small in both: Inglis, Parnell, Hurley, JCGS 31,
         2022; level by the maximum: Westfall, Young, "Resampling-Based Multiple Testing", 1993.
     """
-    branch = get_branch(record, metric=surrogate.metric, family=surrogate.family, seed=seed)
+    branch = get_branch(record, metric=surrogate.metric)
     names = [column.name for column in branch.columns]
     top = [names.index(name) for name in surrogate.needed[:N_INTERACTING]]
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     points = {}
     for first, second in combinations(top, 2):
         rows = np.flatnonzero(branch.columns[first].present & branch.columns[second].present)
@@ -385,22 +383,10 @@ def predict(
     metric = metric or kind_of(record).objective
     branch = get_branch(record, metric=metric)
     ranges = {name: d for trial in branch.trials for name, d in trial.distributions.items()}
-    unknown = [
-        TrialRecord(
-            number=-1,
-            trial_id=-1,
-            state=TrialState.WAITING,
-            values=(),
-            params=point,
-            distributions={name: ranges[name] for name in point if name in ranges},
-            intermediate_values={},
-            user_attrs={},
-        )
-        for point in points
-    ]
-    trials = (*branch.trials, *unknown)
+    known = [(trial.params, trial.distributions) for trial in branch.trials]
+    settings = [*known, *((point, ranges) for point in points)]
     rng = np.random.default_rng(0)
-    columns = [_encode(column.name, trials) for column in branch.columns]
+    columns = [_encode(column.name, settings) for column in branch.columns]
     if not columns:
         predicted = np.full(len(points), branch.y.mean())
     else:
@@ -418,18 +404,17 @@ def predict(
     return np.asarray(metric.sign * losses * branch.unit)
 
 
-def _encode(name: str, trials: Sequence[TrialRecord]) -> _Column:
-    having = [trial for trial in trials if name in trial.params]
-    distributions = [trial.distributions.get(name) for trial in having]
+def _encode(name: str, settings: Sequence[_Settings]) -> _Column:
+    having = [params[name] for params, _ in settings if name in params]
+    distributions = [ranges.get(name) for params, ranges in settings if name in params]
     numeric = [d for d in distributions if isinstance(d, FloatDistribution | IntDistribution)]
     if not having or len(numeric) < len(having):
-        found = {trial.params[name] for trial in having}
-        numbers = all(isinstance(value, int | float) for value in found)
-        order = sorted(found, key=lambda v: (float(v or 0) if numbers else 0.0, str(v)))
+        numbers = all(isinstance(value, int | float) for value in having)
+        order = sorted(set(having), key=lambda v: (float(v or 0) if numbers else 0.0, str(v)))
         codes = {value: float(code) for code, value in enumerate(order)}
-        coded = [codes[t.params[name]] if name in t.params else np.nan for t in trials]
+        coded = [codes[params[name]] if name in params else np.nan for params, _ in settings]
         return _Column(name=name, values=np.asarray(coded))
-    values = np.asarray([float(t.params.get(name, np.nan) or 0.0) for t in trials])
+    values = np.asarray([float(params.get(name, np.nan) or 0.0) for params, _ in settings])
     on_a_log_scale = all(d.log for d in numeric) and np.nanmin(values) > 0
     return _Column(name=name, values=np.log10(values) if on_a_log_scale else values)
 

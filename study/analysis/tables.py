@@ -1,7 +1,7 @@
 """Tables of a study: best trials, families, groups, classes, and all of its trials."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean, median
@@ -13,61 +13,24 @@ from search_spaces import Scalar
 from storage.attrs import (
     CLASS_COUNTS,
     CONFUSION,
-    PARAMETER_COUNT,
     VALIDATION_ACCURACY,
     VALIDATION_BALANCED_ACCURACY,
 )
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
-    breaks_constraint,
     each_training_once,
     family_of,
     kind_of,
-    metric_named,
     parameter_names,
     ranked,
     ranked_by_constraint,
     ranked_once,
-    third_of,
 )
 from study.analysis.pairs import levels
-from study.analysis.spent import epochs_run, training_seconds
 from study.metrics import Metric
 
 MAX_GROUPS = 12
 """Values of a parameter above which a table of them is no summary any more."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BestTrial:
-    """One of the best trials.
-
-    Args:
-        rank: Place, from 1.
-        accuracy, balanced_accuracy: Values of the kind's second and third metric, None if there
-            are none.
-        parameter_count: Weights of the model, None if not stored.
-    """
-
-    rank: int
-    number: int
-    value: float
-    accuracy: float | None
-    balanced_accuracy: float | None
-    infeasible: bool
-    family: str
-    params: Mapping[str, Scalar]
-    epochs_run: int
-    training_seconds: float
-    parameter_count: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BestTrialsInfo:
-    """The best complete trials, best first, and every parameter of any, in the space's order."""
-
-    parameters: tuple[str, ...]
-    trials: tuple[BestTrial, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,18 +52,6 @@ class Family:
     mean: float | None
     best_accuracy: float | None
     median_accuracy: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FamiliesInfo:
-    """All families with a finished trial, best first, those without a best trial last.
-
-    Args:
-        parameter: What tells them apart, None where nothing does.
-    """
-
-    parameter: str | None
-    families: tuple[Family, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,12 +95,10 @@ class TopFamiliesInfo:
     """Which families the best trials belong to.
 
     Args:
-        parameter: What tells the families apart, None where nothing does.
         k: Trials that count as the best: as many as were asked for, or all if there are fewer.
         families: Those with most of them first, of equal ones that with the better best trial.
     """
 
-    parameter: str | None
     metric: Metric
     k: int
     families: tuple[TopFamily, ...]
@@ -199,39 +148,15 @@ class ClassResultsInfo:
         return 1 / max(1, sum(result.n_validation > 0 for result in self.classes))
 
 
-def get_best_trials(record: StudyRecord, *, k: int = 10) -> BestTrialsInfo:
+def get_best_trials(record: StudyRecord, *, k: int = 10) -> tuple[TrialRecord, ...]:
     """Return the ``k`` complete trials with the best objective, feasible ones first.
 
     Each training is there once: a grid has points that differ in nothing that has an effect.
     """
-    kind, third = kind_of(record), third_of(record)
-    ranking = ranked_by_constraint(record)
-    values = {trial.number: value for value, trial in ranking}
-    trials = each_training_once(trial for _, trial in ranking)
-    best = [
-        BestTrial(
-            rank=rank,
-            number=trial.number,
-            value=values[trial.number],
-            accuracy=_value(kind.second, trial),
-            balanced_accuracy=_value(third, trial),
-            infeasible=breaks_constraint(trial),
-            family=family_of(trial, kind.family),
-            params=trial.params,
-            epochs_run=epochs_run(trial),
-            training_seconds=training_seconds(trial),
-            parameter_count=PARAMETER_COUNT.of(trial),
-        )
-        for rank, trial in enumerate(trials[:k], start=1)
-    ]
-    used = {name for trial in best for name in trial.params}
-    return BestTrialsInfo(
-        parameters=tuple(name for name in parameter_names(record) if name in used),
-        trials=tuple(best),
-    )
+    return tuple(each_training_once(trial for _, trial in ranked_by_constraint(record))[:k])
 
 
-def get_families(record: StudyRecord, *, parameter: str | None = None) -> FamiliesInfo:
+def get_families(record: StudyRecord, *, parameter: str | None = None) -> tuple[Family, ...]:
     """Return what each family reached in the objective and the second metric, each training once.
 
     Args:
@@ -239,11 +164,11 @@ def get_families(record: StudyRecord, *, parameter: str | None = None) -> Famili
             kind.
 
     Returns:
-        One family for each of its values that a finished trial has.
+        One family for each of its values that a finished trial has, best first; those without a
+        best trial last.
     """
     kind = kind_of(record)
-    parameter = parameter or kind.family
-    name_of = partial(family_of, parameter=parameter)
+    name_of = partial(family_of, parameter=parameter or kind.family)
     best_first = ranked_once(ranked_by_constraint(record, finite=True))
     best_of = max if kind.second is None or kind.second.maximise else min
     sign = kind.objective.sign
@@ -254,8 +179,8 @@ def get_families(record: StudyRecord, *, parameter: str | None = None) -> Famili
         members = [(value, trial) for value, trial in best_first if name_of(trial) == name]
         values = [value for value, _ in members]
         feasible = [(value, trial) for value, trial in members if trial.feasible]
-        measured = [_value(kind.second, trial) for _, trial in members]
-        accuracies = [accuracy for accuracy in measured if accuracy is not None]
+        second = [] if kind.second is None else [kind.second.of(trial) for _, trial in members]
+        accuracies = [value for value in second if value is not None]
         families.append(
             Family(
                 name=name,
@@ -270,10 +195,7 @@ def get_families(record: StudyRecord, *, parameter: str | None = None) -> Famili
                 median_accuracy=median(accuracies) if accuracies else None,
             )
         )
-    return FamiliesInfo(
-        parameter=parameter,
-        families=tuple(sorted(families, key=lambda f: (f.best is None, sign * (f.best or 0.0)))),
-    )
+    return tuple(sorted(families, key=lambda f: (f.best is None, sign * (f.best or 0.0))))
 
 
 def get_all_groups(record: StudyRecord, *, metric: Metric | None = None) -> tuple[GroupsInfo, ...]:
@@ -315,7 +237,7 @@ def _grouped(
 
 
 def get_top_families(
-    record: StudyRecord, *, k: int = 50, parameter: str | None = None, metric: Metric | None = None
+    record: StudyRecord, *, k: int = 50, metric: Metric | None = None
 ) -> TopFamiliesInfo:
     """Count the families among the ``k`` best trials, and find the best trial of each.
 
@@ -323,16 +245,15 @@ def get_top_families(
     equal ones the one with the lower number is better, as in a stable sort.
 
     Args:
-        parameter: What tells the families apart, None for the parameter of the kind.
         metric: None for the objective.
 
     Returns:
         Every family with such a trial, also those without one among the best.
     """
     kind = kind_of(record)
-    parameter, metric = parameter or kind.family, metric or kind.objective
+    metric = metric or kind.objective
     best_first = ranked(record, metric=metric)
-    names = [family_of(trial, parameter) for _, trial in best_first]
+    names = [family_of(trial, kind.family) for _, trial in best_first]
     in_all, in_top = Counter(names), Counter(names[:k])
     families = [  # in the order of their best trials
         TopFamily(
@@ -346,7 +267,6 @@ def get_top_families(
         for name, i in ((name, names.index(name)) for name in in_all)
     ]
     return TopFamiliesInfo(
-        parameter=parameter,
         metric=metric,
         k=min(k, len(names)),
         families=tuple(sorted(families, key=lambda family: -family.n_top)),
@@ -372,8 +292,9 @@ def get_class_results(record: StudyRecord) -> ClassResultsInfo | None:
     confusion = tuple(tuple(row) for row in stored)
     if [len(row) for row in confusion] != [len(names)] * len(names):  # of other classes
         confusion = ()
+    metrics = {metric.name: metric for metric in kind_of(record).metrics}
     accuracy, balanced = (
-        _value(metric_named(record, name), best) if best is not None and confusion else None
+        metrics[name].of(best) if best is not None and confusion and name in metrics else None
         for name in (VALIDATION_ACCURACY, VALIDATION_BALANCED_ACCURACY)
     )
     n_images = sum(validation.values())
@@ -394,7 +315,3 @@ def get_class_results(record: StudyRecord) -> ClassResultsInfo | None:
         balanced_accuracy=balanced,
         confusion=confusion,
     )
-
-
-def _value(metric: Metric | None, trial: TrialRecord) -> float | None:
-    return None if metric is None else metric.of(trial)

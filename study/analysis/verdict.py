@@ -13,7 +13,6 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from optuna.trial import TrialState
@@ -27,7 +26,6 @@ from study.analysis.boundary import EndInfo, get_ends
 from study.analysis.checks import (
     Check,
     Checked,
-    Level,
     check,
     more_than_accidents,
     of_all,
@@ -73,18 +71,6 @@ MIN_RECALL, RECALL_LEVEL, MIN_IMAGES = 0.6, 0.01, 10  # of a class
 ZOMBIE_FACTOR, ZOMBIE_MIN_S = 10.0, 600.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerdictInfo:
-    """All checks that apply to a study, worst first."""
-
-    checks: tuple[Check, ...]
-
-    @property
-    def level(self) -> Level:
-        """The worst of them."""
-        return max((one.level for one in self.checks), default=Level.PASS)
-
-
 def get_verdict(
     record: StudyRecord,
     *,
@@ -92,7 +78,7 @@ def get_verdict(
     noise: float | None = None,
     predictable: bool | None = None,
     confirmation: ConfirmationInfo | None = None,
-) -> VerdictInfo:
+) -> tuple[Check, ...]:
     """Check a study: a search for all that may be wrong with one, an experiment for its pairs.
 
     Args:
@@ -103,7 +89,7 @@ def get_verdict(
         confirmation: Of the study, on its own data; None if there is none.
 
     Returns:
-        At least one check.
+        At least one check; the worst first.
     """
     study = Checked(record, confirmation)
     if not study.search:
@@ -111,7 +97,7 @@ def get_verdict(
             *(_failures(study), check_collapsed(study), check_length(study)),
             _zombies(study, now),
         )
-        return VerdictInfo(checks=_worst_first(some))
+        return _worst_first(some)
     found = [
         _enough_trials(study),
         _boundary(study),
@@ -130,7 +116,7 @@ def get_verdict(
         _leakage(study),
         _balance(study),
     ]
-    return VerdictInfo(checks=_worst_first(found))
+    return _worst_first(found)
 
 
 def _worst_first(found: Iterable[Check | None]) -> tuple[Check, ...]:
@@ -458,7 +444,7 @@ def _leakage(study: Checked) -> Check | None:
 def _balance(study: Checked) -> Check | None:
     best = study.best
     confusion = None if best is None else attrs.CONFUSION.of(best)
-    if not isinstance(confusion, list):
+    if confusion is None:
         return None
     name = "balance of the classes"
     classes = [(sum(row), row[i]) for i, row in enumerate(confusion) if sum(row)]

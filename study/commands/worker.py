@@ -35,8 +35,7 @@ def work(request: WorkRequest, *, say: Say) -> RunOutcome:
     if accept_change and found.source is not None:
         opened.set_user_attr(attrs.KIND, found.info(space).to_dict())
     ready = Ready(study=opened, settings=settings, kind=found.kind, space=space, data=data)
-    target = int(attrs.TARGET.of(stored) or 0)
-    outcome = launch(ready, place, target=target, say=say)
+    outcome = launch(ready, place, target=attrs.TARGET.of(stored) or 0, say=say)
     say(describe_outcome(load_study_record(storage, study), outcome))
     if not outcome.interrupted:
         say(next_step("report", "--study", study, url=place.url))

@@ -40,7 +40,8 @@ def render_studies(summaries: Sequence[StudySummary], *, read_only: bool) -> str
 def rows(summaries: Sequence[StudySummary]) -> list[Row]:
     """Return the latest study first, each with those that follow it below."""
     names = {summary.name for summary in summaries}
-    followed = {summary.name: _followed(summary) for summary in summaries}
+    experiments = {summary.name: attrs.EXPERIMENT.of(summary) for summary in summaries}
+    followed = {name: made.follows if made else "" for name, made in experiments.items()}
     first = [s for s in reversed(summaries) if followed[s.name] not in names]
     return [
         row
@@ -50,11 +51,6 @@ def rows(summaries: Sequence[StudySummary]) -> list[Row]:
             *(_row(s, follows=True) for s in summaries if followed[s.name] == search.name),
         )
     ]
-
-
-def _followed(summary: StudySummary) -> str:
-    experiment = attrs.EXPERIMENT.of(summary)
-    return "" if experiment is None else experiment.follows
 
 
 def _row(summary: StudySummary, *, follows: bool) -> Row:

@@ -49,17 +49,12 @@ class Layout:
 
 def layout_of(sheet: Sheet) -> Layout | None:
     """Return where a table has what, None if it is neither Optuna's nor one that we export."""
-    if _is_exported(sheet):
+    optunas = any(name.startswith(OPTUNA) for name in sheet.columns)
+    if sheet.columns[:3] == (NUMBER, STATE, value_name(0)) and not optunas:
         return _exported(sheet)
-    own = any(name in _OPTUNA_OWN or name.startswith(OPTUNA) for name in sheet.columns)
+    own = optunas or any(name in _OPTUNA_OWN for name in sheet.columns)
     values = _optuna_values(sheet)
     return _optuna(sheet, values) if own and values else None
-
-
-def _is_exported(sheet: Sheet) -> bool:
-    """Whether a table is one of ``emoji-study export``."""
-    begins = sheet.columns[:3] == (NUMBER, STATE, value_name(0))
-    return begins and not any(name.startswith(OPTUNA) for name in sheet.columns)
 
 
 def _exported(sheet: Sheet) -> Layout:

@@ -123,7 +123,8 @@ def _params(sheet: Sheet, layout: Layout, rows: Sequence[Row]) -> list[Params]:
         }
         told = _told_ranges(sheet, column)
         if told is None:
-            cells = {i: _scalar(value) for i, value in cells.items()}
+            # A choice may be a scalar; lists and mappings are texts.
+            cells = {i: encode(v) if isinstance(v, list | dict) else v for i, v in cells.items()}
             told = _inferred(list(cells.values())), {}
         usual, others = told
         for i, value in cells.items():
@@ -161,11 +162,6 @@ def _inferred(values: Sequence[Any]) -> BaseDistribution:
     if all(map(is_whole, numbers)) and max(-low, high) <= EXACT:
         return IntDistribution(int(low), int(high))
     return FloatDistribution(float(low), float(high))
-
-
-def _scalar(value: Any) -> Any:
-    """Return a value as one that a choice may have; lists and mappings are texts."""
-    return encode(value) if isinstance(value, list | dict) else value
 
 
 def _fitted(row: Row, column: str, value: Any, range_: BaseDistribution) -> Any:

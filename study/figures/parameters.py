@@ -226,32 +226,26 @@ def _isolated_traces(
             hovertemplate=f"trial %{{customdata[0]}}<br>{name} %{{customdata[1]}}"
             f"<br>{label} {told(metric, 'y')}",
         )
-    places = list(enumerate(parameter.values))
-    joined = "markers" if parameter.scale == "category" else "lines+markers"
-    yield go.Scatter(
-        name="best",
-        x=[_value_x(parameter, i) for i, _ in places],
-        y=rounded(value.best for _, value in places),
-        customdata=[_value_texts(value, parameter.name, wording) for _, value in places],
-        mode=joined,
-        line={"color": GREEN, "width": 2},
-        marker={"color": GREEN, "size": 8},
-        hovertemplate=f"{name} %{{customdata[0]}}<br>best of %{{customdata[1]}}: "
-        f"{label} {told(metric, 'y')}<br>trial %{{customdata[2]}}",
-    )
-    several = [(i, v) for i, v in places if v.n_trials > 1]
-    if several:
-        yield go.Scatter(
-            name="median",
-            x=[_value_x(parameter, i) for i, _ in several],
-            y=rounded(value.median for _, value in several),
-            customdata=[_value_texts(value, parameter.name, wording) for _, value in several],
-            mode=joined,
-            line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
-            marker={"color": NEUTRAL, "size": 9, "symbol": "diamond"},
-            hovertemplate=f"{name} %{{customdata[0]}}<br>median of %{{customdata[1]}}: "
-            f"{label} {told(metric, 'y')}",
-        )
+    best = [(i, value, value.best) for i, value in enumerate(parameter.values)]
+    several = [(i, value, value.median) for i, value, _ in best if value.n_trials > 1]
+    line = {"color": NEUTRAL, "width": 1.5, "dash": "dash"}
+    marker = {"color": NEUTRAL, "size": 9, "symbol": "diamond"}
+    strong = {"line": {"color": GREEN, "width": 2}, "marker": {"color": GREEN, "size": 8}}
+    for word, shown, trial, look in (
+        ("best", best, "<br>trial %{customdata[2]}", strong),
+        ("median", several, "", {"line": line, "marker": marker}),
+    ):
+        if shown:
+            yield go.Scatter(
+                **look,
+                name=word,
+                x=[_value_x(parameter, i) for i, _, _ in shown],
+                y=rounded(measured for *_, measured in shown),
+                customdata=[_value_texts(value, parameter.name, wording) for _, value, _ in shown],
+                mode="markers" if parameter.scale == "category" else "lines+markers",
+                hovertemplate=f"{name} %{{customdata[0]}}<br>{word} of %{{customdata[1]}}: "
+                f"{label} {told(metric, 'y')}{trial}",
+            )
 
 
 def _isolated_axis(parameter: IsolatedParameter, wording: Wording) -> dict[str, Any]:
@@ -330,18 +324,17 @@ def plot_pair(info: PairInfo, wording: Wording = OURS) -> go.Figure:
         xgap=2,
         ygap=2,
     )
-    figure.update_xaxes(
-        title_text=parameter_label(info.first, wording),
-        tickvals=list(range(shape[1])),
-        ticktext=list(map(escape, info.columns)),
-        showgrid=False,
-    )
-    return figure.update_yaxes(
-        title_text=parameter_label(info.second, wording),
-        tickvals=list(range(shape[0])),
-        ticktext=list(map(escape, info.rows)),
-        showgrid=False,
-    )
+    for name, words, update in (
+        (info.first, info.columns, figure.update_xaxes),
+        (info.second, info.rows, figure.update_yaxes),
+    ):
+        update(
+            title_text=parameter_label(name, wording),
+            tickvals=list(range(len(words))),
+            ticktext=list(map(escape, words)),
+            showgrid=False,
+        )
+    return figure
 
 
 def plot_parallel(

@@ -4,7 +4,7 @@ import math
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from optuna.trial import TrialState
 
@@ -49,8 +49,8 @@ from study.formats import (
 from study.metrics import Metric
 from study.report.experiment_answer import answer_experiment
 from study.report.findings import Findings
-from study.report.scale import Ruler, get_ruler
-from study.report.sentences import Step, describe_lacking, lasting
+from study.report.scale import get_ruler
+from study.report.sentences import Answer, Step, Use, describe_lacking, lasting, parted
 from study.requests import CONFIRM_SEEDS, CONFIRM_TOP
 from study.sampling.names import ADAPTIVE_SAMPLERS
 from study.settings import IMPORTED
@@ -58,77 +58,23 @@ from study.settings import IMPORTED
 MAX_STEPS, MAX_EFFECTS, MAX_FAILED = 3, 3, 0.05
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Use:
-    """What to use: settings, what to expect of them, and the command that trains them."""
-
-    settings: str
-    expected: str
-    command: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a reader must know who reads nothing else.
-
-    Args:
-        headline: What was found, in a sentence that needs no other.
-        doubt: What keeps it from being trusted, or what it can be trusted for.
-        sure: What the data say.
-        open: What the data do not tell.
-        described: Whether that describes trials that chance may explain, or how they were chosen.
-    """
-
-    headline: str
-    doubt: tuple[str, ...]
-    about: str
-    use: Use | None
-    sure: tuple[str, ...]
-    open: tuple[str, ...]
-    described: bool
-    next: tuple[Step, ...]
-    ruler: Ruler | None
-
-
 def get_answer(found: Findings) -> Answer:
     """Say what a study found, most important first."""
-    lacking = tuple(describe_lacking(found.data))
+    keep = (*describe_lacking(found.data), *_to_keep_in_mind(found))
     if not found.search:
-        keep = (*lacking, *_to_keep_in_mind(found))
         if found.experiment is not None:
             told = answer_experiment(found, found.experiment)
-            return Answer(
-                headline=told.headline,
-                doubt=told.doubt,
-                about=_about(found),
-                use=None,
-                sure=(*told.sure, *keep),
-                open=told.open,
-                described=False,
-                next=told.next,
-                ruler=None,
-            )
-        first, *others = _of_arms(found) or ["Nothing has been found yet."]
-        # What stands in brackets says how sure that is.
-        headline, _, detail = first.removesuffix(".").partition(" (")
-        doubt = (f"{capitalised(detail.removesuffix(')'))}.",) if detail else ()
-        return Answer(
-            headline=f"{capitalised(headline)}.",
-            doubt=doubt,
-            about=_about(found),
-            use=None,
-            sure=(*others, *keep),
-            open=(),
-            described=False,
-            next=(),
-            ruler=None,
-        )
+        else:
+            first, *others = _of_arms(found) or ["Nothing has been found yet."]
+            headline, doubt = parted(first)
+            told = Answer(headline=headline, doubt=doubt, sure=tuple(others))
+        return replace(told, about=_about(found), sure=(*told.sure, *keep))
     return Answer(
         headline=_headline(found),
         doubt=tuple(_doubt(found)),
         about=_about(found),
         use=_use(found),
-        sure=(*_sure(found), *lacking, *_to_keep_in_mind(found)),
+        sure=(*_sure(found), *keep),
         open=tuple(_open(found)),
         described=not found.effects.independent and bool(found.effects.clear),
         next=tuple(_next_steps(found))[:MAX_STEPS],
@@ -288,7 +234,7 @@ def _about(found: Findings) -> str:
     asked = "" if found.experiment is None else f"{found.experiment.question} "
     text = f"{asked}{counted(n_started, noun)}"
     text += f" of {what}" if found.ours else ""
-    if parts.get("v") and (found.experiment is None or found.experiment.one_split):
+    if parts.get("v") and (found.experiment is None or len(found.experiment.splits) == 1):
         n_train, n_validation = (format_count(parts.get(side, 0)) for side in "tv")
         text += f" on {n_train} {data}, judged on {n_validation} others"
     ended = {
@@ -338,8 +284,8 @@ def _use(found: Findings) -> Use | None:
         return Use(settings=f"trial {number}", expected="", command=command)
     others = [
         f"{metric.label} {format_measured(value, metric)}"
-        for metric in kind.metrics[1:]
-        if metric.always and (value := metric.of(trial)) is not None
+        for metric in kind.further
+        if (value := metric.of(trial)) is not None
     ]
     expected = (
         f"in the search: {kind.objective.label} {format_measured(trial.value, kind.objective)}"

@@ -51,7 +51,7 @@ def render_studies(data: ReportData) -> str:
     drawn = any(side.distribution for side in info.studies)
     errors = {"error-distribution": plot_best_distribution(info)} if drawn else {}
     shares = {"quantiles": QUANTILES}
-    families = [(record.name, get_families(record).families) for record in records]
+    families = [(record.name, get_families(record)) for record in records]
     commands = {
         "report_command": _command(data, "report", *info.names),
         "single_commands": [_command(data, "report", name) for name in info.names],

@@ -1,7 +1,6 @@
 """What the first screen says of an experiment: what its arms differ in, and what is open."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from study.analysis.checks import Level
 from study.analysis.curve_checks import LENGTH
@@ -11,21 +10,10 @@ from study.analysis.provenance import again
 from study.analysis.spent import training_seconds
 from study.formats import capitalised, counted, format_list
 from study.report.findings import Findings
-from study.report.sentences import Step, lasting
+from study.report.sentences import Answer, Step, lasting, parted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExperimentAnswer:
-    """The headline with its doubts, what was told besides, what was not, and the next steps."""
-
-    headline: str
-    doubt: tuple[str, ...]
-    sure: tuple[str, ...]
-    open: tuple[str, ...]
-    next: tuple[Step, ...]
-
-
-def answer_experiment(found: Findings, info: ExperimentInfo) -> ExperimentAnswer:
+def answer_experiment(found: Findings, info: ExperimentInfo) -> Answer:
     """Lead with the first difference that is told, or say that none is."""
     always = [c for c in info.comparisons if c.metric not in info.on_request]
     told = next((c for c in always if c.found.told), None)
@@ -37,11 +25,9 @@ def answer_experiment(found: Findings, info: ExperimentInfo) -> ExperimentAnswer
     open_ = [text for text, sure in settled.items() if not sure and text not in sums]
     if unsettled:
         open_.append(f"Nor can anything be told in {format_list(unsettled)}.")
-    headline, doubt = "Nothing has been found yet.", ""
+    headline, doubt = parted("Nothing has been found yet.")
     if told is not None:
-        # What stands in brackets says how sure that is.
-        headline, _, doubt = told.verdict.removesuffix(".").partition(" (")
-        doubt = doubt.removesuffix(")")
+        headline, doubt = parted(told.verdict)
     elif always:
         # What is nearest to being told says in which direction, and how much.
         least = min(always, key=lambda c: c.found.p_value if c.found.p_value is not None else 2.0)
@@ -49,11 +35,11 @@ def answer_experiment(found: Findings, info: ExperimentInfo) -> ExperimentAnswer
         verb = "does" if least.found.n_pairs == 1 else "do"
         headline = (
             f"{least.arm}: {least.metric} {size} against {least.baseline}, which {pairs} {verb} "
-            "not tell from chance"
+            "not tell from chance."
         )
-    return ExperimentAnswer(
-        headline=f"{capitalised(headline.removesuffix('.'))}.",
-        doubt=(f"{capitalised(doubt)}.",) if doubt else (),
+    return Answer(
+        headline=capitalised(headline),
+        doubt=doubt,
         sure=tuple(capitalised(text) for text, sure in settled.items() if sure),
         open=tuple(map(capitalised, open_)),
         next=tuple(_next_steps(found, info, always)),

@@ -170,7 +170,7 @@ class Findings:
             noise=get_noise(self.record),
             predictable=forest.refusal is None if forest is not None and known else None,
             confirmation=self.at_home,
-        ).checks
+        )
 
     @cached_property
     def all_effects(self) -> Mapping[Metric, EffectsInfo]:
@@ -204,8 +204,7 @@ class Findings:
     @property
     def baseline(self) -> float | None:
         """What a constant prediction scores, where the study stores it."""
-        stored = attrs.BASELINE.of(self.record)
-        return float(stored) if isinstance(stored, int | float) else None
+        return attrs.BASELINE.of(self.record)
 
     @property
     def reference(self) -> str | None:

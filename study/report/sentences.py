@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from optuna.trial import TrialState
 
-from study.formats import format_count, format_duration
+from study.formats import capitalised, format_count, format_duration
 from study.report.embedded import ReportData
+from study.report.scale import Ruler
 
 STATES = (  # in the order of a page
     *(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL),
@@ -28,6 +29,38 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """What to use: settings, what to expect of them, and the command that trains them."""
+
+    settings: str
+    expected: str
+    command: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a reader must know who reads nothing else.
+
+    Args:
+        headline: What was found, in a sentence that needs no other.
+        doubt: What keeps it from being trusted, or what it can be trusted for.
+        sure: What the data say.
+        open: What the data do not tell.
+        described: Whether that describes trials that chance may explain, or how they were chosen.
+    """
+
+    headline: str
+    doubt: tuple[str, ...]
+    about: str = ""
+    use: Use | None = None
+    sure: tuple[str, ...]
+    open: tuple[str, ...] = ()
+    described: bool = False
+    next: tuple[Step, ...] = ()
+    ruler: Ruler | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What a reader of a comparison must know who reads nothing else."""
 
@@ -35,6 +68,12 @@ class Verdict:
     found: tuple[str, ...]
     sure: tuple[str, ...]
     next: tuple[Step, ...]
+
+
+def parted(sentence: str) -> tuple[str, tuple[str, ...]]:
+    """Return a sentence, and as another one what it says in brackets: how sure that is."""
+    told, _, doubt = sentence.removesuffix(".").partition(" (")
+    return f"{capitalised(told)}.", (f"{capitalised(doubt.removesuffix(')'))}.",) if doubt else ()
 
 
 def lasting(n: float | None, each_s: float | None) -> str:

@@ -55,7 +55,7 @@ def page_words(found: Findings) -> Mapping[str, Any]:
         "second": kind.second,
         "step": format_label(kind.step),
         "steps": plural(kind.step),
-        "further": tuple(metric for metric in kind.metrics[1:] if metric.always),
+        "further": kind.further,
         "images": analysis.data_of(record),
         "ours": found.ours,
         "own": analysis.is_own(record),

@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
-from optuna.distributions import FloatDistribution, IntDistribution
-
 from search_spaces import Scalar
 from storage import attrs
 from storage.record_json import encode
 from storage.records import StudyRecord
 from study.analysis import (
+    is_numeric,
     is_ours,
     kind_of,
     measured_on_request,
@@ -56,7 +55,6 @@ class Column:
 def get_columns(record: StudyRecord) -> list[Column]:
     """Return the columns for a study: results, then the parameters that vary, then costs."""
     kind = kind_of(record)
-    always = [metric for metric in kind.metrics[1:] if metric.always]
     states = tuple(dict.fromkeys(trial.state.name for trial in record.trials))
     steps, told = "epochs_run", f"{plural(kind.step)} run"
     if not kind.name:
@@ -75,7 +73,7 @@ def get_columns(record: StudyRecord) -> list[Column]:
         Column(key="number", source="trial", label="trial", format="number"),
         Column(key="state", source="trial", label="state", format="text", choices=states),
         *_places(record),
-        *map(_metric, (kind.objective, *always)),
+        *map(_metric, (kind.objective, *kind.further)),
         *([constraint] if min_accuracy_of(record) is not None or constrained else []),
         *map(_metric, measured_on_request(record)),
         *(
@@ -107,9 +105,7 @@ def get_hidden(record: StudyRecord) -> list[Column]:
     """Return the columns of parameters that have one value, which only a single trial shows."""
     wording = kind_of(record).wording
     return [
-        _parameter(record, wording, name, values)
-        for name, values in _values(record).items()
-        if len(values) == 1
+        _parameter(record, wording, name, [value]) for name, value in get_constants(record).items()
     ]
 
 
@@ -142,11 +138,10 @@ def _metric(metric: Metric) -> Column:
 def _parameter(
     record: StudyRecord, wording: Wording, name: str, values: Sequence[Scalar]
 ) -> Column:
-    distributions = [t.distributions.get(name) for t in record.trials if name in t.params]
-    numeric = all(isinstance(d, FloatDistribution | IntDistribution) for d in distributions)
-    lacking = len(distributions) < len(record.trials)
+    having = [trial for trial in record.trials if name in trial.params]
+    lacking = len(having) < len(record.trials)
     column = Column(key=name, source="params", label=wording.label(name), format="value")
-    if numeric:
+    if is_numeric(name, having):
         return column
     texts = [wording.value(value, name) for value in values] + [MISSING] * lacking
     return replace(

@@ -1,7 +1,6 @@
 """How many finished trials a study is to have, and what its new trials start with."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -9,15 +8,12 @@ from optuna.trial import FrozenTrial
 from search_spaces import Scalar, SearchSpace
 from search_spaces.designs import design_points
 from storage import attrs, operations
-from storage.internals import key_of, storage_of
-from storage.served import perform
+from storage.served import perform_for
 from storage.values import Experiment
 from study.errors import StudyError
 from study.experiment import PAIRED
 from study.sampling.names import ADAPTIVE_SAMPLERS
 from study.settings import StudySettings
-
-Result = TypeVar("Result")
 
 
 def request(
@@ -29,14 +25,14 @@ def request(
     nothing more, and asking for another ``replicate`` takes its place. With ``in_all`` the trials
     of earlier requests count as well.
     """
-    return _perform(
+    return perform_for(
         study, operations.request, n_trials=n_trials, in_all=in_all, replicate=replicate
     )
 
 
 def acknowledge(study: optuna.Study, target: int) -> None:
     """End the request of a ``target``, whose trials are finished, as a command's last act."""
-    _perform(study, operations.acknowledge, target=target)
+    perform_for(study, operations.acknowledge, target=target)
 
 
 def start_design(
@@ -49,7 +45,7 @@ def start_design(
     other seeds what the study may have trained already; its design starts at the first point.
     """
     end = n_points(study, settings, space)
-    _perform(study, operations.start_design, replicate=replicate, end=end)
+    perform_for(study, operations.start_design, replicate=replicate, end=end)
 
 
 def extend_experiment(study: optuna.Study, experiment: Experiment) -> Experiment:
@@ -58,7 +54,7 @@ def extend_experiment(study: optuna.Study, experiment: Experiment) -> Experiment
     Of two that are asked for at once, the one with more pairs remains. Where the study has other
     arms or splits already, those stay.
     """
-    stored = _perform(study, operations.extend_experiment, experiment=experiment.to_dict())
+    stored = perform_for(study, operations.extend_experiment, experiment=experiment.to_dict())
     found = attrs.EXPERIMENT.read(stored)
     assert found is not None  # as it was just stored
     return found
@@ -66,7 +62,7 @@ def extend_experiment(study: optuna.Study, experiment: Experiment) -> Experiment
 
 def exhausted(study: optuna.Study) -> bool:
     """Say whether the design of a study has no point left, also none that may be tried again."""
-    return not _perform(study, operations.has_points)
+    return not perform_for(study, operations.has_points)
 
 
 def find_experiment(study: optuna.Study, settings: StudySettings) -> Experiment | None:
@@ -107,8 +103,3 @@ def design_point(
         return dict(arm.params), {attrs.PAIR: pair, attrs.ARM: arm.name, attrs.SIDES: sides}
     fixed, seed = settings.fixed, settings.seed
     return next(design_points(settings.sampler, space, fixed, seed=seed, start=index)), {}
-
-
-def _perform(study: optuna.Study, operation: Callable[..., Result], **arguments: Any) -> Result:
-    """Do one of ``storage.operations`` for a study."""
-    return perform(storage_of(study), operation, study_id=key_of(study), **arguments)

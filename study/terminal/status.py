@@ -171,7 +171,7 @@ def watch(
 def _is_done(record: StudyRecord) -> bool:
     """Whether all trials are there; where nobody said how many, none runs or waits."""
     n, target = count(record.trials), attrs.TARGET.of(record)
-    return n.running + n.waiting == 0 if target is None else n.finished >= int(target)
+    return n.running + n.waiting == 0 if target is None else n.finished >= target
 
 
 def _running_table(

@@ -114,7 +114,7 @@ def test_journal(tmp_path: Path) -> None:
         assert silences(storage, 0) == {}
         record, summary = load_study_record(storage, "kept"), load_summaries(storage)[0]
         assert [trial.value for trial in record.trials] == [1.0, 3.0, None]
-        assert (summary.best and summary.best.number, summary.progress.running) == (1, 1)
+        assert (summary.best and summary.best.values, summary.progress.running) == ((3.0,), 1)
         for options in (WRITE, CREATE):
             said = refused(url, **options)
             assert "is a journal of Optuna's. It is only read here; `emoji-study copy" in said

@@ -14,5 +14,5 @@ def section(found: Findings) -> Section | None:
     branch = found.branch
     if branch is None or not varies(found.record, branch):
         return None
-    families = get_families(found.record, parameter=branch).families
+    families = get_families(found.record, parameter=branch)
     return Section({"branches": families}, heading=plural(branch).capitalize())

@@ -13,7 +13,7 @@ def section(found: Findings) -> Section | Missing | None:
     """Tell families side by side."""
     if found.kind.family is None:
         return None
-    families = get_families(found.record).families
+    families = get_families(found.record)
     if not families:
         return Missing("no trial has ended yet", found.more_trials)
     return Section({"families": families})

@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict
 
 from storage import attrs
+from study.analysis import parameter_names
+from study.analysis.spent import training_seconds
 from study.analysis.tables import get_best_trials
 from study.metrics import value_name
 from study.report.findings import Findings
@@ -28,12 +30,15 @@ def section(found: Findings) -> Section | Missing:
         "ours": found.ours,
         "digits": {m.column: m.digits for m in found.objectives if m.digits != 4},
     }
+    best = get_best_trials(found.record)
+    used = {name for trial in best for name in trial.params}
     data = {
         "reading": safe_in_script(json.dumps(reading)),
         "constants": get_constants(found.record),
-        "best_trials": get_best_trials(found.record),
+        "best_trials": best,
+        "parameters": [name for name in parameter_names(found.record) if name in used],
         "arms": {t.number: arm for t in found.record.trials if (arm := attrs.ARM.of(t))},
-        "stored": {trial.number: trial for trial in found.record.trials},
+        "seconds": training_seconds,
         "costs_told": get_costs_told(found.record),
         "n_optional": sum(column.optional for column in columns),
     }

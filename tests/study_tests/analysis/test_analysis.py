@@ -183,7 +183,7 @@ def test_ped_anova_is_optunas() -> None:
     """Shares are those of Optuna's evaluator, pruned trials last."""
     info = get_ped_anova(RECORD)
     shares = {parameter.name: parameter.share for parameter in info.parameters}
-    assert (info.refusal, info.constant) == (None, ("epoch",))
+    assert info.constant == ("epoch",)
     assert info.parameters[0].name == "learning_rate"
     assert [p.share for p in info.parameters] == sorted(shares.values(), reverse=True)
     assert (info.n_trials, info.n_pruned, info.n_top) == (114, 12, 12)
@@ -192,7 +192,7 @@ def test_ped_anova_is_optunas() -> None:
     assert shares == pytest.approx(by_optuna(RECORD.trials))
     # The accuracy has its own parameter and trials.
     info = get_ped_anova(planted_multitask(), metric=VALIDATION_ACCURACY)
-    assert (info.metric, info.parameters[0].name) == (VALIDATION_ACCURACY, "classification_lambda")
+    assert info.parameters[0].name == "classification_lambda"
     assert (info.n_trials, info.n_pruned) == (102, 0)
     # Of a choice that more than nine in ten trials made, a share says next to nothing.
     three, four = (get_ped_anova(with_choice(n)) for n in (3, 4))
@@ -208,17 +208,16 @@ def alike(n: int, *, value: float | None = None, rate: float = 0.0) -> list[Tria
     return [trial(i, value=values[i], params=params[i]) for i in range(n)]
 
 
-def test_ped_anova_refuses_in_plain_words() -> None:
-    """Without enough different trials there is a reason instead of numbers."""
-    for trials, reason in (
-        (alike(9), "this study has 9"),
-        (alike(20, value=math.inf), "this study has 0"),
-        (alike(20), "No parameter varies"),
-        (alike(20, value=0.5, rate=0.001), "cannot be told from the rest"),
+def test_ped_anova_needs_trials_that_differ() -> None:
+    """Of few, infinite, or equal settings or values there are no shares."""
+    for trials in (
+        alike(9),
+        alike(20, value=math.inf),
+        alike(20),
+        alike(20, value=0.5, rate=0.001),
     ):
         info = get_ped_anova(study(*trials))
-        assert info.parameters == ()
-        assert reason in str(info.refusal)
+        assert info.parameters == info.hardly_varied == ()
 
 
 def halved(n_complete: int) -> StudyRecord:
@@ -259,18 +258,12 @@ def test_best_trials_are_complete_and_in_order() -> None:
     """The lowest errors of different trainings come first, of feasible trials before others."""
     info = get_best_trials(RECORD, k=5)
     values = sorted(t.value for t in RECORD.complete)
-    assert [(row.rank, row.value) for row in info.trials] == list(enumerate(values[:5], start=1))
-    assert all(row.family == "CNN" and row.epochs_run == 20 for row in info.trials)
-    assert "bottleneck_dim" not in info.parameters
+    assert [row.value for row in info] == values[:5]
     errors, reused = (0.3, 0.1, 0.3, 0.1, 0.5), {0: 2, 3: 1}
     attrs = [{"reused_from": reused[i]} if i in reused else {} for i in range(5)]
     record = study(*(trial(i, value=errors[i], attrs=attrs[i]) for i in range(5)))
-    rows = get_best_trials(record, k=2).trials
-    assert [(row.rank, row.number, row.value) for row in rows] == [(1, 1, 0.1), (2, 2, 0.3)]
-    rows = get_best_trials(FEW, k=4).trials
-    assert [row.number for row in rows if not row.infeasible] == [1, 7, 3]
-    assert [row.accuracy for row in rows] == [0.8, None, 0.95, 0.55]
-    assert rows[2].balanced_accuracy == pytest.approx((1 + 0.95 + 1 + 0.9) / 4)
+    assert [row.number for row in get_best_trials(record, k=2)] == [1, 2]
+    assert [row.number for row in get_best_trials(FEW, k=4)][:3] == [1, 7, 3]
     assert [t.number for _, t in ranked_by_constraint(FEW)] == [1, 7, 3, 0, 6, 2]
     assert FEW.best is get_summary(FEW).best is FEW.trials[1]
     assert get_summary(FEW).n_infeasible == 3
@@ -278,14 +271,14 @@ def test_best_trials_are_complete_and_in_order() -> None:
 
 def test_families_have_the_numbers_of_their_complete_trials() -> None:
     """Count, best, median and mean of a family are those of its complete trials, if it has any."""
-    families = get_families(RECORD).families
+    families = get_families(RECORD)
     assert [family.name for family in families] == ["CNN", "linear"]
     for family in families:
         values = [t.value for t in RECORD.complete if t.params["auto_encoder"] == family.name]
         assert (family.n_complete, family.best) == (len(values), min(values))
         assert (family.median, family.mean) == pytest.approx((np.median(values), np.mean(values)))
     # Strategies have errors and accuracies; the best trial of one is feasible.
-    joint, sequential = info = get_families(FEW, parameter="strategy").families
+    joint, sequential = info = get_families(FEW, parameter="strategy")
     counts = [(f.name, f.n_complete, f.n_infeasible, f.n_pruned) for f in info]
     assert counts == [("joint", 4, 1, 1), ("sequential", 2, 2, 0)]
     assert (joint.best_number, joint.best) == (1, 0.3)
@@ -293,7 +286,7 @@ def test_families_have_the_numbers_of_their_complete_trials() -> None:
     assert (sequential.best_number, sequential.best, sequential.median) == (None, None, 0.1)
     pruned = trial(0, state=PRUNED, params=CNN, curve=(0.1,))
     record = study(pruned, trial(1, value=0.2, params=LINEAR), settings=SETTINGS)
-    families = get_families(record).families
+    families = get_families(record)
     assert [(f.name, f.best) for f in families] == [("linear", 0.2), ("CNN", None)]
 
 

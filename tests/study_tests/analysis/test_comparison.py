@@ -136,8 +136,8 @@ def test_budgets_are_what_trials_spent() -> None:
         assert totals == pytest.approx([n_trials, epochs, 2.5 * epochs])
     for found in pair().budgets:
         assert found.limiting == "other"
-        assert {curve.points[-1].budget for curve in found.curves} == {found.total}
-        assert found.total == min(curve.total for curve in found.curves)
+        least = min(curve.total for curve in found.curves)
+        assert {curve.points[-1].budget for curve in found.curves} == {least}
     copied = done(8, 2.0, epochs=0, reused_from=1)
     copied = replace(copied, intermediate_values=dict.fromkeys(range(10), 2.0))
     own = named("a", *(done(i, 1.0 + i) for i in range(8)), copied)
@@ -233,9 +233,6 @@ def test_what_is_no_budget() -> None:
     short, long = of_values("short", range(1, 7)), of_values("long", range(1, 7), epochs=100)
     info = get_comparison([short, long])
     assert "all of “short” took 60 epochs, less than a complete" in info.of_unit("epochs").refusal
-    for records in ([old], [old, old]):
-        with pytest.raises(ValueError, match="`records` must be two or more studies of different"):
-            get_comparison(records)
     budgets = (("trials", 1), ("epochs", 1200.0), ("seconds", 90.0))
     assert [describe_budget(unit, budget) for unit, budget in budgets] == [
         *("1 trial", "1,200 epochs", "1 min 30 s of training")
@@ -260,8 +257,7 @@ def test_other_images_and_splits_are_cautions() -> None:
     info = get_comparison([first, drawn("b", 20, seed=1, **vendors)], n_bootstrap=20)
     assert info.comparable
     assert [side.judged_on for side in info.studies] == ["0123-4567"] * 2
-    (difference,) = info.settings
-    assert (difference.name, difference.values) == ("vendors", ("–", "google, apple"))
+    assert info.settings == {"vendors": ("–", "google, apple")}
 
 
 def test_adaptive_unknown_and_other_searches_are_cautions() -> None:
@@ -292,13 +288,13 @@ def test_what_differs_is_listed() -> None:
         one = trial(0, value=1.0, params={"learning_rate": 0.01, "epoch": 20})
         records.append(named(name, replace(one, distributions=own), seed=seed))
     info = get_comparison([*records, study(name="empty")])
-    assert [(d.name, d.values) for d in info.parameters] == [
-        ("learning_rate", ("1e-4 to 0.1, log", "0.01, 1e-3", "–")),
-        ("epoch", ("20", "20", "–")),
-    ]
+    assert info.parameters == {
+        "learning_rate": ("1e-4 to 0.1, log", "0.01, 1e-3", "–"),
+        "epoch": ("20", "20", "–"),
+    }
     both = get_comparison(records)
-    assert [(d.name, d.values) for d in both.settings] == [("seed", ("0", "1"))]
-    assert [d.name for d in both.parameters] == ["learning_rate"]
+    assert both.settings == {"seed": ("0", "1")}
+    assert list(both.parameters) == ["learning_rate"]
 
 
 def test_chart_shows_medians_and_bands() -> None:

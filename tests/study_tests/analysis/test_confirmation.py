@@ -133,7 +133,7 @@ def test_by_hand() -> None:
     """Means and their intervals come lowest first; differences are ratios of geometric means."""
     info = confirmed({"default": BASE, "a": BETTER, "middle": [0.2, 0.3, 0.2, 0.25, 0.2]})
     assert (info.study, info.follows) == ("search-confirmation", "search")
-    assert (info.n_seeds, info.n_missing, info.caution) == (5, 0, None)
+    assert (info.n_seeds, info.n_missing, info.enough) == (5, 0, True)
     a, default, _ = info.confirmed
     assert [(c.name, c.role, c.parameter_count) for c in info.confirmed] == [
         *(("a", "top", 2000), ("default", "default", 1000), ("middle", "middle", 3000))

@@ -45,9 +45,9 @@ def record(
     return study(*trials, settings={**SETTINGS, "sampler": "random"})
 
 
-def correlated(y: Sequence[float], *, seed: int = 0, **columns: Any) -> dict[str, Any]:
+def correlated(y: Sequence[float], **columns: Any) -> dict[str, Any]:
     """Return how columns go with y."""
-    (family,) = get_correlations(record(y, **columns), seed=seed).families
+    (family,) = get_correlations(record(y, **columns)).families
     return {p.name: p for p in family.parameters}
 
 
@@ -99,16 +99,16 @@ def test_correlations_equal_scipy_within_each_family() -> None:
 @pytest.mark.parametrize("levels", [None, 4, 2])
 def test_resamples_are_ranked_anew(levels: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A resample's coefficients are SciPy's of the trials it holds; portions are small."""
-    n, n_resamples, seed = 30, 25, 7
+    n, n_resamples = 30, 25
     x, y = noise(n, n_columns=2)
     if levels is not None:
         x, y = np.floor(levels * stats.norm.cdf(x)), np.round(y, 1)
-    rank = resampled_correlations(x[None], y, n_resamples=n_resamples, seed=seed)
-    drawn = np.random.default_rng(seed).integers(0, n, size=(n, n_resamples))
+    rank = resampled_correlations(x[None], y, n_resamples=n_resamples)
+    drawn = np.random.default_rng(0).integers(0, n, size=(n, n_resamples))
     for i, chosen in enumerate(drawn.T):
         assert rank[0, i] == pytest.approx(stats.spearmanr(x[chosen], y[chosen]).statistic)
     monkeypatch.setattr("study.analysis.correlation._CHUNK", 350)
-    rank = resampled_correlations(x[None], y, n_resamples=n_resamples, seed=seed)
+    rank = resampled_correlations(x[None], y, n_resamples=n_resamples)
     assert rank.shape == (1, n_resamples)
     assert len(set(rank[0])) > n_resamples / 2
 
@@ -197,10 +197,9 @@ def test_groups_that_differ_have_an_effect() -> None:
     assert (none.h, none.eta_squared) == (pytest.approx(0), 0)
     y = noise(25)[0]
     found = effect(y, ["a"] * 16 + ["b"] * 5 + ["rare"] * 4)
-    assert ([g.tested for g in found.groups], found.n_trials) == ([True, True, False], 21)
     assert found.h == pytest.approx(stats.kruskal(y[:16], y[16:21]).statistic)
     lonely = effect(y[:14], ["a"] * 10 + ["rare"] * 4)
-    assert (lonely.h, lonely.p, lonely.eta_squared, lonely.n_trials) == (None, None, None, 10)
+    assert (lonely.h, lonely.p, lonely.eta_squared) == (None, None, None)
 
 
 def test_p_values_are_adjusted_over_the_whole_table_by_their_kind() -> None:

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from storage.records import StudyRecord
 from study.analysis.expected_best import expected_minimum, get_expected_best, overtuning
-from tests.study_tests.synthetic import SETTINGS, VALIDATION_ACCURACY, study, trial
+from tests.study_tests.synthetic import SETTINGS, study, trial
 
 
 def record(
@@ -43,9 +43,6 @@ def test_it_is_the_mean_over_all_subsets(values: Sequence[float]) -> None:
     # Of many uniform numbers it is 1 in n + 1.
     many = (np.arange(10_000) + 0.5) / 10_000
     assert expected_minimum(many, 1000) == pytest.approx(1 / 1001, rel=0.06)
-    for n in (0, 4):
-        with pytest.raises(ValueError, match=rf"^`n` must be from 1 to 3, but got {n}\.$"):
-            expected_minimum(np.ones(3), n)
 
 
 def test_the_best_keeps_the_constraint() -> None:
@@ -77,7 +74,7 @@ def test_points_reach_from_one_trial_to_all() -> None:
 @examples(max_examples=30)
 def test_the_number_of_trials_that_come_close_is_the_smallest(values: Sequence[float]) -> None:
     """It comes within 5 % of the way from the best to the median, and one trial fewer does not."""
-    n = get_expected_best(record(values), n_points=3).n_close
+    n = get_expected_best(record(values)).n_close
     expected = [expected_minimum(np.asarray(values), k) for k in range(1, n + 1)]
     bound = min(values) + 0.05 * (float(np.median(values)) - min(values))
     assert expected[-1] <= bound * (1 + 1e-12)
@@ -107,15 +104,9 @@ def test_what_does_not_count() -> None:
     assert info.refusal == (
         "The expected best needs at least 5 complete trials with a finite value; this study has 4."
     )
-    by_accuracy = get_expected_best(record([1.0] * 5), metric=VALIDATION_ACCURACY)
-    assert "a finite validation accuracy; this study has 0." in by_accuracy.refusal
 
 
 def test_overtuning_is_the_distance_from_the_best_test_error_so_far() -> None:
-    """It is 0 where the test error is the lowest so far; validation errors must not rise."""
-    worked = [(0.5, 0.6), (0.4, 0.45), (0.3, 0.5), (0.2, 0.48), (0.1, 0.4)]
-    assert overtuning(worked) == pytest.approx((0, 0, 0.05, 0.03, 0))
-    for later in (0.31, math.nan):  # it never was the best
-        message = f"Validation errors of `incumbents` must not rise, but got {later:.4g} after 0.3"
-        with pytest.raises(ValueError, match=rf"^{message}\.$"):
-            overtuning([(0.3, 0.5), (later, 0.4)])
+    """It is 0 where the test error is the lowest so far."""
+    assert overtuning([0.6, 0.45, 0.5, 0.48, 0.4]) == pytest.approx([0, 0, 0.05, 0.03, 0])
+    assert overtuning([]) == []

@@ -102,7 +102,7 @@ def test_coefficients_are_those_of_pandas(worst: float) -> None:
         early = best.loc[point.step - 1]
         assert point.spearman == pytest.approx(early.corr(final, method="spearman"))
         (resampled,) = resampled_correlations(
-            stats.rankdata(early)[None], final.to_numpy(), n_resamples=1000, seed=0
+            stats.rankdata(early)[None], final.to_numpy(), n_resamples=1000
         )
         assert point.interval == percentile_interval(resampled)
     curves = [[1.0 + i, 0.5 + i] for i in range(12)]
@@ -117,9 +117,8 @@ def test_coefficients_are_those_of_pandas(worst: float) -> None:
     # Nine complete trials say nothing, whatever was pruned.
     one = record(parallel()[:9], pruned=[[1.0]] * 20)
     info, replays = get_fidelity(one), replay_pruners(one)
-    assert (info.points, info.caution, replays.replays, replays.caution) == ((), None, (), None)
-    for refusal in (info.refusal, replays.refusal):
-        assert "needs at least 10 complete trials" in refusal
+    assert (info.points, info.caution, replays.replays) == ((), None, ())
+    assert "needs at least 10 complete trials" in info.refusal
     sizes = (0, 100, 2000, 4000, 10_000, 10**6)
     assert [default_resamples(size) for size in sizes] == [1000, 1000, 1000, 500, 200, 200]
 

@@ -49,8 +49,8 @@ def test_means_of_the_arms() -> None:
     info = get_latents(measured())
     assert info.metrics == (VALIDATION_MSE, AUC)
     for arm, (name, areas) in zip(info.arms, AREAS.items(), strict=True):
-        found = arm.values[AUC]
-        assert (arm.arm, found.n, found.mean) == (name, 8, pytest.approx(np.mean(areas)))
+        found = info.arms[arm][AUC]
+        assert (arm, found.n, found.mean) == (name, 8, pytest.approx(np.mean(areas)))
         ends = stats.t.interval(0.95, 7, np.mean(areas), stats.sem(areas))
         assert found.interval == pytest.approx(ends)
     assert get_latents(planted(12)) is get_latents(record(ERRORS)) is None

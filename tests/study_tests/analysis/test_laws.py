@@ -104,9 +104,9 @@ def test_a_training_counts_once(analysis: Analysis) -> None:
 def test_equal_arguments_give_equal_results(
     analysis: Analysis, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The seed decides what is drawn, and nothing else; Optuna is silent, its level left alone."""
+    """Nothing else decides what is drawn; Optuna is silent, its level left alone."""
     verbosity = optuna.logging.get_verbosity()
-    assert analysis(seed=0) == analysis() != analysis(seed=1)
+    assert analysis() == analysis()
     assert capfd.readouterr() == ("", "")
     assert optuna.logging.get_verbosity() == verbosity
 
@@ -244,11 +244,11 @@ def order(record: StudyRecord) -> dict[str, Any]:
     """Return all that orders trials and families of a search."""
     curve = get_expected_best(record)
     return {
-        "best": [(t.number, t.rank) for t in get_best_trials(record).trials],
+        "best": [t.number for t in get_best_trials(record)],
         "curves": [(c.number, c.rank) for c in get_learning_curves(record).curves],
         "incumbents": [i.number for i in get_incumbents(record).incumbents],
         "history": [i.number for i in get_history(record).incumbents],
-        "families": [family.name for family in get_families(record).families],
+        "families": [family.name for family in get_families(record)],
         "importances": get_ped_anova(record).parameters,
         "isolation": [
             (value.best_number, value.n_trials)
@@ -272,7 +272,7 @@ def test_a_mirrored_search() -> None:
     for mine, theirs in zip(*curves, strict=True):
         assert mine.best == max(mine.values) == mirror(theirs.best)
     verdict = get_verdict(high, now=START, noise=0.1, predictable=True)
-    said = " ".join(check.sentence for check in verdict.checks)
+    said = " ".join(check.sentence for check in verdict)
     assert [word for word in ("lowest", "rror") if word in said] == []
     replays = (replay_pruners(record, max_studies=4).replays for record in (high, low))
     for mine, theirs in zip(*replays, strict=True):
@@ -311,7 +311,7 @@ def test_another_unit() -> None:
         )
         found = []
         for record in (before, after):
-            checks = get_verdict(record, now=START, noise=None, predictable=True).checks
+            checks = get_verdict(record, now=START, noise=None, predictable=True)
             told = order(record)
             told["expected"] = [n for n, _ in told["expected"]]
             replays = replay_pruners(record, max_studies=4).replays

@@ -67,12 +67,12 @@ def test_groups_are_exactly_those_of_pandas(
 @pytest.mark.parametrize("metric", [VALIDATION_MSE, VALIDATION_ACCURACY], ids=lambda m: m.label)
 def test_top_families_are_those_of_a_sorted_table(metric: Metric) -> None:
     """Head and first rows of a table sorted by pandas; of equal trials the earlier are better."""
-    info = get_top_families(CLASSIFYING, k=10, parameter="strategy", metric=metric)
+    info = get_top_families(CLASSIFYING, k=10, metric=metric)
     frame, column = frame_of(CLASSIFYING, metric)
     ordered = frame.sort_values(column, ascending=not metric.maximise, kind="stable")
-    counts = ordered.head(10)["strategy"].value_counts()
-    everywhere = ordered["strategy"].value_counts()
-    first = ordered.groupby("strategy").head(1).set_index("strategy")
+    counts = ordered.head(10)["auto_encoder"].value_counts()
+    everywhere = ordered["auto_encoder"].value_counts()
+    first = ordered.groupby("auto_encoder").head(1).set_index("auto_encoder")
     numbers = ordered["number"].tolist()
     assert {family.name for family in info.families} == set(everywhere.index)
     for family in info.families:

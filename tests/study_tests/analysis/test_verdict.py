@@ -86,7 +86,7 @@ def noted(trial: TrialRecord, **attrs: Any) -> TrialRecord:
 
 def found(record: StudyRecord, name: str, **known: Any) -> Check:
     """Return one check of a study."""
-    (check,) = [c for c in get_verdict(record, now=NOW, **known).checks if c.name == name]
+    (check,) = [c for c in get_verdict(record, now=NOW, **known) if c.name == name]
     return check
 
 
@@ -101,20 +101,19 @@ def warns(record: StudyRecord, name: str, *words: str, **known: Any) -> str | No
 def test_healthy_study() -> None:
     """All checks that apply pass and ask for nothing; of a bad study the worst come first."""
     verdict = get_verdict(record_of(HEALTHY), now=NOW, noise=0.0001, predictable=True)
-    assert verdict.level is Level.PASS
-    assert {(check.level, check.command) for check in verdict.checks} == {(Level.PASS, None)}
-    assert {check.name for check in verdict.checks} == {
+    assert {(check.level, check.command) for check in verdict} == {(Level.PASS, None)}
+    assert {check.name for check in verdict} == {
         *("number of trials", "boundary of the space", "failed trials"),
         *("collapsed trainings", "length of the training", "overfitting"),
         *("noise of the last epochs", "noise between replicates", "predictability"),
         *("repeated trainings", "idle workers", "zombie trials", "leakage"),
     }
     document = (Path(__file__).parents[3] / "docs" / "checks.md").read_text()
-    names = {check.name for check in verdict.checks} | {"the default", "early values"}
+    names = {check.name for check in verdict} | {"the default", "early values"}
     assert f"(below {ENOUGH_TRIALS} it cannot be told)" in document
     assert [name for name in names if document.count(f"\n| {name} | ") == 0] == []
     leaking = {**SETTINGS, "split": "random"}
-    checks = get_verdict(record_of(HEALTHY[:10], leaking), now=NOW).checks
+    checks = get_verdict(record_of(HEALTHY[:10], leaking), now=NOW)
     levels = [check.level for check in checks]
     assert levels == sorted(levels, reverse=True)
     assert set(levels) == {Level.FAIL, Level.UNKNOWN, Level.PASS}
@@ -126,13 +125,12 @@ def test_healthy_study() -> None:
 
 def test_number_of_trials() -> None:
     """Complete trials count, each training once; the advised command is enough of them."""
-    verdict = get_verdict(record_of([]), now=NOW)
     more = "emoji-study run autoencoder --study checked"
-    worst = verdict.checks[0]
-    assert (verdict.level, worst.level) == (Level.FAIL, Level.FAIL)
+    worst = get_verdict(record_of([]), now=NOW)[0]
+    assert worst.level is Level.FAIL
     assert (worst.name, worst.command) == ("number of trials", f"{more} --trials {ENOUGH_TRIALS}")
     for foreign in ([make_trial(i, value=1.0 + i) for i in range(3)], HEALTHY[:10]):
-        checks = get_verdict(study_of(*foreign), now=NOW).checks
+        checks = get_verdict(study_of(*foreign), now=NOW)
         assert {check.command for check in checks} == {None}
     pruned = [replace(t, state=TrialState.PRUNED, values=()) for t in HEALTHY[5:]]
     whole = HEALTHY[: ENOUGH_TRIALS - 10]
@@ -296,7 +294,7 @@ def test_what_others_say() -> None:
     ):
         own = {**default, "epoch": epochs}
         trials = [*HEALTHY, make_trial(60, value=value if level else 0.5, params=own)]
-        checks = get_verdict(record_of(trials, notebook), now=NOW).checks
+        checks = get_verdict(record_of(trials, notebook), now=NOW)
         assert [c.level for c in checks if c.name == "the default"] == ([level] if level else [])
     for name, level in (("default", Level.WARN), ("trial 1", Level.PASS)):
         info = confirmed({n: [0.01 if n == name else 0.02] * 6 for n in ("default", "trial 1")})
@@ -305,7 +303,7 @@ def test_what_others_say() -> None:
     words = f"from the next {sum(t.value <= reach for t in HEALTHY) - 1}."
     check = found(record_of(HEALTHY), "noise between replicates", noise=0.05)
     assert (check.level, words in check.sentence) == (Level.UNKNOWN, True)
-    told = get_verdict(record_of(HEALTHY), now=NOW, predictable=False).checks
+    told = get_verdict(record_of(HEALTHY), now=NOW, predictable=False)
     assert Level.UNKNOWN in {c.level for c in told if c.name == "predictability"}
     for wrong, level in (
         *(((15, 9), Level.WARN), ((1, 1), Level.PASS)),
@@ -370,7 +368,7 @@ def test_words_of_another_program() -> None:
     """What is not known to train is not said to, whatever a check finds."""
     for trainings in (Trainings(), Trainings(noise=0.5), Trainings(length=0.5, collapsed=0.2)):
         record = simulate_other(trainings, n_trials=30, seed=0)
-        checks = get_verdict(record, now=NOW).checks
+        checks = get_verdict(record, now=NOW)
         said = " ".join(f"{check.name} {check.sentence}" for check in checks)
         assert "trial" in said
         assert re.findall("epoch|training|emoji|image|learned", said) == []

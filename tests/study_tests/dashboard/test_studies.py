@@ -14,7 +14,7 @@ def test_followups_stand_under_their_search() -> None:
     made = [
         StudySummary(
             name=name,
-            best=value and BestTrial(number=0, values=(value,), user_attrs={}),
+            best=value and BestTrial(values=(value,), user_attrs={}),
             user_attrs=own | {attrs.SETTINGS: SETTINGS},
             metric_names=(),
             **same,

@@ -10,8 +10,9 @@ from storage.records import StudyRecord
 from study.analysis.confirmation import CHOSEN
 from study.emoji import AUTOENCODER
 from study.report import ReportData
-from study.report.answer import Answer, get_answer
+from study.report.answer import get_answer
 from study.report.findings import Findings
+from study.report.sentences import Answer
 from tests.study_tests.analysis import test_ablation, test_confirmation, test_experiment
 from tests.study_tests.analysis.test_latents import with_area
 from tests.study_tests.synthetic import SETTINGS, Values, classified, planted, study, trial

@@ -79,7 +79,7 @@ def test_verdict_says_who_is_better_how_sure_and_what_next(
         f"({format_percent(found.level)} interval {interval}): {found.verdict}.",
         "In 8 other comparisons of “planted” with “second”",
         *(f"in {others.count(verdict)} {verdict}" for verdict in others),
-        f"for {describe_budget('epochs', primary.total or 0)}, what all trials of “second” take",
+        f"for {describe_budget('epochs', found.budget)}, what all trials of “second” take",
         *info.cautions,
     )
     for record in RECORDS:

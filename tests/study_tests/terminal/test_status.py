@@ -67,8 +67,7 @@ def summary(record: StudyRecord) -> StudySummary:
         metric_names=record.metric_names,
         user_attrs=record.user_attrs,
         progress=count(record.trials),
-        best=best
-        and BestTrial(number=best.number, values=best.values, user_attrs=best.user_attrs),
+        best=best and BestTrial(values=best.values, user_attrs=best.user_attrs),
     )
 
 
