@@ -196,14 +196,25 @@ def each_training_once(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
     """Return the trial of each training that was trained for it, or else its first, in order.
 
     Which one counts must not depend on the values: of two lengths of a training the better one in
-    some metric would make that length look better.
+    some metric would make that length look better. Trials with equal settings, seeds and values
+    are one training as well: it was repeated exactly, or its result was copied.
     """
     found: dict[int, tuple[int, TrialRecord]] = {}
+    alike: dict[tuple[float, ...], list[TrialRecord]] = {}
     for place, trial in enumerate(trials):
         source = training_of(trial)
+        if source == trial.number and trial.values:
+            same = alike.setdefault(trial.values, [])
+            source = next((t.number for t in same if _is_copy(t, trial)), source)
+            same.append(trial)
         if source not in found or trial.number == source:
             found[source] = place, trial
     return [trial for _, trial in sorted(found.values(), key=itemgetter(0))]
+
+
+def _is_copy(trial: TrialRecord, other: TrialRecord) -> bool:
+    """Whether trials with equal values have equal settings, and no seeds that differ."""
+    return trial.params == other.params and attrs.SEED.of(trial) == attrs.SEED.of(other)
 
 
 def ranked_once(found: Iterable[tuple[float, TrialRecord]]) -> list[tuple[float, TrialRecord]]:

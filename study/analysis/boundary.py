@@ -23,6 +23,8 @@ NEAR_HALF = 0.5
 MIN_IN_HALF = 8
 """Trials there, below which nothing can be told."""
 MIN_FREE = 3  # degrees of freedom
+MAX_FITTED = 1 / 3
+"""Coefficients of a fit, by its trials; that of the parameter which explains most comes first."""
 NEAR_BEST = 1 / 3
 """Share of the median distance from the best value, below which distances count as much alike."""
 MAX_CHOICES = 6
@@ -53,8 +55,9 @@ def get_ends(
     """Test whether trials get better up to an end of a range.
 
     Of the trials in the half of the range at that end, normal scores of the ranks are regressed
-    on the distance to the end, together with the parameter that explains most: a sampler that
-    learns moves all parameters at once, so that one without effect seems to have some. A line
+    on the distance to the end, together with as many others, those that explain most first, as
+    so many trials can tell apart: a sampler that learns moves all parameters at once, so that one
+    without effect seems to have some. A line
     cannot tell that values turn before the end. So the same trials are fitted by a cubic as well,
     of the logarithms of how far values are from the best: bad trials would bend it otherwise.
 
@@ -78,7 +81,7 @@ def get_ends(
         if all(name in t.distributions for t in trials)
         and (found := _columns(trials, name)) is not None
     }
-    main = min(columns, key=lambda name: _unexplained(columns[name], scores), default="")
+    by_effect = sorted(columns, key=lambda name: _unexplained(columns[name], scores))
     ends, n_ends = [], 0
     for name, value in best.params.items():
         rows = [i for i, trial in enumerate(trials) if name in trial.distributions]
@@ -87,13 +90,13 @@ def get_ends(
         places = _places([trials[i] for i in rows], name)
         if places is None:
             continue
-        other = None if name == main or not main else columns[main][rows]
+        others = [columns[other][rows] for other in by_effect if other != name]
         low_high = _ends(best.distributions[name])
         for upper, end in zip((False, True), low_high, strict=True):
             n_ends += 1
             distance = 1 - places if upper else places
             if np.median(distance[:N_BEST]) <= NEAR_END:
-                p, p_turn = _tests(distance, _scores(len(rows)), depths[rows], other)
+                p, p_turn = _tests(distance, _scores(len(rows)), depths[rows], others)
                 ends.append(
                     EndInfo(name=name, value=value, end=end, upper=upper, p=p, p_turn=p_turn)
                 )
@@ -113,12 +116,17 @@ def _depths(values: np.ndarray) -> np.ndarray:
 
 
 def _tests(
-    distance: np.ndarray, scores: np.ndarray, depths: np.ndarray, other: np.ndarray | None
+    distance: np.ndarray, scores: np.ndarray, depths: np.ndarray, others: Sequence[np.ndarray]
 ) -> tuple[float | None, float | None]:
     """Return the p-values of an end, see ``EndInfo``."""
     half = distance <= NEAR_HALF
-    away, rest = distance[half], [] if other is None else [other[half]]
-    line = np.column_stack([away, np.ones(len(away)), *rest])
+    away = distance[half]
+    line = np.column_stack([away, np.ones(len(away))])
+    for i, other in enumerate(others):
+        wider = np.column_stack([line, other[half]])
+        if i and wider.shape[1] > MAX_FITTED * len(away):
+            break
+        line = wider
     cubic = np.column_stack([line, away**2, away**3])
     return _rises(line, scores[half]), _rises(cubic, -depths[half])
 

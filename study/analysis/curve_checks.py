@@ -47,12 +47,19 @@ def check_collapsed(study: Checked) -> Check | None:
     curves = [finite[number] for number in numbers]
     if not curves:
         return None
-    gains = [c[0] - statistics.median(c[-(len(c) // 3) :]) for c in curves]
+    ends = [statistics.median(c[-(len(c) // 3) :]) for c in curves]
+    gains = [c[0] - end for c, end in zip(curves, ends, strict=True)]
     usual = statistics.median(gains)
     if usual <= 0 and not objective.is_error:  # reports need not get better
         return None
     least = [max(LITTLE * usual, STUCK * c[0] if objective.is_error else 0.0) for c in curves]
-    stuck = [i for i, own, little in zip(numbers, gains, least, strict=True) if own < little]
+    learned = [end for end, gain, little in zip(ends, gains, least, strict=True) if gain >= little]
+    bad = statistics.median(learned or ends)  # what gained little and is good began so
+    stuck = [
+        number
+        for number, end, gain, little in zip(numbers, ends, gains, least, strict=True)
+        if gain < little and (end > bad or not learned)
+    ]
     n, names = len(stuck), [*map(str, stuck[:MAX_NAMED])]
     names += [f"{format_count(n - MAX_NAMED)} more"] if n > MAX_NAMED else []
     which = f" These are trials {format_list(names)}." if names else ""

@@ -152,8 +152,9 @@ def get_effects(
     ``tests/study_tests/analysis/test_naming.py``.
 
     Args:
-        needed: The settings that a forest of all trials needs to predict the metric. They alone
-            may be clear where trials followed earlier results.
+        needed: The settings that a forest of all trials needs to predict the metric. Beside
+            those that are compared within blocks, they alone may be clear where trials followed
+            earlier results.
 
     Source: the tests are those of Kruskal and Wallis, within blocks of Wilcoxon (two values) and
         Friedman, adjusted for the number of settings: Holm, "A simple sequentially rejective
@@ -184,15 +185,14 @@ def get_effects(
     adjusted = holm({name: p for name, *_, p in tested})
     independent = is_independent(record)
     few = not independent and len(members) < MIN_TRIALS
+
+    def is_clear(name: str, matched: Matched | None) -> bool:
+        if independent or matched is not None:  # nothing else differs within blocks
+            return adjusted[name] < CLEAR
+        return adjusted[name] < (CLEAR_ALONE if few else CLEAR) and (few or name in needed)
+
     effects = [
-        _effect(
-            name,
-            sides,
-            matched,
-            p := adjusted[name],
-            metric,
-            clear=p < (CLEAR_ALONE if few else CLEAR) and (few or independent or name in needed),
-        )
+        _effect(name, sides, matched, adjusted[name], metric, clear=is_clear(name, matched))
         for name, sides, matched, _ in tested
     ]
     return EffectsInfo(
@@ -247,9 +247,11 @@ def _doubt(effect: Effect, info: EffectsInfo) -> str:
     others = "other settings that changed along with it"
     if effect.name in info.needed:
         return "that alone may be chance, but trials are predicted worse without the setting"
-    if effect.p_adjusted < CLEAR and not info.independent:
+    if info.independent or effect.blocks is not None:
+        return "chance may explain it"
+    if effect.p_adjusted < CLEAR:
         return f"{others} may explain it"
-    return "chance may explain it" + ("" if info.independent else f", or {others}")
+    return f"chance may explain it, or {others}"
 
 
 def _sides(

@@ -46,7 +46,7 @@ _MIN_ERROR = 1e-4
 _MAX_GROWTH = 2.0
 """Ratio of importances in all trials and in half of them that is believed at most."""
 
-MIN_INTERACTION = 0.01
+MIN_INTERACTION = 0.05
 """Share of the variance below which an interaction is not called one: forests draw steps, whose
 joints look like weak interactions where there is little noise."""
 

@@ -21,7 +21,7 @@ from scipy import stats
 from search_spaces import Scalar, SearchSpace
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import is_default, n_telling
+from study.analysis import by_configuration, is_default, n_telling
 from study.analysis.boundary import EndInfo, get_ends
 from study.analysis.checks import (
     Check,
@@ -153,7 +153,10 @@ def _boundary(study: Checked) -> Check | None:
         return None
     if len({trial.values for trial in study.leaders}) < 2:
         return None
-    found, n_ends = get_ends(study.leaders, study.values)
+    sign = study.kind.objective.sign
+    members = by_configuration((v, t) for v, t in study.ranked if t.feasible)
+    members.sort(key=lambda item: sign * item[0])
+    found, n_ends = get_ends([t for _, t in members], [value for value, _ in members])
     ends = [
         end
         for end in found
@@ -300,8 +303,8 @@ def _predictable(study: Checked, predictable: bool | None) -> Check | None:
         )
     return unknown(
         "predictability",
-        f"The parameters do not predict the {study.word} of unseen trials: no setting can be "
-        "called important.",
+        f"A forest does not predict the {study.word} of unseen trials from the parameters: it "
+        "calls no setting important.",
     )
 
 
@@ -361,7 +364,7 @@ def _duplicates(study: Checked) -> Check | None:
     finished = [trial for trial in study.trials if trial.finished]
     if not finished:
         return None
-    if not study.ours:
+    if not study.ours or study.imported:
         return _repeated(finished)
     reused = sum(attrs.REUSED_FROM.of(trial) is not None for trial in finished)
     return check(
@@ -385,7 +388,8 @@ def _repeated(finished: Sequence[TrialRecord]) -> Check | None:
         "repeated trials",
         n / len(finished) > MAX_DUPLICATES,
         f"{told}.",
-        f"{told}: they tell how much values scatter, and nothing of new settings.",
+        f"{told}: those with other values tell how much values scatter, and none tells of new "
+        "settings.",
     )
 
 
