@@ -163,6 +163,11 @@ class CorrelationsInfo:
     adaptive: bool
 
     @property
+    def tested(self) -> bool:
+        """Whether results are known to have had no part in the choice of the trials used."""
+        return self.trials == "independent" or self.sampler in NON_ADAPTIVE_SAMPLERS
+
+    @property
     def sure(self) -> bool:
         """Whether any coefficient has an interval."""
         return any(p.spearman.interval is not None for f in self.families for p in f.parameters)

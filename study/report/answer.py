@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from optuna.trial import TrialState
 
-from storage.attrs import DATA_REMARKS, SETTINGS
+from storage.attrs import DATA_REMARKS, MEASURED_ON, SETTINGS
 from study.analysis import (
     data_of,
     is_own,
@@ -438,9 +438,10 @@ def _to_keep_in_mind(found: Findings) -> Iterator[str]:
             "The study does not say whether low or high values are better; here, as in Optuna, "
             "low ones are."
         )
-    if settings is not None and settings.sampler == IMPORTED:
+    splits = {MEASURED_ON.of(trial) for trial in record.trials}
+    if settings is not None and settings.sampler == IMPORTED and splits != {"validation"}:
         yield (
-            f"Where the imported {word_for(found.kind.objective)}s were measured on a test split, "
+            f"If the imported {word_for(found.kind.objective)}s were measured on a test split, "
             "that split chose the best trial and is no test any more."
         )
     elif settings is not None and settings.split == "random" and is_own(record) and found.search:

@@ -123,7 +123,7 @@ ONE = trial(0, value=0.5, params={"auto_encoder": "CNN"}, attrs=classified((2, 1
         (
             {"sampler": "imported", "sides": ""},
             "2 trainings of small autoencoders: 2 complete. They were imported from a file.",
-            "Where the imported errors were measured on a test split, that split chose the best ",
+            "If the imported errors were measured on a test split, that split chose the best ",
         ),
         (
             {"split": "random", "vendors": ["google", "apple"]},
