@@ -13,6 +13,7 @@ from itertools import pairwise
 from statistics import fmean, median, stdev
 from typing import Any
 
+import numpy as np
 import optuna
 import pandas as pd
 from optuna.trial import TrialState, create_trial
@@ -37,7 +38,7 @@ from benchmarks.replay import read_grid
 from benchmarks.tables import by_arm, mean_of, path_of, value_pairs
 from emoji_ae.splits import Split
 from search_spaces import SPACES
-from storage.attrs import VALIDATION_ACCURACY
+from storage.attrs import BASELINE, VALIDATION_ACCURACY
 from storage.records import StudyRecord
 from study.analysis import NEAR
 from study.analysis.correlation import Coefficient
@@ -52,8 +53,28 @@ from study.analysis.paired import (
     compare_all,
     detectable,
 )
+from study.emoji import AUTOENCODER
 from study.exchange.read_results import read_results
 from study.formats import format_coefficient
+from study.running.opening import load_here
+from study.settings import default_settings
+
+
+def constant() -> str:
+    """Return what the mean training image scores, and how many of a grid are no better."""
+    _, data = load_here(
+        AUTOENCODER, default_settings(AUTOENCODER), "cpu", study="grid-autoencoder", stored=False
+    )
+    level = data.facts()[BASELINE]
+    trials = read(RESULTS / "grid-autoencoder.parquet")
+    assert set(trials["data_fingerprint"]) == {data.fingerprint}
+    once = trials[trials["epoch"] == trials["epoch"].max()]
+    bad = once.assign(bad=once[ERROR.name] >= level).groupby("auto_encoder")["bad"]
+    n, n_bad = bad.count(), bad.sum()
+    return (
+        f"{level:.5f}: {n_bad['CNN']} of the {n['CNN']} convolutional trainings and "
+        f"{n_bad['linear']} of the {n['linear']} fully connected ones are no better"
+    )
 
 
 def saved(name: str) -> str:
@@ -478,6 +499,32 @@ def together(where: str) -> str:
     return f"{told}, n = {n}"
 
 
+def together_with_batch_normalization() -> str:
+    """Return the rank correlation of error and accuracy with it, other settings held equal.
+
+    First within each learning rate, then of what the main effects of all settings leave.
+    """
+    trials = read(RESULTS / "grid-multitask.parquet")
+    trials = trials[trials["batch_normalization"].astype(bool) & trials["reused_from"].isna()]
+    settings = list(SPACES["multitask"]["notebook"].parameters)
+    names = [p.name for p in settings if trials[p.name].nunique() > 1]
+    told = []
+    for held in (["learning_rate"], names):
+        levels = pd.get_dummies(trials[held].astype(str), drop_first=True, dtype=float)
+        x = np.column_stack([np.ones(len(trials)), levels])
+        ranks = trials[[ERROR.name, VALIDATION_ACCURACY]].rank().to_numpy()
+        left = ranks - x @ np.linalg.lstsq(x, ranks)[0]
+        r = float(np.corrcoef(left.T)[0, 1])
+        free = len(trials) - x.shape[1] - 1
+        p = 2 * float(stats.t.sf(abs(r) * math.sqrt(free / (1 - r * r)), free))
+        told.append((format_coefficient(r), f"p = {p:.2g}"))
+    (rate, p_rate), (rest, p_rest) = told
+    return (
+        f"where the learning rate is equal as well, the rank correlation is {rate} ({p_rate}), "
+        f"and of what the main effects of all settings leave, {rest} ({p_rest})"
+    )
+
+
 def _coefficient(found: Coefficient) -> str:
     text = f"{format_coefficient(found.value)}"
     if found.interval is None:
@@ -494,6 +541,7 @@ MULTITASK = "grid-multitask-confirmation"
 FIGURES: Mapping[str, tuple[Callable[[], str], ...]] = {
     "docs/results.md": (
         partial(sizes, "group split"),
+        constant,
         partial(saved, "grid-autoencoder"),
         partial(saved, "grid-multitask"),
         partial(change, GRID, "trial 9", "default"),
@@ -534,6 +582,7 @@ FIGURES: Mapping[str, tuple[Callable[[], str], ...]] = {
         partial(together, "within"),
         partial(together, "off"),
         partial(together, "on"),
+        together_with_batch_normalization,
         most_accurate,
         partial(fallen, MULTITASK, "grid-multitask"),
         untouched,

@@ -203,7 +203,7 @@ def each_training_once(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
     alike: dict[tuple[float, ...], list[TrialRecord]] = {}
     for place, trial in enumerate(trials):
         source = training_of(trial)
-        if source == trial.number and trial.values:
+        if source == trial.number and trial.values and trial.params:
             same = alike.setdefault(trial.values, [])
             source = next((t.number for t in same if _is_copy(t, trial)), source)
             same.append(trial)

@@ -21,7 +21,7 @@ from scipy import stats
 from search_spaces import Scalar, SearchSpace
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import by_configuration, is_default, n_telling
+from study.analysis import is_default, n_telling, ranked_once
 from study.analysis.boundary import EndInfo, get_ends
 from study.analysis.checks import (
     Check,
@@ -153,9 +153,7 @@ def _boundary(study: Checked) -> Check | None:
         return None
     if len({trial.values for trial in study.leaders}) < 2:
         return None
-    sign = study.kind.objective.sign
-    members = by_configuration((v, t) for v, t in study.ranked if t.feasible)
-    members.sort(key=lambda item: sign * item[0])
+    members = ranked_once(item for item in study.ranked if item[1].feasible)
     found, n_ends = get_ends([t for _, t in members], [value for value, _ in members])
     ends = [
         end

@@ -280,7 +280,8 @@ def test_families_have_the_numbers_of_their_complete_trials() -> None:
     # Strategies have errors and accuracies; the best trial of one is feasible.
     joint, sequential = info = get_families(FEW, parameter="strategy")
     counts = [(f.name, f.n_complete, f.n_infeasible, f.n_pruned) for f in info]
-    assert counts == [("joint", 4, 1, 1), ("sequential", 2, 2, 0)]
+    # Two of the sequential trials are equal in all, so one is a copy.
+    assert counts == [("joint", 4, 1, 1), ("sequential", 1, 1, 0)]
     assert (joint.best_number, joint.best) == (1, 0.3)
     assert (joint.best_accuracy, joint.median_accuracy) == (0.95, 0.8)
     assert (sequential.best_number, sequential.best, sequential.median) == (None, None, 0.1)
