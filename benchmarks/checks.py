@@ -18,7 +18,15 @@ import optuna
 from optuna.trial import TrialState
 
 from benchmarks.kept import RESULTS, markdown, read
-from benchmarks.simulated import FIXED, START, Trainings, simulate, simulate_other, simulate_steep
+from benchmarks.simulated import (
+    FIXED,
+    START,
+    Trainings,
+    simulate,
+    simulate_alike,
+    simulate_other,
+    simulate_steep,
+)
 from search_spaces import SPACES
 from storage import attrs
 from storage.records import StudyRecord, to_record
@@ -49,9 +57,10 @@ HEALTHY: Mapping[str, Make] = {
     "another program's": lambda n, seed: simulate_other(_usual(), n_trials=n, seed=seed),
     "random, steep": lambda n, seed: simulate_steep(n_trials=n, seed=seed, sampler="random"),
     "TPE, steep": lambda n, seed: simulate_steep(n_trials=n, seed=seed, sampler="tpe"),
+    "TPE, alike": lambda _, seed: simulate_alike(n_trials=100, seed=seed, sampler="tpe"),
 }
 """Studies without a fault, by sampler and pruner; another program's is maximised, by Optuna's
-defaults, and a steep one has its optimum near an end."""
+defaults, a steep one has its optimum near an end, and in one alike four settings matter alike."""
 
 
 def _usual() -> Trainings:

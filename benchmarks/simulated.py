@@ -168,17 +168,44 @@ def simulate_steep(*, n_trials: int, seed: int, sampler: str) -> StudyRecord:
 
     At the near end the value is worse by three standard deviations of its noise.
     """
-    study, rng = (
-        _new_study(seed, optuna.pruners.NopPruner(), "minimize"),
-        np.random.default_rng(seed),
-    )
+
+    def value(trial: optuna.Trial) -> float:
+        rate = math.log10(trial.suggest_float("learning_rate", 1e-5, 1e-1, log=True))
+        return 5 + 4 * (rate + 4.6) ** 2
+
+    return _simulate_values(value, noise=0.2, n_trials=n_trials, seed=seed, sampler=sampler)
+
+
+def simulate_alike(*, n_trials: int, seed: int, sampler: str) -> StudyRecord:
+    """Run a study of four settings that matter alike, and of four dead ones.
+
+    Their optima lie at three tenths of the ranges. A sampler that learns moves all eight at once.
+    """
+
+    def value(trial: optuna.Trial) -> float:
+        return sum((trial.suggest_float(f"live_{i}", 0, 1) - 0.3) ** 2 for i in range(4))
+
+    return _simulate_values(value, noise=0.02, n_trials=n_trials, seed=seed, sampler=sampler)
+
+
+def _simulate_values(
+    value: Callable[[optuna.Trial], float],
+    *,
+    noise: float,
+    n_trials: int,
+    seed: int,
+    sampler: str,
+) -> StudyRecord:
+    """Run a study of single values, in which four settings do nothing."""
+    study = _new_study(seed, optuna.pruners.NopPruner(), "minimize")
+    rng = np.random.default_rng(seed)
     for number in range(n_trials):
         study.sampler = make_sampler(sampler, seed=sampler_seed(seed, number), params={})
         trial = study.ask()
-        rate = math.log10(trial.suggest_float("learning_rate", 1e-5, 1e-1, log=True))
+        own = value(trial)
         for i in range(4):
             trial.suggest_float(f"dead_{i}", 0, 1)
-        study.tell(trial, 5 + 4 * (rate + 4.6) ** 2 + 0.2 * rng.standard_normal())
+        study.tell(trial, own + noise * rng.standard_normal())
     return _record(study, [1] * n_trials, ours=False)
 
 

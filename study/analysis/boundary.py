@@ -12,8 +12,15 @@ from optuna.distributions import (
 )
 from scipy import stats
 
-from search_spaces import Parameter, Scalar, is_number
+from search_spaces import is_number
 from storage.records import TrialRecord
+from study.analysis.held_fixed import (
+    fit_columns,
+    normal_scores,
+    numbers_in,
+    places_of,
+    unexplained,
+)
 
 N_BEST = 5
 NEAR_END = 0.25
@@ -27,7 +34,6 @@ MAX_FITTED = 1 / 3
 """Coefficients of a fit, by its trials; that of the parameter which explains most comes first."""
 NEAR_BEST = 1 / 3
 """Share of the median distance from the best value, below which distances count as much alike."""
-MAX_CHOICES = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,20 +80,17 @@ def get_ends(
     if len(trials) < N_BEST or values[0] == values[-1]:
         return (), 0
     best = trials[0]
-    scores, depths = _scores(len(trials)), _depths(np.asarray(values))
-    columns = {
-        name: found
-        for name in best.params
-        if all(name in t.distributions for t in trials)
-        and (found := _columns(trials, name)) is not None
-    }
-    by_effect = sorted(columns, key=lambda name: _unexplained(columns[name], scores))
+    scores, depths = normal_scores(len(trials)), _depths(np.asarray(values))
+    columns, one = fit_columns(trials), np.ones((len(trials), 1))
+    by_effect = sorted(
+        columns, key=lambda name: unexplained(np.hstack([one, columns[name]]), scores)
+    )
     ends, n_ends = [], 0
     for name, value in best.params.items():
         rows = [i for i, trial in enumerate(trials) if name in trial.distributions]
         if len(rows) < N_BEST or not is_number(value):
             continue
-        places = _places([trials[i] for i in rows], name)
+        places = places_of([trials[i] for i in rows], name)
         if places is None:
             continue
         others = [columns[other][rows] for other in by_effect if other != name]
@@ -96,15 +99,11 @@ def get_ends(
             n_ends += 1
             distance = 1 - places if upper else places
             if np.median(distance[:N_BEST]) <= NEAR_END:
-                p, p_turn = _tests(distance, _scores(len(rows)), depths[rows], others)
+                p, p_turn = _tests(distance, normal_scores(len(rows)), depths[rows], others)
                 ends.append(
                     EndInfo(name=name, value=value, end=end, upper=upper, p=p, p_turn=p_turn)
                 )
     return tuple(ends), n_ends
-
-
-def _scores(n: int) -> np.ndarray:
-    return np.asarray(stats.norm.ppf((np.arange(n) + 0.5) / n))
 
 
 def _depths(values: np.ndarray) -> np.ndarray:
@@ -145,53 +144,10 @@ def _rises(x: np.ndarray, y: np.ndarray) -> float | None:
     return float(stats.t.sf(inverse[0] @ y / error, free)) if error > 0 else None
 
 
-def _unexplained(columns: np.ndarray, scores: np.ndarray) -> float:
-    """Return what a least-squares fit leaves of the scores."""
-    x = np.column_stack([np.ones(len(scores)), columns])
-    found, *_ = np.linalg.lstsq(x, scores)
-    return float(((scores - x @ found) ** 2).sum())
-
-
-def _columns(trials: Sequence[TrialRecord], name: str) -> np.ndarray | None:
-    """Return what a fit has of a parameter: place and its square, or a column per choice."""
-    places = _places(trials, name)
-    if places is not None:
-        return np.column_stack([places, places**2])
-    values = [repr(trial.params[name]) for trial in trials]
-    choices = sorted(set(values))[1:]
-    if not 0 < len(choices) < MAX_CHOICES:
-        return None
-    return np.array([[value == choice for choice in choices] for value in values], dtype=float)
-
-
-def _places(trials: Sequence[TrialRecord], name: str) -> np.ndarray | None:
-    """Return where in its range each value lies, from 0 to 1; None for what has no order."""
-    found = [_place(trial.params[name], trial.distributions[name]) for trial in trials]
-    places = np.array([np.nan if place is None else place for place in found])
-    return None if np.isnan(places).any() or np.ptp(places) == 0 else places
-
-
-def _place(value: Scalar, distribution: BaseDistribution) -> float | None:
-    match distribution:
-        case CategoricalDistribution(choices=choices):
-            numbers = _numbers(choices)
-            if len(numbers) < max(3, len(choices)) or value not in numbers:
-                return None
-            return numbers.index(float(value)) / (len(numbers) - 1)
-        case FloatDistribution() | IntDistribution() if is_number(value):
-            return None if distribution.single() else Parameter("", distribution).quantile(value)
-        case _:
-            return None
-
-
 def _ends(distribution: BaseDistribution) -> tuple[float, float]:
     """Return the lowest and the highest value of a range of numbers."""
     if isinstance(distribution, CategoricalDistribution):
-        numbers = _numbers(distribution.choices)
+        numbers = numbers_in(distribution.choices)
         return numbers[0], numbers[-1]
     assert isinstance(distribution, FloatDistribution | IntDistribution)
     return distribution.low, distribution.high
-
-
-def _numbers(choices: Sequence[object]) -> list[float]:
-    return sorted(choice for choice in choices if is_number(choice))

@@ -19,6 +19,7 @@ from study.analysis import (
     ranked,
     word_for,
 )
+from study.analysis.held_fixed import partial_p_values
 from study.analysis.magnitude import tamed
 from study.analysis.paired import holm
 from study.analysis.pairs import range_words
@@ -51,6 +52,9 @@ CLEAR = 0.03
 It leaves room for what a forest names by mistake: all that a page names shall be alive in 95 of
 100 studies."""
 
+PARTIAL_LEVEL = 0.05
+"""P-value, other settings held fixed, that a setting which a forest needs must stay below."""
+
 CLEAR_ALONE = 0.002
 """The same where trials followed earlier results and are too few to ask a forest."""
 
@@ -75,10 +79,12 @@ class Matched:
     Args:
         words: The values of the setting.
         values: Of the metric, shape ``(n_blocks, n_values)``.
+        levels: The blocks of each level of another setting, by that level in words.
     """
 
     words: tuple[str, ...]
     values: np.ndarray
+    levels: Mapping[str, Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +98,7 @@ class Effect:
             ratio; None unless all are positive and shares of a value mean something.
         difference: Of the best from the worst, medians or the mean within blocks.
         blocks: In how many blocks the best is better, and how many there are; None without.
+        turned: The level of another setting at which it is the other way round, beyond chance.
         clear: Whether neither chance nor another setting that moved along explains it.
     """
 
@@ -102,6 +109,7 @@ class Effect:
     size: float | None
     difference: float
     blocks: tuple[int, int] | None
+    turned: str | None
     clear: bool
 
 
@@ -147,7 +155,8 @@ def get_effects(
     A sampler that learns moves settings together, and in a third of the studies of 50 trials that
     TPE searched the test alone finds a setting that does nothing. So there, and where it is not
     known how trials were chosen, a setting is clear if the forest needs it as well, which knows
-    the others; of fewer trials than a forest is grown on, if the test is far surer. How often
+    the others, and a fit with all of them does (``partial_p_values``); of fewer trials than a
+    forest is grown on, if the test is far surer. How often
     dead settings are named then is measured in
     ``tests/study_tests/analysis/test_naming.py``.
 
@@ -184,6 +193,10 @@ def get_effects(
         tested.append((name, sides, matched, _p_value(sides, matched)))
     adjusted = holm({name: p for name, *_, p in tested})
     independent = is_independent(record)
+    if not independent:
+        ranking = [t for _, t in sorted(members, key=lambda item: metric.sign * item[0])]
+        partial = partial_p_values(ranking)
+        needed = [name for name in needed if partial.get(name, 0.0) < PARTIAL_LEVEL]
     few = not independent and len(members) < MIN_TRIALS
 
     def is_clear(name: str, matched: Matched | None) -> bool:
@@ -214,6 +227,7 @@ def describe_effect(effect: Effect, metric: Metric, wording: Wording | None = No
         return (
             f"{name}{best.words} instead of {worst.words}: {_change(effect, metric)} in the mean, "
             f"{metric.better} in {n_better} of {counted(n_blocks, 'pair')} with all else equal"
+            f"{'' if effect.turned is None else f', the other way round with {effect.turned}'}"
         )
     medians = (
         f"medians {format_measured(best.median, metric)} and "
@@ -291,11 +305,23 @@ def _matched(
     for value, trial in having:
         others = frozenset((n, _key(own)) for n, own in trial.params.items() if n != name)
         blocks.setdefault(others, {})[_key(trial.params[name])] = value
-    whole = [[own[key] for key in levels] for own in blocks.values() if len(own) == len(levels)]
+    whole = {others: own for others, own in blocks.items() if len(own) == len(levels)}
     if len(whole) < MIN_BLOCKS or 2 * len(whole) * len(levels) < len(having):
         return None
-    words = tuple(wording.value(value, name) for value in levels.values())
-    return Matched(words=words, values=np.asarray(whole))
+    params = {(n, _key(own)): own for _, trial in having for n, own in trial.params.items()}
+    members: dict[tuple[str, tuple[str, str]], list[int]] = {}
+    for i, others in enumerate(whole):
+        for level in others:
+            members.setdefault(level, []).append(i)
+    return Matched(
+        words=tuple(wording.value(value, name) for value in levels.values()),
+        values=np.asarray([[own[key] for key in levels] for own in whole.values()]),
+        levels={
+            f"{wording.label(level[0])} {wording.value(params[level], level[0])}": places
+            for level, places in sorted(members.items())
+            if MIN_BLOCKS <= len(places) < len(whole)
+        },
+    )
 
 
 def _p_value(sides: Sequence[tuple[str, list[float]]], matched: Matched | None) -> float:
@@ -330,6 +356,14 @@ def _effect_in_blocks(
     order = np.argsort(metric.sign * table.mean(axis=0), kind="stable")
     best, worst = int(order[0]), int(order[-1])
     gains = metric.sign * (table[:, worst] - table[:, best])
+    losing = {
+        level: float(stats.wilcoxon(gains[places], alternative="less").pvalue)
+        for level, places in matched.levels.items()
+        if gains[places].any()
+    }
+    turned = min(losing, key=lambda level: losing[level], default=None)
+    if turned is None or losing[turned] * len(losing) >= CLEAR:
+        turned = None
     return Effect(
         name=name,
         best=sides[matched.words[best]],
@@ -338,6 +372,7 @@ def _effect_in_blocks(
         size=math.exp((table[:, best] - table[:, worst]).mean()) if shares else None,
         difference=float((plain[:, best] - plain[:, worst]).mean()) * unit,
         blocks=(int((gains > 0).sum()), len(gains)),
+        turned=turned,
         clear=clear,
     )
 
@@ -366,6 +401,7 @@ def _effect(
         size=size,
         difference=best.median - worst.median,
         blocks=None,
+        turned=None,
         clear=clear,
     )
 
