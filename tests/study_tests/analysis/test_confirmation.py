@@ -155,6 +155,12 @@ def test_by_hand() -> None:
     middle = (share + z**2 / 10) / (1 + z**2 / 5)
     half = z / (1 + z**2 / 5) * math.sqrt(share * (1 - share) / 5 + z**2 / 100)
     assert c.beats == pytest.approx((middle - half, middle + half))
+    # Splits that share images tell less, and one split for all is one number at a time.
+    sides = {"group": ("vvtt", "vtvt", "vttv", "tvvt", "tvtv")}
+    values = {"default": BASE, "a": [*(v - 0.01 for v in BASE[:2]), *BASE[2:]]}
+    low, high = confirmed(values, sides=sides).get("a").beats
+    assert low < c.beats.low - 0.02
+    assert high > c.beats.high + 0.02
 
 
 def test_shrinkage() -> None:

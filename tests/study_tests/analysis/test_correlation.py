@@ -255,6 +255,8 @@ def test_which_trials_are_independent(sampler: str | None, workers: int, expecte
     assert [family.n_trials for family in info.families] == [expected] * bool(expected)
     everything = get_correlations(one, n_resamples=2)
     assert (everything.n_trials, everything.n_independent) == (40, expected)
+    assert info.tested
+    assert everything.tested == (sampler not in ("tpe", "imported", None))
 
 
 def test_what_a_sampler_has_learnt_from() -> None:

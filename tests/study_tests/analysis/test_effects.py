@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from optuna.distributions import FloatDistribution
 from scipy import stats
 
 from study.analysis.effects import describe_effect, get_effects
+from study.analysis.held_fixed import partial_p_values
 from study.analysis.pairs import get_pair
 from study.analysis.surrogate import get_surrogate
 from tests.study_tests.analysis.test_laws import both
@@ -92,6 +94,41 @@ def test_a_grid_is_compared_among_trials_that_differ_in_nothing_else() -> None:
         changed = (replace(t, values=(pair[t.number % 2],)) for t in trials)
         info = get_effects(study(*changed, settings={**SETTINGS, "sampler": "grid"}))
         assert [effect.name for effect in info.clear] == clear
+
+
+def test_blocks_need_no_design_and_tell_where_an_effect_turns() -> None:
+    """Nothing else differs within them, whoever chose the trials; one level is an exception."""
+    points = itertools.product([16, 32], [1e-4, 1e-3, 1e-2], np.linspace(0.1, 0.9, 9).tolist())
+    trials = []
+    for i, (batch, rate, decay) in enumerate(points):
+        ratio = (1.1 if rate == 1e-2 else 0.8) if batch == 16 else 1.0
+        params = {"batch_size": batch, "learning_rate": rate, "weight_decay": decay}
+        trials.append(trial(i, value=(1 + decay) * ratio * (1 + i % 5 / 100), params=params))
+    info = get_effects(study(*trials))
+    assert not info.independent
+    (batch,) = (effect for effect in info.clear if effect.name == "batch_size")
+    assert (batch.best.words, batch.blocks) == ("16", (18, 27))
+    assert describe_effect(batch, info.metric).endswith(
+        "18 of 27 pairs with all else equal, the other way round with learning rate 0.01"
+    )
+
+
+def test_a_setting_that_moves_along_is_told_from_one_that_acts() -> None:
+    """With the other one held fixed it tells nothing; few trials tell nothing of either."""
+    rng = np.random.default_rng(0)
+    ranges = {"acts": FloatDistribution(0, 1), "follows": FloatDistribution(0, 1)}
+    trials = []
+    for i, acts in enumerate(rng.random(60)):
+        params = {"acts": float(acts), "follows": float(0.8 * acts + 0.2 * rng.random())}
+        value = float(acts + 0.05 * rng.standard_normal())
+        trials.append(replace(trial(i, value=value), params=params, distributions=ranges))
+    trials.sort(key=lambda t: t.value)
+    found = partial_p_values(trials)
+    assert found["acts"] < 1e-6
+    assert found["follows"] > 0.05
+    assert partial_p_values(trials[:9]) == {}
+    only = [replace(t, distributions={"acts": ranges["acts"]}) for t in trials[::2]]
+    assert partial_p_values([*trials[::2], *only]).keys() == {"acts"}
 
 
 def test_high_values_are_the_better_ones() -> None:

@@ -253,6 +253,10 @@ def test_trainings() -> None:
     named = found(record_of(trials), "collapsed trainings").sentence
     assert named.endswith("they learned nothing. These are trials 60, 61 and 62.")
     assert found(record_of(trials[:-1]), "collapsed trainings").level is Level.PASS
+    # What began as well as others end had nothing to gain.
+    good = dict(enumerate(np.full(N_EPOCHS, 0.015).tolist()))
+    fast = (healthy_trial(60 + i, intermediate_values=good, values=(0.015,)) for i in range(9))
+    assert found(record_of([*HEALTHY, *fast]), "collapsed trainings").level is Level.PASS
     falling = {i: 0.2 - 0.0018 * i for i in range(N_EPOCHS)}
     command = warns(with_best(intermediate_values=falling), "length of the training")
     assert "--epochs 200" in command
