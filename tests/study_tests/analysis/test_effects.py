@@ -109,7 +109,7 @@ def test_blocks_need_no_design_and_tell_where_an_effect_turns() -> None:
     (batch,) = (effect for effect in info.clear if effect.name == "batch_size")
     assert (batch.best.words, batch.blocks) == ("16", (18, 27))
     assert describe_effect(batch, info.metric).endswith(
-        "18 of 27 pairs with all else equal, the other way round with learning rate 0.01"
+        "18 of 27 pairs with all else equal, the other way round with learning_rate 0.01"
     )
 
 
