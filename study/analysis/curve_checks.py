@@ -54,11 +54,12 @@ def check_collapsed(study: Checked) -> Check | None:
         return None
     least = [max(LITTLE * usual, STUCK * c[0] if objective.is_error else 0.0) for c in curves]
     learned = [end for end, gain, little in zip(ends, gains, least, strict=True) if gain >= little]
-    bad = statistics.median(learned or ends)  # what gained little and is good began so
+    # What gained little and is good began so.
+    bad = statistics.median(learned) if learned else -math.inf
     stuck = [
         number
         for number, end, gain, little in zip(numbers, ends, gains, least, strict=True)
-        if gain < little and (end > bad or not learned)
+        if gain < little and end > bad
     ]
     n, names = len(stuck), [*map(str, stuck[:MAX_NAMED])]
     names += [f"{format_count(n - MAX_NAMED)} more"] if n > MAX_NAMED else []

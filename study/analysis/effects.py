@@ -52,11 +52,11 @@ CLEAR = 0.03
 It leaves room for what a forest names by mistake: all that a page names shall be alive in 95 of
 100 studies."""
 
-PARTIAL_LEVEL = 0.05
-"""P-value, other settings held fixed, that a setting which a forest needs must stay below."""
-
 CLEAR_ALONE = 0.002
 """The same where trials followed earlier results and are too few to ask a forest."""
+
+PARTIAL_LEVEL = 0.05
+"""P-value, other settings held fixed, that a setting which a forest needs must stay below."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
