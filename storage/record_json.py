@@ -62,7 +62,7 @@ def record_from_json(values: Any) -> StudyRecord:
 
 def _trial_to_json(trial: TrialRecord, places: Mapping[int, int]) -> dict[str, Any]:
     """Return a trial; of its distributions, the places in the list that trials share."""
-    reports = trial.intermediate_values
+    reports = list(trial.intermediate_values.values())
     constraints = {}
     if trial.constraints or attrs.INFEASIBLE in trial.other_attrs:
         constraints["constraints"] = encode(trial.constraints)
@@ -75,8 +75,8 @@ def _trial_to_json(trial: TrialRecord, places: Mapping[int, int]) -> dict[str, A
         "distributions": {
             name: places[id(distribution)] for name, distribution in trial.distributions.items()
         },
-        "steps": list(reports),
-        "reports": [encode(value) for value in reports.values()],
+        "steps": list(trial.intermediate_values),
+        "reports": reports if all(map(math.isfinite, reports)) else encode(reports),
         "user_attrs": encode({**trial.user_attrs, **trial.other_attrs}),
         **constraints,
         "started": trial.started and trial.started.isoformat(sep=" "),

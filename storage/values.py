@@ -46,7 +46,7 @@ class Stored(str, Generic[Value]):
 
     def read(self, value: Any) -> Value | None:
         """Return a value as what it is stored as; None if it is something else."""
-        if isinstance(value, float) and not math.isfinite(value):
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):
             return None
         if self._type is int and isinstance(value, float) and value.is_integer():
             value = int(value)

@@ -321,6 +321,12 @@ def get_surrogate(
     )
 
 
+def get_forest(record: StudyRecord) -> tuple[SurrogateInfo, InteractionsInfo]:
+    """Return what a forest of all trials needs for the objective, and what of it acts together."""
+    surrogate = get_surrogate(record)
+    return surrogate, get_interactions(record, surrogate)
+
+
 def get_interactions(record: StudyRecord, surrogate: SurrogateInfo) -> InteractionsInfo:
     """Find out which of the parameters that a forest of all trials needs act together, of four.
 

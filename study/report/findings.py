@@ -34,7 +34,7 @@ from study.analysis.surrogate import (
     Interaction,
     InteractionsInfo,
     SurrogateInfo,
-    get_interactions,
+    get_forest,
     get_surrogate,
 )
 from study.analysis.to_confirm import confirmation_arms
@@ -233,8 +233,8 @@ def _begin_explaining(
 ) -> Callable[[], Explained]:
     """Begin to find out what mattered for some metrics; return what waits for the answers.
 
-    Other processes take the pieces from the first on, this one from the last, so the smallest
-    are in the middle: then all are done at the same time.
+    Other processes take the pieces from the first on, this one from the last, so the largest
+    comes first.
     """
     # The curves are the largest part of a record; only the end of one plays a part here.
     bare = replace(record, trials=tuple(map(_without_curve, record.trials)))
@@ -242,11 +242,10 @@ def _begin_explaining(
     objective, parameter = kind_of(record).objective, kind_of(record).family
     names = {family_of(trial, parameter) for _, trial in ranked(record)} if metrics else set()
     families = sorted(names) if len(names) > 1 else []
-    together = begin(_forest_and_interactions, bare) if metrics else None
+    together = begin(get_forest, bare) if metrics else None
     by_family = {
         family: begin(get_surrogate, bare, metric=objective, family=family) for family in families
     }
-    shares = {metric: begin(get_ped_anova, bare, metric=metric) for metric in metrics}
     others = {
         metric: begin(get_surrogate, bare, metric=metric)
         for metric in metrics
@@ -255,7 +254,6 @@ def _begin_explaining(
 
     def finish() -> Explained:
         forests = {metric: others[metric]() for metric in reversed(others)}
-        told = {metric: shares[metric]() for metric in reversed(shares)}
         within = {family: by_family[family]() for family in reversed(by_family)}
         interactions = None
         if together is not None:
@@ -264,15 +262,10 @@ def _begin_explaining(
             forests={metric: forests[metric] for metric in metrics},
             families={family: within[family] for family in families},
             interactions=interactions,
-            shares={metric: told[metric] for metric in metrics},
+            shares={metric: get_ped_anova(bare, metric=metric) for metric in metrics},
         )
 
     return finish
-
-
-def _forest_and_interactions(record: StudyRecord) -> tuple[SurrogateInfo, InteractionsInfo]:
-    forest = get_surrogate(record)
-    return forest, get_interactions(record, forest)
 
 
 def _without_curve(trial: TrialRecord) -> TrialRecord:

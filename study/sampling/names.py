@@ -138,9 +138,11 @@ class StalledPruner(pruners.BasePruner):
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Say whether to prune."""
+        if len(trial.intermediate_values) <= self._patience:
+            return False
         sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
         values = [sign * value for _, value in sorted(trial.intermediate_values.items())]
         before, recent = values[: -self._patience], values[-self._patience :]
-        if not before or min(recent) < min(before):
+        if min(recent) < min(before):
             return False
         return self._wrapped.prune(study, trial)
