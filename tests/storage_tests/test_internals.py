@@ -16,6 +16,11 @@ TAKES = {
     "optuna_dashboard._note:note_str_key_prefix": "trial_id",
     "optuna_dashboard._note:split_body": "note_str, trial_id",
     "optuna_dashboard._note:get_note_from_system_attrs": "system_attrs, trial_id",
+    "optuna_dashboard._app:serialize_study_detail": (
+        "study, best_trials, trials, intersection, union, union_user_attrs, "
+        "has_intermediate_values, plotly_graph_objects, skipped_trial_numbers"
+    ),
+    "optuna_dashboard._serializer:serialize_frozen_trial": "study_id, trial, study_system_attrs",
     "optuna_dashboard._custom_plot_data:is_valid_graph_object_id": "graph_object_id",
     "optuna_dashboard._custom_plot_data:split_plot_data": "plot_data_str, key_prefix",
     "optuna.storages:RDBStorage._get_prepared_new_trial": (
