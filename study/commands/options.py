@@ -16,6 +16,7 @@ from click.types import OptionHelpExtra
 
 from study.errors import wrong_choice
 from study.requests import GROUPS, OWN, REQUIRED, OptionSpec, Request
+from study.shell import quote
 
 R = TypeVar("R", bound=Request)
 Code = int | None
@@ -89,6 +90,17 @@ class Command(click.Command):
     def get_short_help_str(self, limit: int = 0) -> str:
         """Return the first sentence whole, as the list of commands wraps it."""
         return super().get_short_help_str(limit=1000)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options; what belongs to none of them is refused, as the name that it may be."""
+        ctx.allow_extra_args = True
+        super().parse_args(ctx, args)
+        if ctx.args and not ctx.resilient_parsing:
+            extra = ctx.args[0]
+            named = any("--study" in param.opts for param in self.get_params(ctx))
+            meant = f"; a study's name comes after --study: --study {quote(extra)}" if named else ""
+            raise click.UsageError(f"{extra!r} belongs to no option{meant}.", ctx)
+        return ctx.args
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         if not self.params:

@@ -98,6 +98,7 @@ def test_main_help(cli: Cli) -> None:
         ("data buil", "Did you mean 'build'? See emoji-study data --help."),
         ("run", "Missing argument 'KIND'. See emoji-study run --help."),
         ("run autoencoder --devic cpu", "No such option '--devic'. Did you mean '--device'?"),
+        ("status faces", "comes after --study: --study faces. See emoji-study status --help."),
         ("run autoencoder --sampler tp", "one of grid, random, qmc, tpe, gp, but got 'tp'; did"),
         ("run autoencoder --pruner asha", "`--pruner` must be one of median, halving, hyperb"),
         ("run autoencoder --device foo", "one of auto, cpu, cuda, mps, but got 'foo'. See emoji-"),
