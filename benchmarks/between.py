@@ -178,7 +178,7 @@ def _fill(url: str, settings: StudySettings, n_trials: int) -> None:
         params = SPACE.at(rng.random(len(SPACE.parameters)).tolist(), {})
         level = _level(params)
         n_steps = int(rng.choice([1, 3, 9, 27, N_STEPS], p=[0.4, 0.2, 0.1, 0.1, 0.2]))
-        user_attrs = {
+        user_attrs: dict[str, Any] = {
             attrs.SEED: i,
             attrs.DESIGN_INDEX: i,
             attrs.REPLICATE: 0,

@@ -10,7 +10,7 @@ of their absolute differences: 0 if equal, 1 if they have nothing in common.
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -94,7 +94,7 @@ def row(search: tuple[str, str, int], found: Mapping[str, list[float]]) -> list[
     ]
 
 
-def table(rows: Iterable[list[str]]) -> list[str]:
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the lines of the table."""
     head = ["sampler, pruner", "trials", "epochs", "complete", "n"]
     return markdown([*head, "distance, complete trials alone", "distance, with pruned ones"], rows)

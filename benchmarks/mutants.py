@@ -34,8 +34,10 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 
 ROOT = Path(__file__).parent.parent
-IMPORTED = ("optuna", "pandas", "plotly.graph_objects", "pyarrow.parquet")
-IMPORTED += ("scipy.stats", "sklearn.ensemble", "sqlalchemy.orm", "jinja2", "rich.live", "joblib")
+IMPORTED = (
+    *("optuna", "pandas", "plotly.graph_objects", "pyarrow.parquet", "scipy.stats"),
+    *("sklearn.ensemble", "sqlalchemy.orm", "jinja2", "rich.live", "joblib"),
+)
 """Libraries that most tests need; imported once, before the forks."""
 
 LIMIT_S = 60.0

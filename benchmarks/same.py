@@ -229,7 +229,7 @@ def trials(database: Path) -> dict[str, Any]:
 
 def holds(code: Path, commit: str) -> bool:
     """Return whether a checkout is of a commit or a later one."""
-    asked = ["git", "-C", code, "merge-base", "--is-ancestor", commit, "HEAD"]
+    asked = ["git", "-C", str(code), "merge-base", "--is-ancestor", commit, "HEAD"]
     return subprocess.run(asked, stderr=subprocess.DEVNULL).returncode == 0
 
 

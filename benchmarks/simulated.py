@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
+from typing import Any, Literal
 
 import numpy as np
 import optuna
+from optuna.pruners import BasePruner, MedianPruner, NopPruner
 from optuna.trial import TrialState
 
-from search_spaces import SPACES, Scalar
+from search_spaces import SPACES, Scalar, is_number
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord, to_record
 from study.emoji import AUTOENCODER
@@ -79,7 +81,7 @@ class Trainings:
         """Return the validation error of every epoch."""
         epochs = np.arange(1, round(self.length * NEEDED) + 1) / NEEDED
         noise = np.exp(self.noise * rng.standard_normal(len(epochs)))
-        rate = math.log10(float(params["learning_rate"])) - self._best_rate
+        rate = _decade(params["learning_rate"]) - self._best_rate
         speed = 10 ** (0.25 * min(max(rate, -2.0), 0.0))
         level = LEVEL * math.exp(self._surface(params) + self.seed_noise * rng.standard_normal())
         if rng.random() < self.collapsed:
@@ -100,7 +102,7 @@ class Trainings:
             if name not in params:
                 continue
             best = self._best_rate if name == "learning_rate" else best
-            far = math.log10(float(params[name])) - best
+            far = _decade(params[name]) - best
             found += 3 * (1 - math.exp(-cost * far**2 / 3))  # nothing is worse than collapsed
         return found
 
@@ -137,15 +139,13 @@ def simulate(
     found = _run(study, trainings, suggest, n_trials=n_trials, seed=seed, sign=1.0)
     settings = replace(
         default_settings(AUTOENCODER),
-        **{
-            "space": space_name,
-            "sampler": sampler,
-            "pruner": pruner,
-            "seed": seed,
-            "fixed": fixed,
-        },
+        space=space_name,
+        sampler=sampler,
+        pruner=pruner,
+        seed=seed,
+        fixed=fixed,
     )
-    own = {attrs.SETTINGS: settings.to_dict()}
+    own: dict[str, Any] = {attrs.SETTINGS: settings.to_dict()}
     return replace(_record(study, found, ours=True), user_attrs=own)
 
 
@@ -158,7 +158,7 @@ def simulate_other(trainings: Trainings, *, n_trials: int, seed: int) -> StudyRe
         trial = study.ask()
         return trial, ranges.suggest(trial, FIXED)
 
-    study = _new_study(seed, optuna.pruners.MedianPruner(), "maximize")
+    study = _new_study(seed, MedianPruner(), "maximize")
     found = _run(study, trainings, suggest, n_trials=n_trials, seed=seed, sign=-1.0)
     return _record(study, found, ours=False)
 
@@ -197,7 +197,7 @@ def _simulate_values(
     sampler: str,
 ) -> StudyRecord:
     """Run a study of single values, in which four settings do nothing."""
-    study = _new_study(seed, optuna.pruners.NopPruner(), "minimize")
+    study = _new_study(seed, NopPruner(), "minimize")
     rng = np.random.default_rng(seed)
     for number in range(n_trials):
         study.sampler = make_sampler(sampler, seed=sampler_seed(seed, number), params={})
@@ -209,7 +209,14 @@ def _simulate_values(
     return _record(study, [1] * n_trials, ours=False)
 
 
-def _new_study(seed: int, pruner: optuna.pruners.BasePruner, direction: str) -> optuna.Study:
+def _decade(value: Scalar) -> float:
+    assert is_number(value)
+    return math.log10(value)
+
+
+def _new_study(
+    seed: int, pruner: BasePruner, direction: Literal["minimize", "maximize"]
+) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # Hyperband deals its brackets by the name.
     return optuna.create_study(study_name=f"simulated {seed}", pruner=pruner, direction=direction)

@@ -19,6 +19,7 @@ from storage import attrs, queue
 from storage.internals import live_trial
 from storage.rdb import open_storage
 from storage.writing import suggesting, write_trial
+from study.analysis.spent import training_seconds
 
 N_EPOCHS = 50
 N_PARAMS = 8
@@ -67,7 +68,7 @@ def overhead_s(folder: Path, n_trials: int = 10) -> float:
     trials = run(folder, "--epochs", "1", trials=n_trials).trials[before:]
     starts = [trial.started for trial in trials if trial.started is not None]
     ends = [trial.completed for trial in trials if trial.completed is not None]
-    training = sum(float(attrs.TRAINING_SECONDS.of(trial)) for trial in trials)
+    training = sum(map(training_seconds, trials))
     return ((max(ends) - min(starts)).total_seconds() - training) / len(trials)
 
 

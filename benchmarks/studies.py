@@ -14,9 +14,9 @@ from benchmarks.measure import Figure, median, paired_ratios
 from benchmarks.plain_loop import train_plainly
 from benchmarks.training import baseline, default_data, encode
 from emoji_ae.config import AutoencoderConfig
-from storage import attrs
 from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record
+from study.analysis.spent import epochs_run
 from study.running.supervisor import ALLOCATOR
 
 STUDY = "bench"
@@ -158,7 +158,7 @@ def whole_run_over_plain_loop(*, epochs: int = 60, pairs: int = 3) -> Figure:
             options = ("--sampler", "random", "--epochs", str(epochs), "--set", "batch_size=16")
             record = run(Path(folder), *options, trials=4, workers=2)
             seconds = time.perf_counter() - started
-        return seconds / sum(int(attrs.EPOCHS_RUN.of(t)) for t in record.complete)
+        return seconds / sum(map(epochs_run, record.complete))
 
     ratios = paired_ratios(plain, command, pairs=pairs)
     return Figure(

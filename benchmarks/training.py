@@ -148,7 +148,7 @@ def _shares_of_multiplication(
     model, n = build_model(config), len(data.train.images)
     images = to_float(data.train.images[:1], CPU)
     with FlopCounterMode(display=False) as counter:
-        nn.functional.mse_loss(model(images), images).backward()
+        nn.functional.mse_loss(model(images), images).backward()  # type: ignore[no-untyped-call]
     per_image = counter.get_total_flops()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(images)
@@ -285,7 +285,7 @@ def mathematics(
             batch = images[start:stop]
             loss = nn.functional.mse_loss(model(batch), batch)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         errors = reconstruction_errors(model, validation)
     return (time.perf_counter() - started) / len(staged), errors.mean().item()
