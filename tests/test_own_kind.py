@@ -45,10 +45,7 @@ def stored(folder: Path, study: str) -> StudyRecord:
 
 
 def test_a_kind_is_searched_and_read_without_its_file(cli: Cli, done: Done, toy: Path) -> None:
-    """It is searched, trained for good, confirmed, begun again with its points, and shown.
-
-    A constraint and a second objective are of its second metric, and are kept.
-    """
+    """It is searched, trained, confirmed, begun again with a second metric's demand, and shown."""
     folder, study = toy.parent, "--study toy-line"
     assert "4 of 4 trials finished" in done(f"{RUN} --trials 4 --at-least size=1")
     first = stored(folder, "toy-line")
@@ -83,10 +80,7 @@ def test_a_kind_is_searched_and_read_without_its_file(cli: Cli, done: Done, toy:
 
 
 def test_a_file_that_is_another_or_elsewhere(cli: Cli, done: Done, toy: Path) -> None:
-    """A changed one is accepted or refused by its first differing line, a moved one is named.
-
-    What is trained by other code is marked.
-    """
+    """A changed one is refused by its line or accepted and marked; a moved one can be named."""
     folder = toy.parent
     done(f"{RUN} --trials 2")
     before = kind_of(stored(folder, "toy-line")).source

@@ -85,10 +85,7 @@ def test_steps_of_an_ablation(results: Path) -> None:
 
 
 def test_pairs_of_seeds(results: Path) -> None:
-    """Changes are those within pairs, of errors and of accuracies.
-
-    Accuracies of sets of different sizes are hardly ever equal, so less than an image is none.
-    """
+    """Changes are those within pairs; of accuracies, less than an image is no difference."""
     write(results, "one", {"a": [1.0, 2.0, 4.0]}, validation_accuracy=0.5)
     write(results, "two", {"b": [0.5, 1.0, 2.0], "c": [1.0, 1.0, 1.0]}, validation_accuracy=0.5)
     text = change("two", "b", "a", of="one")

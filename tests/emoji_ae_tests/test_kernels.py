@@ -38,10 +38,7 @@ CLAIMS = [
     ids=["resumed", *map(str, EACH_ALONE)],
 )
 def test_all_tests_of_equality_hold(kernels: dict[str, str], tests: Sequence[str]) -> None:
-    """Under each kind of kernels, the tests of all that trains, resumes and evaluates pass.
-
-    Under the oldest ones, models are trained, resumed, saved and loaded: the short form.
-    """
+    """Tests of all that trains, resumes and loads pass under each kind of kernels."""
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
         env=os.environ | kernels,

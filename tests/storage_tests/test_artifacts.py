@@ -77,11 +77,7 @@ def entry(artifact_id: str) -> dict[str, str]:
 
 
 def test_file_of_a_study(study: optuna.Study, store: ArtifactFolder) -> None:
-    """It comes back, a newer one takes its place, and a lost one is none.
-
-    One of an earlier version is found under its name of then, and stays: perhaps it is another
-    database's by now. A state of then gets its name of today.
-    """
+    """It comes back, a newer one replaces it, a lost one is none, an earlier name is found."""
     storage, key, folder = study._storage, study._study_id, store.folder
     read = functools.partial(read_study_artifact, store, storage, study.study_name)
     ((name, meta),) = entry(earlier := f"study-{key}-a.png").items()

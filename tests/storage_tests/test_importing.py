@@ -82,10 +82,7 @@ def test_all_is_kept(shared_storage: BaseStorage, shared_place: str) -> None:
 
 
 def test_all_or_nothing(shared_storage: BaseStorage) -> None:
-    """A study of which one value cannot be stored is not stored at all; a large one is.
-
-    That is more than gRPC takes by default, which are four million bytes.
-    """
+    """A study with a value that cannot be stored is not stored at all; a large one is."""
     wrong: Any = ("high", 0.5)
     before = study_names(shared_storage)
     trials = (*TRIALS, replace(trial(6, "COMPLETE"), values=wrong))

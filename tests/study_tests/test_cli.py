@@ -269,10 +269,7 @@ OTHERS = "Study 's' was made with other data"
 def test_user_errors(
     cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch, line: str, message: str
 ) -> None:
-    """Each mistake is answered in one line with code 1, and leaves everything as it was.
-
-    A name that is none of those that there are has code 2, whenever it is found.
-    """
+    """Each is one line with code 1, of a name that there is not with 2, and changes nothing."""
     monkeypatch.chdir(folder)
     before = snapshot(folder)
     code, out, err = cli(*line.split())
@@ -315,11 +312,7 @@ def test_storage_from_the_environment(
 
 
 def test_from_run_to_report(cli: Cli, tmp_path: Path) -> None:
-    """A study that trains on extra images and measures latents goes through all that reads it.
-
-    Its best trial is repeated exactly, sums are drawn of it, it is confirmed and reported; the
-    vendors and the settings need not be named again.
-    """
+    """With extra images and latents, a study goes through all that reads it, named but once."""
     url = f"sqlite:///{tmp_path / 'study.db'}"
     shared = ("--storage", url, "--study", "faces")
     small = ("auto_encoder=CNN", "width=8", "latent_channels=16", "depth=3", "batch_size=16")
@@ -412,12 +405,7 @@ def states(folder: Path) -> list[str]:
 
 
 def test_interrupted_and_continued(cli: Cli, toy: Path, wait_until: Wait) -> None:
-    """A run that a signal ends gives every trial back; the same command does what was asked.
-
-    Ctrl-C goes from a terminal to the whole group of processes, maybe while workers are still
-    starting; ``kill`` sends SIGTERM to the main process. What is killed is done again, and comes
-    to what it comes to at one go.
-    """
+    """A run that a signal ends gives all trials back; the same command does what was asked."""
     folder, out, err = toy.parent, toy.with_name("out"), toy.with_name("err")
     slow = folder / "data" / "slow"
     slow.parent.mkdir()

@@ -280,10 +280,7 @@ def test_a_study_stays_what_it_is(copy: Path, multitask: StudySettings, other_da
 
 
 def test_leaking_arm(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:
-    """In every pair, one arm is judged on variants of its training images; extra ones never leak.
-
-    The command says its question, its size and what came out.
-    """
+    """One arm is judged on variants of what it trains on; extra images never leak; all is said."""
     shared = ("--storage", url_of(tmp_path), "--study", "leakage")
     args = ("experiment", "leakage", *shared, "--data", str(tiny_data), "--pairs", "2")
     args += ("--set", "width=8", "--set", "latent_channels=16", "--epochs", "2", "--threads", "1")

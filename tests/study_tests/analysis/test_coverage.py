@@ -88,10 +88,7 @@ def errors(
 
 @pytest.mark.parametrize(("n_own", "n_fresh"), [(0, 3), (0, 8), (0, 20), (3, 3), (4, 4)])
 def test_means_and_differences_of_splits_that_overlap(n_own: int, n_fresh: int) -> None:
-    """They hold what other images would give; taken as independent, far fewer would.
-
-    A geometric mean is that of the errors of sets of so many images.
-    """
+    """They hold what other images would give; taken as independent, far fewer would."""
     rng, scatter = np.random.default_rng(0), math.hypot(0.5, 0.3)
     truth = math.exp(scatter**2 / 2)
     sets = np.exp(rng.normal(scale=scatter, size=(100_000, 30))).mean(axis=1)

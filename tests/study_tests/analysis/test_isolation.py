@@ -53,10 +53,7 @@ def with_param(
 
 
 def test_parameters_that_do_not_vary_are_left_out() -> None:
-    """So are more than twelve texts. It is said, of what differs elsewhere.
-
-    Conditional ones are of trials with them.
-    """
+    """So are more than twelve texts; conditional ones are of trials with them."""
     assert [(parameter.name, parameter.scale) for parameter in INFO.parameters] == [
         *(("auto_encoder", "category"), ("batch_size", "category"), ("learning_rate", "log")),
         *(("weight_decay", "log"), ("bottleneck_dim", "category")),

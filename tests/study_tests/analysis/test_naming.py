@@ -178,10 +178,7 @@ def forest_of(truth: Truth, sampler: str, seed: int, n: int) -> SurrogateInfo:
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_dead_settings_are_not_named(sampler: str) -> None:
-    """At most one study in twenty names one as clear, as needed or as acting together.
-
-    Of those that TPE searched, the test of each setting by itself names some in far more.
-    """
+    """At most one study in twenty names one; a test of each by itself does in far more."""
     wrong = {n: np.zeros(2) for n in (24, 50, 200)}
     live = np.zeros(2)
     for truth, seed in product(TRUTHS.values(), range(9000, 9010)):

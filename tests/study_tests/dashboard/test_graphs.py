@@ -28,10 +28,7 @@ def test_charts_of_next_to_nothing() -> None:
 
 @pytest.mark.whole
 def test_charts_of_a_search() -> None:
-    """Each has a title and a fixed name, and of a thousand long trials it shows a part.
-
-    For a page reads them at every look.
-    """
+    """Each has a title and a fixed name, and of a thousand long trials it shows a part."""
     graphs = draw_graphs(made_up("multitask", 1000))
     found = drawn(graphs)
     assert set(found) == {"importance", "learning-curves", "families", "trade-off"}

@@ -155,11 +155,7 @@ def test_deleting_a_study_with_entries_that_lead_elsewhere(
 
 
 def test_nobody_without_the_token(changed: Path, editable: Served, served: Served) -> None:
-    """Who has none, or that of another dashboard, reads and changes nothing.
-
-    A browser keeps it in a cookie of the port. Where others see how the process was started, it
-    does not stand.
-    """
+    """Without the right one, kept in the port's own cookie and shown nowhere, all is refused."""
     before, cookie = everything(changed), f"emoji-study-{editable.port}"
     for file in ("cmdline", "environ"):
         shown = Path(f"/proc/{editable.process.pid}/{file}").read_bytes()
@@ -219,10 +215,7 @@ def test_opened_in_a_browser_behind_a_served_storage(
 
 
 def test_slow_peers_and_a_locked_database(folder: Path, served: Served) -> None:
-    """Pages are answered beside any number of connections that say nothing or half of it.
-
-    They wait for a program that locks the whole file; whatever needs none is answered meanwhile.
-    """
+    """Pages are answered beside peers that say nothing, and wait for a lock only if they must."""
     token = f"Authorization: token {served.token}\r\n"
     halves = ["", "GET /api", "GET / HTTP/1.1\r\nHost: localhost\r\n"]
     halves.append(f"POST / HTTP/1.1\r\nHost: localhost\r\n{token}Content-Length: 9\r\n\r\n1")

@@ -42,10 +42,7 @@ def load(settings: StudySettings, **changes: Any) -> StudyData:
 
 
 def test_study_data(dataset: EmojiDataset, more: EmojiDataset) -> None:
-    """A study sees and counts the images of training and validation, and none of the test.
-
-    Extra ones stand behind the own training images, and a configuration may do without them.
-    """
+    """Training and validation images are seen and counted, extra ones behind the own."""
     split = split_dataset(dataset, seed=3)
     own = StudyData(dataset, split)
     counts = own.facts()[attrs.CLASS_COUNTS]
@@ -111,10 +108,7 @@ def test_fingerprint(dataset: EmojiDataset, more: EmojiDataset, other_data: Path
 def test_stored_split_is_the_one_drawn(
     dataset: EmojiDataset, more: EmojiDataset, settings: StudySettings, url: str
 ) -> None:
-    """Whatever was drawn comes back from the storage, by the content of the data, not the path.
-
-    Extra images come back too, and other ones are other data.
-    """
+    """It comes back by the content of the data, extra images too; other ones are other data."""
     storage = open_storage(url, create=True, write=True)
     split = split_dataset(dataset, method="random", seed=7)  # the settings would give other sides
     open_study(storage, "study", replace(drawn(settings, dataset, split), data="gone"))

@@ -71,10 +71,7 @@ True,"[0.5, -1]",0.7,0.5,COMPLETE
 
 
 def test_earlier_versions(tmp_path: Path) -> None:
-    """Constraints are a list, states have their class before them, intermediate values a column.
-
-    Times are this machine's; blank lines are none.
-    """
+    """Constraints are a list, states carry their class, reports a column each; times are local."""
     path = tmp_path / "optuna-2.csv"
     path.write_text(EARLIER)
     record = read_results(path, name="old", directions=["minimize"])
@@ -142,10 +139,7 @@ def test_wrong_parquet(tmp_path: Path) -> None:
 
 
 def test_command(cli: Cli, tmp_path: Path, study: optuna.Study) -> None:
-    """The command asks for the direction where the file does not tell, and takes it there alone.
-
-    What it stores is a study of Optuna's own, without a word of ours.
-    """
+    """It asks for directions where the file tells none; what it stores is Optuna's own."""
     study.trials_dataframe().to_csv("table.csv")
     record = load_study_record(study._storage, study.study_name)
     write_table(record, Path("told.parquet"))

@@ -78,10 +78,7 @@ def again(first: StudyRecord, folder: Path) -> None:
 
 
 def test_autoencoder(tmp_path: Path) -> None:
-    """Each row is a complete trial with its parameters, those that apply, and its error.
-
-    What is exported and imported again gives the same tables.
-    """
+    """Each row is a complete trial with what applies; an export comes back the same."""
     record = imported(write_csv(tmp_path / "results.csv", AUTOENCODER, AUTOENCODER_ROWS))
     assert record.user_attrs[attrs.SETTINGS]["kind"] == "autoencoder"
     assert record.user_attrs[attrs.IMPORTED] == {"file": "results.csv", "rows": 6}

@@ -18,10 +18,7 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    """One row per trial, whatever its state, in new folders or instead of an old file.
-
-    On request a last column has what each trial reported; an empty study can be read.
-    """
+    """One row per trial, its reports on request, in new folders or instead of an old file."""
     record = planted(40)
     (tmp_path / "trials.csv").write_text("old")
     paths = [tmp_path / name for name in ("trials.csv", "new/folder/trials.parquet")]

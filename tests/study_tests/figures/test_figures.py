@@ -56,10 +56,7 @@ def near(values: list[float]) -> object:
 
 
 def test_history_draws_every_trial_once() -> None:
-    """Markers add up to all trials with a value, and the step line is the running best.
-
-    The line has a step where a trial becomes the best, and ends at the last trial.
-    """
+    """Markers are all trials with a value, and the step line is the running best."""
     info = get_history(RECORD)
     figure = plot_history(info, KIND)
     found = traces(figure)
@@ -88,10 +85,7 @@ def test_history_draws_every_trial_once() -> None:
 
 
 def test_curves_carry_the_time_of_a_step() -> None:
-    """Every point carries its trial, and a trial that stored its time its seconds per step.
-
-    A trial that stored no time or repeats another's training has no place over time.
-    """
+    """Points carry their trial, trials their seconds per step, but untimed and repeated ones."""
     figure = plot_learning_curves(get_learning_curves(RECORD), KIND)
     names = [trace.name for trace in figure.data if trace.showlegend]
     assert names == ["linear complete", "linear pruned", "failed", "CNN complete"]
@@ -144,10 +138,7 @@ def test_marks_can_be_seen_on_white_and_on_dark_pages() -> None:
 
 
 def test_stopped_curves_are_dashed_and_end_in_an_x() -> None:
-    """Pruned and failed trials differ from complete ones and show where they ended.
-
-    NaN and infinity leave no trace in the JSON of a figure.
-    """
+    """Pruned and failed trials show where they ended; NaN and infinity are not in the JSON."""
     trials = (
         trial(0, value=0.2, params=CNN, curve=(math.inf, 0.4, 0.2)),
         trial(1, state=TrialState.PRUNED, params=CNN, curve=(0.5, 0.45)),
@@ -185,10 +176,7 @@ def test_importances_draw_rises_with_intervals_that_hold() -> None:
 
 
 def test_correlations_have_numbers_and_whiskers() -> None:
-    """A constant parameter has no bar, and beyond every whisker stands the signed number.
-
-    The metric is named; an axis with long bars or whiskers is wide, with few ticks.
-    """
+    """No constant has a bar, signed numbers stand beyond whiskers, a wide axis has few ticks."""
     info = get_correlations(CLASSIFYING, metric=VALIDATION_ACCURACY)
     figure = plot_correlations(info, KIND)
     data = figure.data
@@ -224,11 +212,7 @@ def test_markup_in_names_is_escaped() -> None:
 
 
 def test_front_draws_every_trial_once() -> None:
-    """Markers add up to all trials with both metrics, the steps are the front.
-
-    Colour is family, shape is strategy, hollow is infeasible; no legend entry is repeated. The
-    accuracy needed is a dashed line.
-    """
+    """Markers are all trials with both metrics, the steps are the front."""
     info = get_fronts(CLASSIFYING)[0]
     figure = plot_front(info, CLASSES)
     line, *marks = figure.data

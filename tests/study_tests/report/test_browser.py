@@ -396,10 +396,7 @@ def test_hostile_texts_stay_texts(browser: Browser, tmp_path: Path) -> None:
 
 
 def test_another_programs_choices_and_attributes(browser: Browser, tmp_path: Path) -> None:
-    """None is a choice, and no lack of one; attributes are columns for who asks, cut if long.
-
-    What breaks a constraint comes last.
-    """
+    """None is a choice; attributes are columns for who asks, cut if long."""
     choices = CategoricalDistribution((None, "None", 10))
     trials = [
         replace(
@@ -472,11 +469,7 @@ def test_multitask_page_follows_colours_and_keys(
 def test_other_pages_draw_offline_without_overflow(
     browser: Browser, pareto_page: str, tmp_path: Path
 ) -> None:
-    """Every chart is drawn, nothing is requested or complained about, nothing sticks out.
-
-    The pages are those of two objectives, of no trials, of two studies, of the embedded data, and
-    of three objectives of another program, with names of all sorts.
-    """
+    """Every chart is drawn, nothing is requested or complained about, nothing sticks out."""
     storage = InMemoryStorage()
     foreign = load_study_record(storage, make_study(storage, 13).study_name)
     asked = DescribeRequest(data=None, split="group", data_seed=42, out=tmp_path / "data.html")

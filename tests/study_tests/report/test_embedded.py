@@ -72,10 +72,7 @@ def test_a_page_makes_itself_anew(tmp_path: Path) -> None:
 
 
 def test_of_too_many_trials_the_best_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The best trials of a large study and an even selection of the others.
-
-    Nothing is left out below the bounds, which hold the original's 1,944 trials.
-    """
+    """And an even selection of the others; the original's 1,944 trials are below all bounds."""
     whole = ReportData(studies=(planted(),), followups=(planted(5),))
     assert bounded(whole) == whole
     assert MAX_TRIALS >= 1944

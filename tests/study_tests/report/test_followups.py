@@ -63,10 +63,7 @@ def x_of(page: Page, key: str) -> list[Any]:
 
 
 def test_confirmation_is_told(page: Page) -> None:
-    """Every sentence and mean stands in the section of the search, markup in names as text.
-
-    The verdict says what the best reached with fresh seeds, on test images, and what is left.
-    """
+    """Its sentences and means stand in the search's page, its verdict first, names as text."""
     info = info_of(CONFIRMATION)
     assert {c.name for c in info.confirmed} == set(VALUES)
     page.says("confirmation", *describe_confirmation(info), "Overtuning")
@@ -108,10 +105,7 @@ def test_ablation_is_told(page: Page) -> None:
 
 
 def test_confirmations_beside_that_of_the_best() -> None:
-    """Of what somebody chose the verdict says what was compared.
-
-    What was trained on other images has a part of its own; verdict and next steps leave it out.
-    """
+    """Chosen ones are told as such; what was trained on other images is no part of the verdict."""
     experiment = json.loads(json.dumps(CONFIRMATION.user_attrs[attrs.EXPERIMENT]))
     for arm in experiment["arms"]:
         arm["role"] = CHOSEN if arm["role"] == TOP else arm["role"]
@@ -144,10 +138,7 @@ def test_confirmations_beside_that_of_the_best() -> None:
     ],
 )
 def test_their_own_reports(record: StudyRecord, kind: str, missing: str | None) -> None:
-    """The report of a follow-up begins with what it found, and says how to run what is missing.
-
-    What no surrogate was asked for has no column, as in the terminal.
-    """
+    """They begin with what was found, say how to run what is missing, and lack empty columns."""
     page = Page(render_report(record))
     assert page.ids("section")[:2] == ["holds", kind]
     assert page.ids("section").count(kind) == 1

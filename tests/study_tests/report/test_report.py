@@ -267,10 +267,7 @@ def test_commands_name_the_storage() -> None:
 
 
 def test_trials_that_are_no_ordinary_ones_are_counted(page: Page) -> None:
-    """What was taken up again is told from what was lost, answered trials from trained ones.
-
-    Over time, equal epochs are supposed, and curves without a time are left out.
-    """
+    """What was taken up again is told from what was lost, answers from trainings."""
     failed = [trial(i, state=TrialState.FAIL, params=CNN) for i in range(3)]
     timed = {"retry_of": 0, "training_seconds": 9.0}
     again = [
@@ -546,10 +543,7 @@ def test_multitask_summary_names_accuracy_and_constraint(classifying_page: Page)
 
 
 def test_classes_say_why_accuracy_alone_misleads() -> None:
-    """Counts, recalls and the matrix stand beside what guessing would reach.
-
-    Without counts there is no such section, and without a constraint no word of one.
-    """
+    """Counts, recalls and the matrix stand beside what guessing would reach."""
     strategy = {"strategy": "joint"}
     best = trial(3, value=0.3, params=strategy, attrs=classified((2, 18, 4, 8)))
     page = Page(render_report(multitask(best)))

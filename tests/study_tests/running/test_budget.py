@@ -174,10 +174,7 @@ def test_request_of_an_earlier_version(study: optuna.Study, settings: StudySetti
 
 @pytest.mark.parametrize("sampler", ["qmc", "gp", "grid"])
 def test_points_of_a_design(study: optuna.Study, settings: StudySettings, sampler: str) -> None:
-    """A design goes on where it was, in whatever pieces it is asked for, and repeats nothing.
-
-    What was enqueued by hand has no point of it.
-    """
+    """In whatever pieces, a design goes on where it was; what was enqueued by hand is no part."""
     design = replace(settings, sampler=sampler, fixed=GRID if sampler == "grid" else {"epoch": 2})
     space = space_of(design)
     assert n_points(study, design, space) == (8 if sampler == "grid" else None)

@@ -233,10 +233,7 @@ def server() -> Iterator[Any]:
 def test_wrong_password(
     server: Any, tmp_path: Path, toys: StudySettings, outcome: Outcome
 ) -> None:
-    """A wrong password is refused in one line that does not show it; the right one works.
-
-    Reading a database without any study says so.
-    """
+    """It is refused in one line that does not show it; the right one reads, and creates."""
     right = new_database(server, "secret").replace("postgres:@", "guest:right@")
     server.psql("ALTER DATABASE secret OWNER TO guest;")
     wrong = right.replace(":right@", ":hunter2@")

@@ -53,10 +53,7 @@ def test_notes_come_while_a_study_runs(
 
 
 def test_a_failed_run_is_noted(tmp_path: Path, toys: StudySettings) -> None:
-    """What ended before an error stopped a run has its notes, and the error goes on.
-
-    Two runs of one study on two machines may both refresh it: the notes are the same.
-    """
+    """What ended before an error has its notes; two that refresh at once write the same."""
     study, job = begun(tmp_path, toys)
     with (
         pytest.raises(RuntimeError, match="broken"),

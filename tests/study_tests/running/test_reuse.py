@@ -287,10 +287,7 @@ def test_an_interrupted_training_gives_what_a_whole_one_gives(
 
 
 def test_trials_of_a_pair_share_only_what_is_equal(bench: Bench) -> None:
-    """Arms of a pair have one seed; each goes on from its own state, and on its own split.
-
-    It answers no other one: strategy, split and data count as well.
-    """
+    """Arms of a pair have one seed; each goes on from its own state, on its own split."""
     arms = [(JOINT, bench.objective), (SEQUENTIAL, bench.objective), (JOINT, bench.elsewhere)]
     pair, resumed = {attrs.PAIR: 0}, []
     for params, objective in arms:

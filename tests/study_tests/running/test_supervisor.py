@@ -122,10 +122,7 @@ def test_outage(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """A worker whose database is away is started again until it is back, then does its work.
-
-    One that stays away longer than anybody waits for it is an error.
-    """
+    """A worker is started again until its database is back, and for no longer than a day."""
     (tmp_path / "elsewhere").mkdir()
     elsewhere = job_of(tmp_path / "elsewhere", toys)
     wanting(elsewhere.url, toys)
