@@ -68,7 +68,7 @@ ONLY_IN: dict[str, set[str]] = {
     "bottle": {"study.dashboard.app"},
     "sklearn": {"emoji_ae.splits", "study.analysis.surrogate"},
     "statsmodels": {
-        *("study.analysis.confirmation", "study.analysis.paired", "study.analysis.rise"),
+        *("study.analysis.confirmation", "study.analysis.paired", "study.analysis.rise")
     },
     "sqlalchemy": {
         *("storage.internals", "storage.operations", "storage.outages", "storage.rdb"),

@@ -197,8 +197,7 @@ def test_times_across_a_change_of_clocks(
 
 
 @pytest.mark.parametrize(
-    "values",
-    [[-1.7e308, 1.7e308], [5e-324, 1e-310], [float("inf")], [float("-inf"), 0.0, -0.0]],
+    "values", [[-1.7e308, 1.7e308], [5e-324, 1e-310], [float("inf")], [float("-inf"), 0.0, -0.0]]
 )
 def test_extreme_numbers(cli: Cli, url: str, values: list[float]) -> None:
     """A page is made of any numbers that Optuna stores, without a word on the screen."""

@@ -10,14 +10,7 @@ import pytest
 from storage.errors import StorageAccessError, StorageUrlError
 from storage.rdb import open_storage
 from storage.records import study_names
-from storage.urls import (
-    canonical,
-    for_others,
-    parse_url,
-    redact,
-    server_address,
-    sqlite_path,
-)
+from storage.urls import canonical, for_others, parse_url, redact, server_address, sqlite_path
 
 
 def test_supported() -> None:
@@ -68,10 +61,7 @@ def test_refused(url: str, message: str) -> None:
 def test_missing_driver() -> None:
     """A driver that is not installed, or that nobody knows, is named; the password is not."""
     for scheme, said in (
-        (
-            "postgresql+psycopg2",
-            r"driver .*not installed: pip install 'WHEEL\[postgres\]', with",
-        ),
+        ("postgresql+psycopg2", r"driver .*not installed: pip install 'WHEEL\[postgres\]', with"),
         ("mysql+mysqldb", r"driver .*not installed: pip install 'WHEEL\[mysql\]', with"),
         ("mysql+nothing", "torage"),
     ):

@@ -243,10 +243,7 @@ OTHERS = "Study 's' was made with other data"
         ("serve-storage --storage grpc://h:1", "`storage` must be a database to be served, but"),
         ("list", "Storage file runs/study.db does not exist, nor does the folder runs: --sto"),
         ("list --storage sqlite:///damage.db", "damage.db does not exist; there is damaged.db."),
-        (
-            "list --storage other.db",
-            "URL, for that file --storage sqlite:///other.db, but got",
-        ),
+        ("list --storage other.db", "URL, for that file --storage sqlite:///other.db, but got"),
         (f"run autoencoder --study {'x' * 513}", "must have at most 512 characters, but got 513"),
         ("list --storage sqlite:///damaged.db", "damaged.db"),
         (f"{RUN} --storage sqlite:///damaged.db", "damaged.db"),

@@ -193,7 +193,7 @@ def test_points() -> None:
     points = [TWO_SPLITS.point(index) for index in range(TWO_SPLITS.n_trials)]
     assert points == [(pair, arm) for pair in (0, 1) for arm in TWO_SPLITS.arms]
     assert [TWO_SPLITS.sides_of(arm.name)[pair] for pair, arm in points] == [
-        *("tvx", "vxt", "tvx", "xtv", "ttv", "xtv"),
+        *("tvx", "vxt", "tvx", "xtv", "ttv", "xtv")
     ]
 
 

@@ -15,12 +15,7 @@ from optuna.trial import TrialState
 from search_spaces import Scalar
 from storage.records import StudyRecord
 from study.analysis import kind_of
-from study.analysis.isolation import (
-    MAX_POINTS,
-    N_BEST_POINTS,
-    IsolatedParameter,
-    get_isolation,
-)
+from study.analysis.isolation import MAX_POINTS, N_BEST_POINTS, IsolatedParameter, get_isolation
 from study.analysis.thinning import thin
 from study.figures.parameters import plot_isolation
 from study.figures.style import FAMILY_COLORS

@@ -111,10 +111,7 @@ def test_less_than_usual(tmp_path: Path) -> None:
         ("number,state,value,curve\n0,FAIL,,1;2\n", "row 2: `curve` must be a list of numbers"),
         ("number,state,value,curve,curve_steps\n0,FAIL,,[1],[0.5]\n", "`curve_steps` must be a "),
         ("value,value,state\n1,2,FAIL\n", "has 2 columns named 'value'; give them different n"),
-        (
-            "value,state\n1,FAIL,3\n",
-            "must have as many cells in every row as in its first",
-        ),
+        ("value,state\n1,FAIL,3\n", "must have as many cells in every row as in its first"),
     ],
 )
 def test_wrong_cell(tmp_path: Path, text: str, message: str) -> None:

@@ -28,12 +28,7 @@ from study.analysis.confirmation import CHOSEN, DEFAULT, MIDDLE, TOP
 from study.analysis.surrogate import get_branch, predict
 from study.analysis.to_confirm import confirmation_arms
 from study.errors import StudyError
-from study.followups.arms import (
-    MAX_FEW,
-    ablation_arms,
-    ablation_path,
-    sweep_points,
-)
+from study.followups.arms import MAX_FEW, ablation_arms, ablation_path, sweep_points
 from study.kinds import Kind
 from tests.study_tests.synthetic import (
     VALIDATION_ACCURACY,
