@@ -51,8 +51,8 @@ the wall clock of a session is taken for the database's: test_times::test_silenc
 each trial stores the list of all values: test_base ::test_values_beyond_the_grid_take_little
 a unit is assumed: ::test_shares_that_are_no_per_cents
 a name is changed on the screen, or used as a path:
-    test_screen::test_printed test_file_names::test_commands_write_where_they_say ::test_names
-a path is escaped once and read twice: test_urls::test_paths_as_they_are_written
+    test_screen::test_printed test_file_names::test_paths_of_commands ::test_names
+a path is escaped once and read twice: test_urls::test_paths_as_written
 a point is trained twice:
     test_untried::test_no_point_twice test_untried::test_workers_that_choose_at_one_moment
 a figure of the documents was measured on something else: test_worker::test_worker_is_light
@@ -68,7 +68,7 @@ what was asked for is told by counts:
 who lives is guessed by the name of a host: test_queue::test_two_places_with_one_host_name
 read, decided and written in several transactions:
     test_operations::test_two_requests_and_designs test_operations::test_two_experiments
-    test_confirm::test_each_model_is_tested_once_and_then_removed
+    test_confirm::test_each_model_is_tested_once
 something is created in several transactions:
     test_operations::test_two_creations test_rdb::test_two_that_create
 housekeeping ends a run that is done:
@@ -164,9 +164,7 @@ def read(folder: Path, text: str, *directions: str) -> Any:
         ("value,state,datetime_complete\n1,FAIL,2026-01-01T00:00Z\n", (None, "2026-01-01")),
     ],
 )
-def test_times_that_no_table_tells(
-    tmp_path: Path, text: str, times: tuple[str | None, str | None]
-) -> None:
+def test_times_that_no_table_tells(tmp_path: Path, text: str, times: tuple) -> None:
     """What a table leaves out of a trial's times is not known, and neither is how long it took."""
     first = read(tmp_path, text, *(() if text == TABLE else ["minimize"])).trials[0]
     assert first.duration_s is None
@@ -292,9 +290,7 @@ def test_cells_in_other_words(tmp_path: Path, nothing: str, epochs: str) -> None
         ({" image": [b"x"], "Text": ["face"]}, "one column `image`, but got ` image`, `Text`"),
     ],
 )
-def test_columns_of_other_types(
-    tmp_path: Path, columns: dict[str, list[Any]], message: str
-) -> None:
+def test_columns_of_other_types(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
     """The column, what it must hold and what it holds are told."""
     pq.write_table(pa.table(columns), tmp_path / "d.parquet")
     with pytest.raises(DataError, match=message):
@@ -375,9 +371,7 @@ def test_streams_that_take_nothing(
         getattr(sys, stream).close()
 
 
-@pytest.mark.parametrize(
-    "line", ["run autoencoder --study", "export --out", "run autoencoder --set"]
-)
+@pytest.mark.parametrize("line", ["run autoencoder --study", "export --out", "train --set"])
 def test_empty_options(cli: Cli, tmp_path: Path, line: str) -> None:
     """An empty text, as of a shell's variable that is not set, is no value of an option."""
     code, out, err = cli(*line.split(), "")

@@ -13,9 +13,7 @@ from benchmarks.sentences import change, gain, steps_told
 from benchmarks.tables import ablated, against_the_grid, compared
 
 
-def write(
-    folder: Path, name: str, errors: dict[str, list[float]], seed: int = 0, **more: float
-) -> None:
+def write(folder: Path, name: str, errors: dict[str, list], seed: int = 0, **more: float) -> None:
     """Write a confirmation; each arm's test errors are half of its validation errors."""
     rows = [
         {

@@ -40,19 +40,13 @@ def test_listed_texts_keep_their_class() -> None:
         *(("¡Kissing Face!", "kissing face"), ("cat-face; winking…", "cat face winking")),
         *(("«face»\u2014sad", "face sad"), ("[face]/{hat}", "face hat"), ("# face_2 #", "face 2")),
         *(("sad\u2009face\u2028hat", "sad face hat"), ("\ufeffface\u2060", "face")),
-        *(
-            ("ｓａｄ＿ｆａｃｅ！", "sad face"),
-            ("𝐒𝐚𝐝 𝓯𝓪𝓬𝓮", "sad face"),
-            ("笑face哭", "笑 face 哭"),
-        ),
+        *(("ｓａｄ＿ｆａｃｅ！", "sad face"), ("𝐒𝐚𝐝 𝓯𝓪𝓬𝓮", "sad face")),
+        ("笑face哭", "笑 face 哭"),
         *(("🙂\ufe0fface🙂", "face"), ("face™ / face²", "face face"), ("fa\u00adce", "face")),
         *(("the dog’s face", "dog face"), ("'dogs' face'", "dogs face"), ("ma'am's", "ma'am")),
         *(("face palm (type 1-2).", "face palm"), ("sad\tface, type 5", "sad face")),
-        *(
-            ("fac\u0065\u0301", "facé"),
-            ("हिन्दी, FACES", "हिन्दी faces"),
-            ("de\u200bface", "de face"),
-        ),
+        *(("fac\u0065\u0301", "facé"), ("हिन्दी, FACES", "हिन्दी faces")),
+        ("de\u200bface", "de face"),
     ],
 )
 def test_words(text: str, plain: str) -> None:

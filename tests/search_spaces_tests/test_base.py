@@ -84,9 +84,8 @@ def test_optuna_gives_enqueued_points_back(fixed: dict[str, Scalar]) -> None:
             trial = study.ask()
             params = space.suggest(trial, fixed)
             assert params == trial.params
-            assert [(n, v, type(v)) for n, v in params.items()] == [
-                (n, v, type(v)) for n, v in point.items()
-            ]
+            wanted_types = [(n, v, type(v)) for n, v in point.items()]
+            assert [(n, v, type(v)) for n, v in params.items()] == wanted_types
             assert trial.distributions == {name: ranges[name] for name in point}
 
 

@@ -126,13 +126,7 @@ def test_ids_that_lead_elsewhere(study: optuna.Study, store: ArtifactFolder) -> 
     os.mkfifo(folder / "pipe")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(folder / "socket"))
-    links = {
-        "loop": "loop",
-        "chain": "link",
-        "near": "../mine",
-        "up": "..",
-        "own": "/proc/self/fd",
-    }
+    links = {"loop": "loop", "chain": "link", "near": "../mine", "up": "..", "own": "/dev/fd"}
     for name, target in (links | {"environ": "/proc/self/environ", "zero": "/dev/zero"}).items():
         (folder / name).symlink_to(target)
     special = sorted(path.name for path in folder.iterdir())

@@ -155,9 +155,7 @@ def test_files_that_belong_together(tmp_path: Path) -> None:
     assert [path.read_text() for path in paths] == ["old"] * 3
     with pytest.raises(FileNotFoundError, match="second"):
         write("new", 1)  # its place cannot be taken after that of the first
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
-        "first": "new",
-        "second": "old",
-    }
+    there = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert there == {"first": "new", "second": "old"}
     (tmp_path / "first").write_text("old")
     write("old")  # the last one is not there any more

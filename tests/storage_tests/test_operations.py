@@ -134,6 +134,5 @@ def test_two_experiments(study: optuna.Study, shared_place: str) -> None:
     assert attrs.EXPERIMENT.of(study) == experiment_of(2 * N_ROUNDS)
     for other in ((99, "b"), (99, "a", "xvt")):
         stored = attrs.EXPERIMENT.read(extend(*other)(storage_of(study)))
-        assert stored is not None
         assert stored == experiment_of(2 * N_ROUNDS)
         assert not experiment_of(*other).goes_with(stored)

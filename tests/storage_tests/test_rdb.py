@@ -153,9 +153,7 @@ def test_no_permission_to_write(tmp_path: Path) -> None:
             kept.chmod(modes[1])
 
 
-def test_lock_blocks_writers_but_not_readers(
-    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_blocks_writers(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Writers wait a minute, readers get through; a file locked as a whole is out of reach."""
     new_database(url)
     for write in (False, True):
@@ -181,9 +179,7 @@ def test_lock_blocks_writers_but_not_readers(
             open_storage(url)
 
 
-def test_lock_on_a_file_in_the_making(
-    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lock_of_a_new_file(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who finds the file of another process that creates it waits, where SQLite does not."""
     waited: list[float] = []
     with closing(sqlite3.connect(tmp_path / "study.db", isolation_level=None)) as other:
@@ -226,9 +222,7 @@ def test_opening_again_keeps_lock_and_log(tmp_path: Path, url: str) -> None:
         (lambda file: os.truncate(file, 20_000), "cut short"),
     ],
 )
-def test_file_that_goes_while_it_is_open(
-    tmp_path: Path, harm: Callable[[Path], None], said: str
-) -> None:
+def test_file_that_goes_while_it_is_open(tmp_path: Path, harm: Callable, said: str) -> None:
     """Nothing more is read from it or written to it, and no empty file takes its place."""
     for write in (True, False):
         file = tmp_path / str(write) / "study.db"

@@ -90,9 +90,7 @@ def test_what_others_may_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     "name",
     [*("h#ash", "what?", "100%", "p%41", "a b", "x=1&y", "é#?%20"), *("a;b+", "50%25", "'a:b@c")],
 )
-def test_paths_as_they_are_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_paths_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A file is found under its own path, in a folder of any name, and told in one that works."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).mkdir()

@@ -101,9 +101,8 @@ def test_means_and_differences_of_splits_that_overlap(n_own: int, n_fresh: int) 
         wins = confirmed(own, sides={"group": sides}).get("a").beats
         mean = estimate(mine, sides=sides)
         geometric = estimate_on("ratio", dict(enumerate(mine)), ERROR, sides)
-        change = compare(
-            Pairs(before=tuple(mine), after=tuple(theirs), sides=sides), ERROR, "ratio"
-        )
+        both = Pairs(before=tuple(mine), after=tuple(theirs), sides=sides)
+        change = compare(both, ERROR, "ratio")
         plain = estimate(mine)
         held += [
             ends.low <= center <= ends.high

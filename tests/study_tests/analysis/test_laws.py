@@ -101,9 +101,7 @@ def test_a_training_counts_once(analysis: Analysis) -> None:
         partial(get_surrogate, planted(40)),
     ],
 )
-def test_equal_arguments_give_equal_results(
-    analysis: Analysis, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_equal_arguments(analysis: Analysis, capfd: pytest.CaptureFixture[str]) -> None:
     """Nothing else decides what is drawn; Optuna is silent, its level left alone."""
     verbosity = optuna.logging.get_verbosity()
     assert analysis() == analysis()

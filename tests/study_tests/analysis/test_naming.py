@@ -66,9 +66,7 @@ TRUTHS = {
         level=lambda p: 10 + 4 * p["a"] + 2 * p["b"] + 0.35 * "pqr".index(p["e"]),
         scatter=0.4,
     ),
-    "multiplied": Truth(
-        live=frozenset("ab"), level=lambda p: 10 + 6 * p["a"] * p["b"], scatter=0.5
-    ),
+    "product": Truth(live=frozenset("ab"), level=lambda p: 10 + 6 * p["a"] * p["b"], scatter=0.5),
     "interaction": Truth(
         live=frozenset("ab"),
         level=lambda p: 10 + math.copysign(1, (p["a"] - 0.5) * (p["b"] - 0.5)),
@@ -221,7 +219,6 @@ def test_intervals_hold_the_mean_over_studies_of_the_same_size(n: int) -> None:
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_enough_trials_name_the_strongest_setting(sampler: str) -> None:
     """From then on the forest needs it in 90 of 100 additive studies, and puts it first."""
-    forests = [
-        forest_of(TRUTHS["additive"], sampler, seed, ENOUGH_TRIALS) for seed in range(9200, 9240)
-    ]
+    truth = TRUTHS["additive"]
+    forests = [forest_of(truth, sampler, seed, ENOUGH_TRIALS) for seed in range(9200, 9240)]
     assert np.mean([forest.needed[:1] == ("a",) for forest in forests]) >= 0.9

@@ -43,9 +43,8 @@ def test_importance_says_what_it_counts() -> None:
     """Beside the dashboard's own chart it names the difference, and how few trials there are."""
     sizes = ({"batch_size": (16, 32)[i % 2], "learning_rate": 0.01 + i / 1e6} for i in range(39))
     made = [trial(i, value=i % 2 + 0.001 * i, params=size) for i, size in enumerate(sizes)]
-    text = drawn(draw_graphs(study(*made, settings=SETTINGS)))["importance"]["layout"]["title"][
-        "text"
-    ]
+    chart = drawn(draw_graphs(study(*made, settings=SETTINGS)))["importance"]
+    text = chart["layout"]["title"]["text"]
     assert "is by another method, which is blind to" in text
     assert "Worth reading from about 40 complete trials on; there are 39." in text
     assert draw_graphs(study(*made[:20], settings=SETTINGS))["importance"] is None

@@ -61,11 +61,8 @@ def test_uploaded_files_under_any_spelling(served: Served, uploaded: dict[str, s
             assert status == 200 if content == UPLOADED[name] else 400 <= status < 500, (path, got)
             n_given += status == 200
         assert n_given >= 3
-    for method, more in (
-        ("HEAD", "X: x"),
-        ("GET", "Range: bytes=0-9"),
-        ("GET", "Script_Name: /x"),
-    ):
+    odd = (("HEAD", "X: x"), ("GET", "Range: bytes=0-9"), ("GET", "Script_Name: /x"))
+    for method, more in odd:
         status, got = ask(served, address, f"Host: localhost\r\n{more}", method=method)
         assert (status, "; sandbox" in got) == (200, True)
 
@@ -126,9 +123,7 @@ def test_odd_changes(editable: Served) -> None:
     assert [editable.json(path) for path in ("/api/studies", "/api/studies/1")] == before
 
 
-def test_deleting_a_study_with_entries_that_lead_elsewhere(
-    changed: Path, editable: Served
-) -> None:
+def test_deleting_a_study_whose_entries_lead_elsewhere(changed: Path, editable: Served) -> None:
     """A study goes whole, with its files that are not lost; what its entries lead to stays."""
     artifacts, outside = changed / "artifacts", changed / "outside.txt"
     kept = set(artifacts.iterdir())
@@ -242,9 +237,8 @@ def test_the_end_in_the_middle_of_a_report(
     study = optuna.create_study(storage=optuna.storages.RDBStorage(url_of(tmp_path)))
     ranges = {"x": optuna.distributions.FloatDistribution(0, 1)}
     shares = [i / MIN_TRIALS for i in range(MIN_TRIALS)]
-    study.add_trials(
-        create_trial(value=x * 7 % 1, params={"x": x}, distributions=ranges) for x in shares
-    )
+    made = (create_trial(value=x * 7 % 1, params={"x": x}, distributions=ranges) for x in shares)
+    study.add_trials(made)
     with serving(url_of(tmp_path)) as served, ThreadPoolExecutor(1) as pool:
         pool.submit(served.get, "/report/1")
         tasks = Path(f"/proc/{served.process.pid}/task")

@@ -29,9 +29,8 @@ def more(tiny_data: Path) -> EmojiDataset:
 
 def drawn(settings: StudySettings, dataset: EmojiDataset, split: Split) -> StudySettings:
     """Return the settings of a study of these data and this split."""
-    return replace(
-        settings, data_fingerprint=StudyData(dataset, split).fingerprint, sides=split.sides
-    )
+    fingerprint = StudyData(dataset, split).fingerprint
+    return replace(settings, data_fingerprint=fingerprint, sides=split.sides)
 
 
 def load(settings: StudySettings, **changes: Any) -> StudyData:
@@ -72,10 +71,8 @@ def test_what_is_remarkable(dataset: EmojiDataset) -> None:
     intake = Intake(n_without_face=1, n_clock=2_000, n_turned=3, n_later_frames=1, n_blank=2)
     data = StudyData(replace(dataset, intake=intake), split_dataset(dataset, seed=3))
     remarks = [
-        *(
-            "1 row without the word “face” left out",
-            "2,000 rows with the face of a clock left out",
-        ),
+        "1 row without the word “face” left out",
+        "2,000 rows with the face of a clock left out",
         *("3 images turned upright by EXIF data", "2 images all white"),
     ]
     remarks.insert(3, "1 animation taken by a later frame, as the first shows less")

@@ -114,9 +114,7 @@ def test_few_trials(study: Study, strips: list[bytes]) -> None:
     assert study.pictures() is None
 
 
-def test_only_comparable_trials_are_shown(
-    study: Study, strips: list[bytes], tiny_data: Path
-) -> None:
+def test_only_comparable_ones(study: Study, strips: list[bytes], tiny_data: Path) -> None:
     """Those that break the constraint, have another split or drew other images are left out."""
     study.finish(0.2, strips[0], sides="ttv")
     study.finish(0.1, strips[1], sides="ttv", infeasible=True)

@@ -129,9 +129,8 @@ def test_wrong_parquet(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=rf"^{path} is no Parquet file: "):
         read_results(path, name="wrong")
     write_table(synthetic.study(trial(0, params={"batch_size": 48})), path)
-    with pytest.raises(
-        StudyError, match="row 2: `batch_size` must be one of 16, 32, 64, but is 48"
-    ):
+    rule = "row 2: `batch_size` must be one of 16, 32, 64, but is 48"
+    with pytest.raises(StudyError, match=rule):
         read_results(path, name="wrong")
 
 
@@ -154,9 +153,7 @@ def test_command(cli: Cli, tmp_path: Path, study: optuna.Study) -> None:
     for args in ("table.csv --direction minimize,maximize", "told.parquet"):
         ended, out, _ = cli("import-csv", *args.split(), "--storage", "sqlite:///study.db")
         name = args.split(".")[0]
-        told = (
-            f"9 trials imported as study {name}: minimize loss and maximize the gain; parameters"
-        )
+        told = f"9 trials imported as study {name}: minimize loss and maximize the gain;"
         assert (ended, out.startswith(told)) == (0, True), out
         stored = optuna.load_study(study_name=name, storage="sqlite:///study.db")
         assert (stored.metric_names, stored.user_attrs) == (["loss", "the gain"], {})

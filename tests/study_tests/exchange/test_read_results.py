@@ -66,9 +66,8 @@ def imported(path: Path, name: str | None = None) -> StudyRecord:
 
 def again(first: StudyRecord, folder: Path) -> None:
     """Export and import a study again, which must give the same tables."""
-    flagged = [
-        replace(t, user_attrs={**t.user_attrs, "zebra": t.number % 2 == 0}) for t in first.trials
-    ]
+    flags = ({**t.user_attrs, "zebra": t.number % 2 == 0} for t in first.trials)
+    flagged = [replace(t, user_attrs=own) for t, own in zip(first.trials, flags, strict=True)]
     first = replace(first, trials=tuple(flagged))
     running = replace(flagged[0], number=99, state=TrialState.RUNNING, values=())
     write_table(replace(first, trials=(running, *flagged)), folder / "again.csv")

@@ -28,9 +28,8 @@ def test_round_trip(tmp_path: Path) -> None:
         write_table(record, path, curves=True)
         frame = read(path)
         assert list(frame) == [*without, "curve"]
-        assert frame["learning_rate"].tolist() == [
-            t.params["learning_rate"] for t in record.trials
-        ]
+        rates = [trial.params["learning_rate"] for trial in record.trials]
+        assert frame["learning_rate"].tolist() == rates
         curves = map(json.loads, frame["curve"]) if path.suffix == ".csv" else frame["curve"]
         reported = [list(trial.intermediate_values.values()) for trial in record.trials]
         assert list(map(list, curves)) == reported

@@ -62,9 +62,8 @@ def test_history_draws_every_trial_once() -> None:
     found = traces(figure)
     best = found.pop("best so far")
     assert sum(len(trace.x) for trace in found.values()) == 120
-    assert list(found) == [
-        *("CNN complete", "linear complete", "CNN pruned", "linear pruned", "failed")
-    ]
+    names = ["CNN complete", "linear complete", "CNN pruned", "linear pruned", "failed"]
+    assert list(found) == names
     assert (best.line.shape, best.meta, max(best.x)) == ("hv", {"incumbents": True}, 119)
     steps, value = dict(zip(best.x, best.y, strict=True)), None
     for point in info.points:
@@ -150,10 +149,8 @@ def test_stopped_curves_are_dashed_and_end_in_an_x() -> None:
     dashes = [found[name].line.dash for name in ("CNN complete", "CNN pruned", "failed")]
     assert dashes == [None, "dot", "dash"]
     ends = [t for t in figure.data if t.mode == "markers"]
-    assert [(end.x, end.y, end.marker.symbol) for end in ends] == [
-        ((2,), (0.45,), "x"),
-        ((3,), (0.7,), "x"),
-    ]
+    found_ends = [(end.x, end.y, end.marker.symbol) for end in ends]
+    assert found_ends == [((2,), (0.45,), "x"), ((3,), (0.7,), "x")]
     assert list(found["best (trial 0)"].y) == [None, 0.4, 0.2]
     assert found["CNN complete"].line.color == COLORS["CNN"]
     for drawn in (figure, plot_history(get_history(study(*trials)), KIND)):
@@ -202,10 +199,8 @@ def test_markup_in_names_is_escaped() -> None:
     """A family name cannot bring a link or a tag into a chart."""
     params = {"auto_encoder": "<a href='x'>CNN</a>", "strategy": "<b>"}
     record = multitask(trial(0, value=0.1, params=params, attrs=classified((1, 2, 3, 4))))
-    for figure in (
-        plot_history(get_history(record), KIND),
-        plot_front(get_fronts(record)[0], CLASSES),
-    ):
+    front = plot_front(get_fronts(record)[0], CLASSES)
+    for figure in (plot_history(get_history(record), KIND), front):
         (name,) = set(traces(figure)) - {"best so far", "trade-off front"}
         assert name.startswith("&lt;a href=&#x27;x&#x27;&gt;CNN&lt;/a&gt;")
         assert "<" not in name

@@ -141,9 +141,7 @@ def test_count(study: optuna.Study, settings: StudySettings) -> None:
     assert (count(study.get_trials()), finished_trials(study)) == (found, 5)
 
 
-def test_count_in_an_outage(
-    study: optuna.Study, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_count_in_outages(study: optuna.Study, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trials of a database that is locked have no number for now; of a damaged one, never."""
     monkeypatch.setattr("storage.rdb._SQLITE_TIMEOUT_S", 0)
     study = optuna.load_study(study_name=study.study_name, storage=open_storage(url, write=True))

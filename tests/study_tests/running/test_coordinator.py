@@ -129,11 +129,8 @@ def attempts_of(coordinator: int) -> list[int]:
     """Return the worker processes of a coordinator that can train already."""
     threads = Path(f"/proc/{coordinator}/task").iterdir()
     children = [int(pid) for task in threads for pid in (task / "children").read_text().split()]
-    return [
-        pid
-        for pid in children
-        if b"study.running.attempt" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
+    lines = ((pid, Path(f"/proc/{pid}/cmdline").read_bytes()) for pid in children)
+    return [pid for pid, line in lines if b"study.running.attempt" in line]
 
 
 def trials_of(database: str) -> list[FrozenTrial]:

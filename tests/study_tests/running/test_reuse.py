@@ -95,9 +95,8 @@ class Bench:
         study = open_study(self._storage, name, self.objective.settings)
         study.pruner = pruner or optuna.pruners.NopPruner()
         trial = claim_point(study, params, user_attrs)
-        objective = replace(
-            objective or self.objective, artifacts=self._folder / "artifacts" / name
-        )
+        folder = self._folder / "artifacts" / name
+        objective = replace(objective or self.objective, artifacts=folder)
         try:
             study.tell(trial, objective(trial, stop_requested))
         except optuna.TrialPruned:
@@ -266,9 +265,7 @@ class Stop:
     ],
     indirect=["bench"],
 )
-def test_an_interrupted_training_gives_what_a_whole_one_gives(
-    bench: Bench, params: dict[str, Any]
-) -> None:
+def test_an_interrupted_training(bench: Bench, params: dict[str, Any]) -> None:
     """However it was trained, nothing of the result tells where it was interrupted."""
     interrupted = bench.run(params, stop_requested=Stop(1))
     assert interrupted.state == TrialState.FAIL

@@ -318,7 +318,6 @@ with stop_signals() as stop:
 
 def test_signals_that_come_at_the_wrong_moment() -> None:
     """Whatever a signal interrupts, waiting for one or the handler of another, nothing hangs."""
-    done = subprocess.run(
-        [sys.executable, "-c", SHOWER], capture_output=True, text=True, timeout=120
-    )
+    command = [sys.executable, "-c", SHOWER]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")

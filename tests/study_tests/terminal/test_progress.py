@@ -48,9 +48,8 @@ def test_description() -> None:
     assert describe(trials, target=4, n_workers=2, metric=LOW) == said
     end = " · ETA 5 min 0 s, 120 trials/h"
     assert describe(trials, target=14, n_workers=2, metric=LOW) == said + end
-    assert (
-        describe(trials, target=5, n_workers=2, metric=LOW) == f"{said} · ETA 30.0 s, 120 trials/h"
-    )
+    short = describe(trials, target=5, n_workers=2, metric=LOW)
+    assert short == f"{said} · ETA 30.0 s, 120 trials/h"
     assert describe(trials[2:3], target=1, n_workers=1, metric=LOW) == "0 pruned · 0 failed"
     best = describe(trials, target=4, n_workers=2, metric=replace(LOW, direction="maximize"))
     assert best == "1 pruned · 1 failed · best 0.2500"

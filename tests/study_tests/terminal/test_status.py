@@ -43,9 +43,7 @@ def printed(*parts: RenderableType, width: int) -> str:
     return out.getvalue()
 
 
-def shown(
-    record: StudyRecord, *, width: int = 120, silent_s: Mapping[int, float] | None = None
-) -> str:
+def shown(record: StudyRecord, *, width: int = 120, silent_s: Mapping | None = None) -> str:
     """Return a study's status at noon, its words apart by one space."""
     text = printed(*status_lines(record, silent_s, now=NOW), width=width)
     return "\n".join(" ".join(line.split()) for line in text.splitlines())
