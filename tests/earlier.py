@@ -26,7 +26,7 @@ _ROWS: dict[str, list[tuple[Any, ...]]] = {
     ],
     # The upgrade from 2.4 left a value that is none.
     "trial_values (trial_id, objective, value)": [
-        *((1, 0, 0.5), (2, 0, -_INFINITE), (3, 0, 2.0), (4, 0, None)),
+        *((1, 0, 0.5), (2, 0, -_INFINITE), (3, 0, 2.0), (4, 0, None))
     ],
     "trial_params": [*((n, n, "x", n / 10, _RANGE) for n in (1, 3, 5)), (6, 1, "y", 1.0, _CHOICE)],
     "trial_user_attributes": [(1, 1, "note", '{"b": [1, null]}')],

@@ -68,7 +68,7 @@ ONLY_IN: dict[str, set[str]] = {
     "bottle": {"study.dashboard.app"},
     "sklearn": {"emoji_ae.splits", "study.analysis.surrogate"},
     "statsmodels": {
-        *("study.analysis.confirmation", "study.analysis.paired", "study.analysis.rise"),
+        *("study.analysis.confirmation", "study.analysis.paired", "study.analysis.rise")
     },
     "sqlalchemy": {
         *("storage.internals", "storage.operations", "storage.outages", "storage.rdb"),
@@ -128,10 +128,7 @@ def test_packages_import_in_one_direction() -> None:
 
 
 def test_some_things_are_asked_for_in_one_place() -> None:
-    """Only a kind's ``test`` reads the test split, only the last commands of a search call it.
-
-    Every call of ``suggest_...`` is in ``search_spaces``.
-    """
+    """The test split, a trainer's ``test`` and ``suggest_...`` each have their known callers."""
     askers = [(m, ast.unparse(n.value)) for m, n in attributes() if n.attr == "test"]
     readers = {module for module, owner in askers if owner.endswith("split")}
     callers = {module for module, owner in askers if owner.endswith("trainer")}
@@ -160,10 +157,7 @@ def test_spaces_see_only_configurations() -> None:
 
 
 def test_there_is_no_import_cycle() -> None:
-    """Modules can be put in an order in which each imports only earlier ones.
-
-    Each opens with a docstring.
-    """
+    """Modules, each with a docstring, have an order in which each imports only earlier ones."""
     graph = {
         module: {name for name in imports(module, at_load=True) if name in MODULES} - {module}
         for module in MODULES

@@ -17,7 +17,6 @@ EARLIER = json.loads((ROOT / "tests" / "assets" / "0.1.0" / "commands.json").rea
 def test_readme_opens_with_the_two_commands() -> None:
     """The first code block of the README is the two make commands."""
     first = re.search(r"```(?:sh)?\n(.*?)```", README, flags=re.DOTALL)
-    assert first is not None
     commands = [line.split("#")[0].strip() for line in first[1].splitlines()]
     assert commands == ["make demo", "make test"]
 
@@ -54,5 +53,4 @@ def test_links_between_documents_lead_somewhere() -> None:
 def test_version_is_in_the_changelog() -> None:
     """The current version has an entry in the changelog."""
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert version is not None
     assert f"## {version[1]}" in (ROOT / "CHANGELOG.md").read_text()

@@ -31,7 +31,6 @@ def test_known_effects(kind: str) -> None:
         frame = frame[frame["auto_encoder"] == "CNN"]
     first = effects(frame, kind, "batch_size")[0]
     assert (first.before, first.after) == ("16", "32")
-    assert first.interval is not None
     assert first.interval.low < 0.5 < first.interval.high
     assert first.change == pytest.approx(0.5, abs=0.05)
     assert first.lower == 0

@@ -12,12 +12,11 @@ import torch
 from search_spaces.designs import design_points
 from storage import attrs
 from storage.rdb import open_storage
-from storage.records import StudyRecord, load_study_record
 from study.analysis import kind_of
 from study.kind_sources import find_kind, make_trainer
 from study.kinds import Interrupted, Run, Source
 from tests.conftest import Cli
-from tests.study_tests.studies import url_of
+from tests.study_tests.studies import stored, url_of
 from tests.study_tests.toy import TOY
 
 DIGITS = Path(__file__).parent.parent / "examples" / "digits.py"
@@ -39,39 +38,33 @@ def done(cli: Cli) -> Done:
     return run
 
 
-def stored(folder: Path, study: str) -> StudyRecord:
-    """Read a study of a folder's default database."""
-    return load_study_record(open_storage(url_of(folder / "runs")), study)
-
-
 def test_a_kind_is_searched_and_read_without_its_file(cli: Cli, done: Done, toy: Path) -> None:
-    """It is searched, trained for good, confirmed, begun again with its points, and shown.
-
-    A constraint and a second objective are of its second metric, and are kept.
-    """
+    """It is searched, trained, confirmed, begun again with a second metric's demand, and shown."""
     folder, study = toy.parent, "--study toy-line"
     assert "4 of 4 trials finished" in done(f"{RUN} --trials 4 --at-least size=1")
-    first = stored(folder, "toy-line")
+    first = stored(folder / "runs", "toy-line")
     assert first.user_attrs[attrs.SETTINGS]["pruner"] == "median"
-    assert first.best is not None
     assert first.best.value == min(first.best.intermediate_values.values())
     assert first.best.user_attrs["size"] >= 1
     said = done(f"train {study} --out best --threads 1")
     assert "This repeats the trial's distance exactly." in said
     assert (folder / "best" / "model").exists()
     assert "seeds of 4 configurations" in done(f"confirm {study} --top 2 --seeds 2 --threads 1")
-    confirmed = stored(folder, "toy-line-confirmation")
+    confirmed = stored(folder / "runs", "toy-line-confirmation")
     assert len(confirmed.user_attrs[attrs.TEST_RESULTS]) == len(confirmed.complete) == 8
     assert not list((folder / "runs" / "artifacts" / "models").iterdir())
     said = done(f"{RUN} --total 1 --study second --pareto --warm-start toy-line")
     assert "The first trial repeats the best points of study toy-line." in said
-    second = stored(folder, "second")
+    second = stored(folder / "runs", "second")
     assert second.trials[0].params == first.best.params
     assert second.directions == ("minimize", "maximize")
     assert second.user_attrs[attrs.SETTINGS]["pruner"] == "none"
     for again in ("--total 4", "--total 1 --study second", "--total 1 --study second --pareto"):
         assert done(f"{RUN} {again}").startswith("Nothing left to do: the ")
-    assert (stored(folder, "toy-line"), stored(folder, "second")) == (first, second)
+    assert (stored(folder / "runs", "toy-line"), stored(folder / "runs", "second")) == (
+        first,
+        second,
+    )
 
     toy.unlink()
     for line in ("list", f"status {study}", f"export {study} --out trials.csv", f"report {study}"):
@@ -83,13 +76,10 @@ def test_a_kind_is_searched_and_read_without_its_file(cli: Cli, done: Done, toy:
 
 
 def test_a_file_that_is_another_or_elsewhere(cli: Cli, done: Done, toy: Path) -> None:
-    """A changed one is accepted or refused by its first differing line, a moved one is named.
-
-    What is trained by other code is marked.
-    """
+    """A changed one is refused by its line or accepted and marked; a moved one can be named."""
     folder = toy.parent
     done(f"{RUN} --trials 2")
-    before = kind_of(stored(folder, "toy-line")).source
+    before = kind_of(stored(folder / "runs", "toy-line")).source
     toy.write_text(TOY.replace("/ 1000", "/ 100"))
     for command in ("run toy_kind.py:TOY --trials 2", "worker", "confirm", "train"):
         code, _, err = cli(*command.split(), "--study", "toy-line")
@@ -109,10 +99,8 @@ def test_a_file_that_is_another_or_elsewhere(cli: Cli, done: Done, toy: Path) ->
     assert (code, err) == (1, f"Error: {toy}: No such file or directory.\n")
     said = done(f"worker --study toy-line --kind {moved.name}:TOY --threads 1")
     assert "5 of 5 trials finished" in said
-    record = stored(folder, "toy-line")
+    record = stored(folder / "runs", "toy-line")
     after = kind_of(record).source
-    assert before is not None
-    assert after is not None
     digests = [trial.user_attrs[attrs.KIND_DIGEST] for trial in record.trials]
     assert digests == 2 * [before.digest] + 3 * [after.digest]
 
@@ -130,12 +118,9 @@ class Cut(Run):
     def resumed(self, steps: list[Mapping[str, float]]) -> None:
         self.n_resumed = len(steps)
 
-    def step(
-        self, numbers: Mapping[str, float], *, save: Callable[[Path], object] | None = None
-    ) -> bool:
+    def step(self, numbers: Mapping[str, float], *, save: Any = None) -> bool:
         self.until -= 1
         if self.until == 0:
-            assert save is not None
             save(self.path)
             raise Interrupted
         return False

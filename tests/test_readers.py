@@ -77,10 +77,7 @@ def foreign(tmp_path: Path) -> Path:
 
 @pytest.mark.whole
 def test_torch_is_asked_for_by_what_trains_with_it(foreign: Path) -> None:
-    """Readers of whatever study do without; the rest says in a line what to install.
-
-    It has created nothing then.
-    """
+    """Readers do without; the rest creates nothing and says in a line what to install."""
     shutil.copy(OLD / "study.db", foreign.with_name("own.db"))
     theirs, own, new = (f"--storage sqlite:///{name}.db" for name in ("study", "own", "new"))
     reading = (
@@ -124,10 +121,7 @@ def test_torch_is_asked_for_by_what_trains_with_it(foreign: Path) -> None:
 
 @pytest.mark.slow
 def test_the_wheel_reads_without_torch(foreign: Path) -> None:
-    """The command lines of ``docs/any-study.md``, as written, in an environment without torch.
-
-    They leave the database as it is. A kind that needs no torch is searched there, too.
-    """
+    """The lines of ``docs/any-study.md`` run without torch and leave the database as it is."""
     folder, content = foreign.parent, foreign.read_bytes()
     page = (ROOT / "docs" / "any-study.md").read_text()
     lines = re.findall(r"^(?:pipx run --spec WHEEL )?emoji-study (.*)$", page, re.MULTILINE)

@@ -38,10 +38,7 @@ def test_searches_reach_what_is_there() -> None:
 
 
 def test_what_pruned_trials_explain() -> None:
-    """All points, in whatever order, explain what the grid explains.
-
-    Where too few trials are complete, pruned ones have an answer, for fewer epochs.
-    """
+    """All points explain what the grid does; pruned ones have an answer where few are complete."""
     shares = shares_of(GRID)
     found = distances(GRID, shares, "random", "none", len(POINTS), seeds=[3])
     assert found["complete"] == [len(POINTS)]

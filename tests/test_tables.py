@@ -13,9 +13,7 @@ from benchmarks.sentences import change, gain, steps_told
 from benchmarks.tables import ablated, against_the_grid, compared
 
 
-def write(
-    folder: Path, name: str, errors: dict[str, list[float]], seed: int = 0, **more: float
-) -> None:
+def write(folder: Path, name: str, errors: dict[str, list], seed: int = 0, **more: float) -> None:
     """Write a confirmation; each arm's test errors are half of its validation errors."""
     rows = [
         {
@@ -85,10 +83,7 @@ def test_steps_of_an_ablation(results: Path) -> None:
 
 
 def test_pairs_of_seeds(results: Path) -> None:
-    """Changes are those within pairs, of errors and of accuracies.
-
-    Accuracies of sets of different sizes are hardly ever equal, so less than an image is none.
-    """
+    """Changes are those within pairs; of accuracies, less than an image is no difference."""
     write(results, "one", {"a": [1.0, 2.0, 4.0]}, validation_accuracy=0.5)
     write(results, "two", {"b": [0.5, 1.0, 2.0], "c": [1.0, 1.0, 1.0]}, validation_accuracy=0.5)
     text = change("two", "b", "a", of="one")

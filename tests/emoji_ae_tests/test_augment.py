@@ -192,10 +192,7 @@ def test_what_is_drawn_has_the_stated_distribution() -> None:
 
 
 def test_augment_is_both_steps() -> None:
-    """Pixels are moved, then colours changed, of images in any order, to where one likes.
-
-    What happens to an image does not depend on the others of its batch; values stay in [0, 1].
-    """
+    """Each image of a batch is moved, then coloured, by itself; values stay in [0, 1]."""
     images, numbers = noise(50), generator(4)
     before = images.clone()
     order = torch.randint(50, (70,), generator=generator(1))

@@ -195,11 +195,7 @@ def test_identity_of_a_beginning() -> None:
     ],
 )
 def test_what_is_stored_stays(fields: dict[str, Any], expected: str) -> None:
-    """Seeds, state files, checkpoints and stored trials depend on every one of these.
-
-    They are the beginning of the identity, and of digests of all fields and of the effective
-    ones, as they are written to JSON in their own order.
-    """
+    """Identities, all fields and the effective ones have the digests that stored data have."""
     config = config_from_dict(fields)
     identity, *epochs = config.identity().split("-")
     found = ["-".join([identity[:12], *epochs])]

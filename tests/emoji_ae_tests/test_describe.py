@@ -100,10 +100,7 @@ def test_unreadable_images_outside_of_the_subset_are_counted(tmp_path: Path) -> 
 
 
 def test_files_are_counted_by_format_mode_and_size(tmp_path: Path) -> None:
-    """The most frequent kind comes first; rows that are not used do not count.
-
-    Where all images are the same, every pair is at 0 and in the only bin.
-    """
+    """Kinds of used rows come most frequent first; equal images are all at distance 0."""
     images = [PNG] * 4 + [picture("RGBA", 32)] * 10 + [picture("L", 72)] * 6
     images += [picture("RGB", 16, "JPEG")] * 4
     info = describe(write_data(tmp_path / "mixed.parquet", TEXTS, [*images]))

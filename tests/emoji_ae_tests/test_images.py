@@ -122,10 +122,7 @@ def test_darker_numbers_stay_darker(values: list[float]) -> None:
 
 
 def test_orientation_in_every_format() -> None:
-    """A picture that is stored turned or mirrored, with the tag that says so, comes out upright.
-
-    Tags that nobody can read, or that mean nothing, turn nothing.
-    """
+    """A turned or mirrored picture that says so comes out upright; odd tags do nothing."""
     upright = Image.new("RGB", (64, 64), WHITE)
     upright.paste(RED, (0, 0, 32, 16))
     expected = decode_image(encode(upright))
@@ -188,10 +185,7 @@ def test_transparent_pixels_become_white() -> None:
 
 
 def test_what_is_no_image() -> None:
-    """Encoded pixels come back; what is no image, ends too early or is huge is refused.
-
-    What is of another format is named, and nothing is asked to draw it.
-    """
+    """Encoded pixels come back; what is no image, cut, huge or of another format is refused."""
     for data, name in (
         *((b"\x89PNG\r\n\x1a\n", "PNG of a damaged or rare kind"), (b"hello", "no known .*")),
         *((b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "EPS"), (b"%PDF-1.7\n", "PDF")),

@@ -13,11 +13,7 @@ OLDEST = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
 OLDER = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 """Processors, for those who have a newer one; elsewhere without effect."""
 EACH_ALONE = [{name: value} for kinds in (OLDEST, OLDER) for name, value in kinds.items()]
-RESUMED = (
-    "tests/emoji_ae_tests/test_training.py",
-    "-k",
-    "interrupted and (branched or variational)",
-)
+RESUMED = ("tests/emoji_ae_tests/test_training.py", "-k interrupted and (branched or variational)")
 
 CLAIMS = [
     "tests/emoji_ae_tests",
@@ -31,17 +27,11 @@ CLAIMS = [
 
 @pytest.mark.parametrize(
     ("kernels", "tests"),
-    [
-        (OLDEST, RESUMED),
-        *(pytest.param(kernels, CLAIMS, marks=pytest.mark.slow) for kernels in EACH_ALONE),
-    ],
+    [(OLDEST, RESUMED), *(pytest.param(k, CLAIMS, marks=pytest.mark.slow) for k in EACH_ALONE)],
     ids=["resumed", *map(str, EACH_ALONE)],
 )
 def test_all_tests_of_equality_hold(kernels: dict[str, str], tests: Sequence[str]) -> None:
-    """Under each kind of kernels, the tests of all that trains, resumes and evaluates pass.
-
-    Under the oldest ones, models are trained, resumed, saved and loaded: the short form.
-    """
+    """Tests of all that trains, resumes and loads pass under each kind of kernels."""
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
         env=os.environ | kernels,

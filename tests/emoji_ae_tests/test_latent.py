@@ -43,10 +43,7 @@ def test_sums_are_those_of_the_latents(space: LatentSpace) -> None:
 
 
 def test_attributes(space: LatentSpace) -> None:
-    """An attribute is the mean of those that have it less that of the others of their classes.
-
-    Of images with one text, the first one is what it sees.
-    """
+    """An attribute is the mean of those that have it less that of others of their classes."""
     twice = replace(
         space,
         texts=space.texts + tuple(text.upper() for text in space.texts),

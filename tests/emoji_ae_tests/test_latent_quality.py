@@ -63,10 +63,7 @@ def test_area_is_its_definition(p: int, q: int, d: int, seed: int) -> None:
 
 
 def test_attributes_within_classes_and_once_an_emoji() -> None:
-    """A direction that only tells cats from people does not tell which of the cats smile.
-
-    More variants of an emoji change nothing; fewer than two emoji are not enough.
-    """
+    """A direction that tells classes apart tells no attribute; variants count once."""
     texts = [f"smiling cat face {i}" for i in range(4)] + [f"cat face {i}" for i in range(4)]
     texts += [f"man {i}" for i in range(6)]
     labels = torch.tensor([CLASSES.index("animal")] * 8 + [CLASSES.index("person")] * 6)

@@ -73,10 +73,7 @@ def run(task: Planned, *, patience: int = 0, epoch: int = 6, n_drawn: int = 5) -
     ],
 )
 def test_patience_and_best(values: list[float], patience: int, n: int, best: int) -> None:
-    """Training ends so many epochs after the last lower MSE, and keeps that epoch's weights.
-
-    A metric that is NaN or infinite ends it, with the best of the epochs before.
-    """
+    """Training ends so long after the lowest MSE, or at NaN, and keeps that epoch's weights."""
     task = Planned(values)
     result = run(task, patience=patience)
     errors = [metrics.validation_mse for metrics in result.curve]

@@ -157,16 +157,10 @@ def test_what_became_of_the_rows(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[274] = 8
     Image.linear_gradient("L").save(turned, "JPEG", exif=exif)
-    empty.save(
-        film, "PNG", save_all=True, append_images=[Image.linear_gradient("L").resize((9, 9))]
-    )
-    files = [
-        PNG,
-        PNG,
-        turned.getvalue(),
-        film.getvalue(),
-        encode_png(np.full((3, 9, 9), 255, "u1")),
-    ]
+    later = Image.linear_gradient("L").resize((9, 9))
+    empty.save(film, "PNG", save_all=True, append_images=[later])
+    white = encode_png(np.full((3, 9, 9), 255, "u1"))
+    files = [PNG, PNG, turned.getvalue(), film.getvalue(), white]
     text = ["a flag", "clock face.", "Face!", "(sad) face", "cat’s face"]
     loaded = load_dataset(write(tmp_path / "f.parquet", text, [{"bytes": file} for file in files]))
     intake = loaded.intake

@@ -11,10 +11,7 @@ CPU = torch.device("cpu")
 
 
 def test_seed_decides_both_streams() -> None:
-    """Within the block both streams follow from the seed alone, and each from no other draw.
-
-    After it, even one that failed, the global generator goes on as before it.
-    """
+    """Both streams follow from the seed alone; the global generator is as it was before."""
     streams = set()
     for seed in (0, 1, 2**63 - 1):
         drawn = []

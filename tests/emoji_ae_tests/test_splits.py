@@ -26,9 +26,7 @@ def default() -> EmojiDataset:
     return load_dataset(None)
 
 
-def dataset(
-    rows: Sequence[tuple[int, int]], extra: Sequence[tuple[int, ...]] = ()
-) -> EmojiDataset:
+def dataset(rows: Sequence[tuple[int, int]], extra: Sequence[tuple] = ()) -> EmojiDataset:
     """Return blank images with the given labels and groups, and extra ones of some groups."""
     n = len(rows) + len(extra)
     labels = [label for label, _ in rows] + [0] * len(extra)

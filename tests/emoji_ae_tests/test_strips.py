@@ -43,11 +43,7 @@ def test_pick_and_rank() -> None:
 
 
 def test_strip_can_be_cut(tiny_data: Path) -> None:
-    """What was drawn comes back: texts, roles, originals, reconstructions and exact errors.
-
-    In an error map equal pixels are white, and from half of the full difference on it is full. A
-    picture that tells nothing of its columns, as of older versions, shows nothing.
-    """
+    """All that was drawn comes back; a picture of an older version shows nothing."""
     assert cut_strip(encode_png(np.zeros((3, 134, 200), np.uint8))) == ()
     images, texts = load_dataset(tiny_data).images[:9], [*"abcdefghi"]
     texts[1::3] = ["nerd face", 'face "quoted"', "gesicht mit ü <b>"]  # the samples

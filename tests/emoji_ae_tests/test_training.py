@@ -197,9 +197,7 @@ def reference_curve(config: AutoencoderConfig) -> list[dict[str, float]]:
     return curve
 
 
-def assert_close(
-    found: Sequence[EpochMetrics], expected: Sequence[dict[str, Any]], rel: float
-) -> None:
+def assert_close(found: Sequence[EpochMetrics], expected: Sequence[Any], rel: float) -> None:
     """Compare all metrics of epochs but their numbers and times."""
     unlike = {"epoch", "seconds", "confusion"}
     for metrics, reference in zip(found, expected, strict=True):
@@ -461,7 +459,6 @@ def test_an_interrupted_training_ends_like_an_uninterrupted_one(
         assert train_resumed(config, path, stop_after) == (None, [stop_after])
 
     state = resume_file(path, config).state
-    assert state is not None
     reached = suspended_result(config, state)
     assert {type(metrics) for metrics in reached.curve} == {type(whole.curve[0])}
     assert timeless(reached.curve) == timeless(whole.curve)[:n_kept]
@@ -471,12 +468,9 @@ def test_an_interrupted_training_ends_like_an_uninterrupted_one(
 
     resumed, seen = train_resumed(config, path, None)
     assert seen == list(range(n_kept, n))
-    assert resumed is not None
     assert all_of(resumed) == all_of(whole)
     # Saved and loaded, it makes the same of images.
-    kept = Checkpoint(
-        model=resumed.model, config=config, seed=0, data_fingerprint="", curve=resumed.curve
-    )
+    kept = Checkpoint(model=resumed.model, config=config, seed=0, data_fingerprint="", curve=())
     save_checkpoint(kept, path)
     made = made_of_images(load_checkpoint(path).model)
     assert all(map(torch.equal, made, made_of_images(whole.model)))

@@ -72,10 +72,7 @@ def test_grid_of_the_extended_space() -> None:
 
 
 def test_flags() -> None:
-    """Two parameters stand for values of fields, and are no fields themselves.
-
-    Whether to use extra images is asked only where there are some.
-    """
+    """Two parameters stand for values of fields; extra images are asked of where there are any."""
     params: dict[str, Scalar] = {"batch_normalization": True, "extra_images": False}
     assert to_config(params) == AutoencoderConfig(normalization="batch", extra_images=False)
     assert params == {"batch_normalization": True, "extra_images": False}

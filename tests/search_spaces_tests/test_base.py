@@ -84,9 +84,8 @@ def test_optuna_gives_enqueued_points_back(fixed: dict[str, Scalar]) -> None:
             trial = study.ask()
             params = space.suggest(trial, fixed)
             assert params == trial.params
-            assert [(n, v, type(v)) for n, v in params.items()] == [
-                (n, v, type(v)) for n, v in point.items()
-            ]
+            wanted_types = [(n, v, type(v)) for n, v in point.items()]
+            assert [(n, v, type(v)) for n, v in params.items()] == wanted_types
             assert trial.distributions == {name: ranges[name] for name in point}
 
 
@@ -208,10 +207,7 @@ def test_grid_with_fixed_values() -> None:
 
 
 def test_fixed_values() -> None:
-    """A text becomes a value of the parameter's type, outside its range too, or is refused.
-
-    Those of one space, or of all of a kind, are read together.
-    """
+    """A text becomes a value of the parameter's type, outside its range too, or is refused."""
     params = {"auto_encoder": "linear", "epoch": 128, "learning_rate": 0.05, "branch_point": 7}
     params |= {"batch_normalization": True, "auxiliary_task": False, "dropout": 0.0}
     texts = {name: f" {value}" for name, value in params.items()} | {"auto_encoder": "linear"}

@@ -30,10 +30,7 @@ def points(
 @pytest.mark.parametrize("space", [NOTEBOOK, EXTENDED], ids=["notebook", "extended"])
 @pytest.mark.parametrize("name", ["random", "qmc"])
 def test_seed_and_number_decide(name: str, space: SearchSpace) -> None:
-    """A point is the same wherever the sequence was entered, with another seed another one.
-
-    There are more points than the notebook's grid has, and fixed values leave the others.
-    """
+    """A point is the same wherever its sequence was entered; fixed values leave the others."""
     state = pickle.dumps(np.random.get_state())
     for seed in (0, 2**32):
         whole = points(name, space, 500, seed=seed)

@@ -29,10 +29,7 @@ def chart(n_points: int) -> str:
 
 
 def test_trial_notes(study: optuna.Study) -> None:
-    """The dashboard's own function reads each note, long ones and more than one transaction.
-
-    Of a removed note nothing is left, and none of another trial goes with it.
-    """
+    """The dashboard reads each note, long and many ones; a removed one is gone, and no other's."""
     new = study._storage.create_new_trial
     trials = [optuna.Trial(study, new(study._study_id)) for _ in range(3)]
     notes = {trials[0]._trial_id: "*short*", trials[2]._trial_id: LONG}

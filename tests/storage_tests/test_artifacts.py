@@ -77,11 +77,7 @@ def entry(artifact_id: str) -> dict[str, str]:
 
 
 def test_file_of_a_study(study: optuna.Study, store: ArtifactFolder) -> None:
-    """It comes back, a newer one takes its place, and a lost one is none.
-
-    One of an earlier version is found under its name of then, and stays: perhaps it is another
-    database's by now. A state of then gets its name of today.
-    """
+    """It comes back, a newer one replaces it, a lost one is none, an earlier name is found."""
     storage, key, folder = study._storage, study._study_id, store.folder
     read = functools.partial(read_study_artifact, store, storage, study.study_name)
     ((name, meta),) = entry(earlier := f"study-{key}-a.png").items()
@@ -130,13 +126,7 @@ def test_ids_that_lead_elsewhere(study: optuna.Study, store: ArtifactFolder) -> 
     os.mkfifo(folder / "pipe")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(folder / "socket"))
-    links = {
-        "loop": "loop",
-        "chain": "link",
-        "near": "../mine",
-        "up": "..",
-        "own": "/proc/self/fd",
-    }
+    links = {"loop": "loop", "chain": "link", "near": "../mine", "up": "..", "own": "/dev/fd"}
     for name, target in (links | {"environ": "/proc/self/environ", "zero": "/dev/zero"}).items():
         (folder / name).symlink_to(target)
     special = sorted(path.name for path in folder.iterdir())

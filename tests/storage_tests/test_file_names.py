@@ -37,9 +37,7 @@ def test_any_name_is_one_part_of_a_path(name: str) -> None:
     assert len(os.fsencode(made)) <= 150
 
 
-def test_commands_write_where_they_say(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_paths_of_commands(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`train` and `report` of a study that is named like a path stay in their folders."""
     settings, name = toy_settings(tmp_path), "../../../evil x"
     add_trials(begin_study(tmp_path, settings, name), tmp_path, settings, 1)

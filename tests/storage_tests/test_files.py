@@ -18,10 +18,7 @@ OLD = pytest.mark.parametrize("old", [b"old", None])
 @OLD
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, None])
 def test_block(tmp_path: Path, error: type[BaseException] | None, old: bytes | None) -> None:
-    """The file appears with the block's end, under its name only, in folders made for it.
-
-    Whatever ends the block early, or writes nothing in it, leaves what was there before.
-    """
+    """The file appears with the block's end; whatever ends that early leaves what was there."""
     path = tmp_path / "new" / "folder" / "ünï 😀.txt"
     if old is not None:
         write_bytes(path, old)
@@ -45,10 +42,7 @@ def test_block(tmp_path: Path, error: type[BaseException] | None, old: bytes | N
 
 
 def test_what_is_in_the_way(tmp_path: Path) -> None:
-    """Neither a folder of that name, nor a file above it, nor a link to itself is replaced.
-
-    Trying says the same, and changes nothing of what can be written.
-    """
+    """No folder, file above or link to itself is replaced; trying says so and changes nothing."""
     write_bytes(tmp_path / "file", b"old")
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("link")
@@ -87,10 +81,7 @@ def test_links_are_followed(tmp_path: Path, old: bytes | None) -> None:
 
 
 def test_replaced_files(tmp_path: Path) -> None:
-    """They keep who may read them, as a new one has what the system gives.
-
-    Two that write one file at once, on whatever machine, each write a whole one.
-    """
+    """They keep who may read them; of two that write one at once each writes a whole one."""
     path, usual = tmp_path / "file", tmp_path / "usual"
     usual.touch()
     for mode in (usual.stat().st_mode, stat.S_IFREG | 0o600):
@@ -164,9 +155,7 @@ def test_files_that_belong_together(tmp_path: Path) -> None:
     assert [path.read_text() for path in paths] == ["old"] * 3
     with pytest.raises(FileNotFoundError, match="second"):
         write("new", 1)  # its place cannot be taken after that of the first
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
-        "first": "new",
-        "second": "old",
-    }
+    there = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert there == {"first": "new", "second": "old"}
     (tmp_path / "first").write_text("old")
     write("old")  # the last one is not there any more

@@ -24,6 +24,7 @@ RANGES = {
     "size": IntDistribution(2, 64),
     "kind": CategoricalDistribution(["linear", 16, 0.5, True]),
 }
+NARROW = {"size": IntDistribution(0, 3)}
 BEGAN = datetime(2025, 10, 26, 0, 30, 0, 123456, tzinfo=UTC)  # an hour of which is two in Europe
 
 
@@ -48,9 +49,7 @@ TRIALS = (
     replace(trial(0, "COMPLETE", 0.5, -inf, rate=1e-3, kind=True), constraints={"0": -1.0}),
     replace(trial(1, "PRUNED", size=7), intermediate_values={10: inf, 2000: -0.5}),
     replace(trial(2, "COMPLETE", 1e-300, 7.0, kind=16), constraints={"a": 0.5, "0": 0.0}),
-    replace(
-        trial(3, "RUNNING", size=3), completed=None, distributions={"size": IntDistribution(0, 3)}
-    ),
+    replace(trial(3, "RUNNING", size=3), completed=None, distributions=NARROW),
     replace(trial(4, "WAITING"), started=None, completed=None),
     replace(trial(5, "FAIL"), started=None, completed=None),
 )
@@ -82,10 +81,7 @@ def test_all_is_kept(shared_storage: BaseStorage, shared_place: str) -> None:
 
 
 def test_all_or_nothing(shared_storage: BaseStorage) -> None:
-    """A study of which one value cannot be stored is not stored at all; a large one is.
-
-    That is more than gRPC takes by default, which are four million bytes.
-    """
+    """A study with a value that cannot be stored is not stored at all; a large one is."""
     wrong: Any = ("high", 0.5)
     before = study_names(shared_storage)
     trials = (*TRIALS, replace(trial(6, "COMPLETE"), values=wrong))

@@ -52,10 +52,7 @@ def content(storage: BaseStorage, name: str) -> tuple[Any, ...]:
 
 
 def test_copy_of_all_sorts(shared_storage: BaseStorage, url: str, tmp_path: Path) -> None:
-    """Whatever Optuna stores arrives in every place, from a database and from a journal.
-
-    A trial that was running has failed. Of studies of which one has a taken name none is stored.
-    """
+    """All arrives everywhere, from database and journal; of taken names no study does."""
     journal = JournalStorage(JournalFileBackend(str(tmp_path / "study.log")))
     for source in (open_storage(url, create=True, write=True), journal):
         names = [make_study(source, seed).study_name for seed in (2, 6, 7, 11)]
@@ -108,10 +105,7 @@ def filled(study: optuna.Study, store: ArtifactFolder) -> optuna.Study:
 
 
 def test_copy_has_files_of_its_own(study: optuna.Study, store: ArtifactFolder) -> None:
-    """Also in the same folder, so that the original may be deleted, or the copy.
-
-    Notes stand at the trials of the copy. One that ran waits to go on there.
-    """
+    """Either may be deleted, in one folder too; what ran waits in the copy to go on."""
     search, storage, folder = filled(study, store), study._storage, store.folder
     for name in ("copy", "copy of the copy"):
         packed = pack_study(storage, search.study_name, new_name=f"{search.study_name} {name}")
@@ -176,10 +170,7 @@ def test_copy_that_is_killed(database: str, tmp_path: Path, store: ArtifactFolde
 
 
 def test_new_names(shared_storage: BaseStorage) -> None:
-    """What follows a study, and is named after it, is renamed with it, and knows its name.
-
-    Another's attribute of that kind stays; a name that is taken changes nothing.
-    """
+    """What follows a study is renamed with it; a name that is taken changes nothing."""
     names = ("lines", "lines-confirmation", "third", "foreign")
     experiment = {**EXPERIMENT, "follows": "lines", "question": "Which of study lines stay good?"}
     for name in names:

@@ -41,10 +41,7 @@ def study(shared_storage: BaseStorage) -> optuna.Study:
 
 
 def test_unknown_keys(shared_storage: BaseStorage) -> None:
-    """A trial or a study that does not exist is a KeyError, as Optuna's storages have it.
-
-    What a process has in memory is no database.
-    """
+    """A trial or study that does not exist is a KeyError; what is in memory is no database."""
     with pytest.raises(KeyError):
         perform(shared_storage, operations.write, trial_id=9999, user_attrs={"late": 1})
     with pytest.raises(KeyError):
@@ -120,10 +117,7 @@ def test_two_creations(shared_storage: BaseStorage, shared_place: str) -> None:
 
 
 def test_two_experiments(study: optuna.Study, shared_place: str) -> None:
-    """Of two that extend an experiment the one with more pairs remains; arms never change.
-
-    Neither do the splits of stored pairs, which may be in training.
-    """
+    """The one with more pairs remains; neither arms nor splits of stored pairs ever change."""
 
     def experiment_of(n_pairs: int, arm: str = "a", split: str = "tvx") -> Experiment:
         sides = {"group": (split,) * n_pairs}
@@ -140,6 +134,5 @@ def test_two_experiments(study: optuna.Study, shared_place: str) -> None:
     assert attrs.EXPERIMENT.of(study) == experiment_of(2 * N_ROUNDS)
     for other in ((99, "b"), (99, "a", "xvt")):
         stored = attrs.EXPERIMENT.read(extend(*other)(storage_of(study)))
-        assert stored is not None
         assert stored == experiment_of(2 * N_ROUNDS)
         assert not experiment_of(*other).goes_with(stored)

@@ -24,10 +24,7 @@ def error_of(url: str, *statements: str) -> Exception:
 
 
 def test_files(tmp_path: Path, url: str) -> None:
-    """The lock of another process ends some time, as does the use of all connections.
-
-    A file that is no database or has no more room needs a person.
-    """
+    """The locks of others pass by themselves; a file that is no database or full does not."""
     with closing(sqlite3.connect(tmp_path / "study.db")) as connection:
         connection.execute("BEGIN IMMEDIATE")
         locked = error_of(f"{url}?timeout=0", "CREATE TABLE a (b TEXT)")

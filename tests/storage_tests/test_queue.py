@@ -146,10 +146,7 @@ def test_claims_and_ends(study: optuna.Study, shared_storage: BaseStorage) -> No
 
 
 def test_what_is_tried_again(alone: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A trial is, as often as its cause allows, or the study after errors; or nothing is wanted.
-
-    Deaths use up no retries of errors, and being told to stop neither of them.
-    """
+    """A trial is, as often as its cause allows; deaths and stops use up no retries."""
     monkeypatch.setattr(queue, "MAX_DEATHS", 3)
     stopped = "interruption " * 5
     for steps, ends in (
@@ -262,10 +259,7 @@ def test_two_places_with_one_host_name() -> None:
 
 
 def test_silence(alone: optuna.Study, url: str) -> None:
-    """A worker that hangs, or whose process cannot be looked for, is dead when it falls silent.
-
-    One of this place is at once whose process has ended, or is another of that number by now.
-    """
+    """A worker that falls silent is dead, one of this place as soon as its process is gone."""
     host, place = socket.gethostname(), queue.worker_id().rpartition("-")[0]
     earlier, container = f"{host}/ab12:{os.getpid()}", f"{host}/0123abcd-1:{os.getpid()}"
     names = ["elsewhere:1", f"{host}:1", f"{host}:x", "no-port", earlier, container]
@@ -288,10 +282,7 @@ def test_silence(alone: optuna.Study, url: str) -> None:
 
 
 def test_heartbeats(alone: optuna.Study, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The claim is the first one, and the next is recorded when it is time, and not before.
-
-    The seconds since then are counted for running trials, by the database's clock.
-    """
+    """The claim is the first, the next comes when it is time; the database's clock counts."""
     start_design(alone)
     mine, ended, new = claim(alone), claim_as(alone, "host:1"), claim_as(alone, "host:2")
     alone._storage.create_new_trial(alone._study_id)

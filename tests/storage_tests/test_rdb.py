@@ -55,10 +55,7 @@ def file_of(statement: str) -> bytes:
 
 
 def test_create(tmp_path: Path) -> None:
-    """A file and its folders, of whatever names, are created once, with a write-ahead log.
-
-    Only ``create`` creates, if that is possible; neither file nor folder appear otherwise.
-    """
+    """A file and its folders appear once, with a write-ahead log, only by ``create``."""
     path = tmp_path / "50% #1 & more" / "new" / "my study.db"
     url = f"sqlite:///{path}"
     message = r"my study\.db does not exist, nor does the folder"
@@ -121,10 +118,7 @@ def test_no_study_database(tmp_path: Path, url: str) -> None:
 
 
 def test_database_in_the_making(tmp_path: Path, url: str) -> None:
-    """A file that is empty is none, one that another process fills is out of reach for now.
-
-    Neither is touched by who does not create; whoever does makes it a database.
-    """
+    """An empty file is none, a half-filled one out of reach; who creates makes it one."""
     path = tmp_path / "study.db"
     table = file_of("CREATE TABLE studies (study_id INTEGER)")
     for content, error, message in (
@@ -159,13 +153,8 @@ def test_no_permission_to_write(tmp_path: Path) -> None:
             kept.chmod(modes[1])
 
 
-def test_lock_blocks_writers_but_not_readers(
-    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Writers wait a minute for a lock, the driver would 5 s; readers get through meanwhile.
-
-    A file that another program has for itself is out of reach for now, not damaged.
-    """
+def test_a_lock_blocks_writers(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writers wait a minute, readers get through; a file locked as a whole is out of reach."""
     new_database(url)
     for write in (False, True):
         with database_of(open_storage(url, write=write)).engine.connect() as connection:
@@ -190,9 +179,7 @@ def test_lock_blocks_writers_but_not_readers(
             open_storage(url)
 
 
-def test_lock_on_a_file_in_the_making(
-    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lock_of_a_new_file(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who finds the file of another process that creates it waits, where SQLite does not."""
     waited: list[float] = []
     with closing(sqlite3.connect(tmp_path / "study.db", isolation_level=None)) as other:
@@ -235,9 +222,7 @@ def test_opening_again_keeps_lock_and_log(tmp_path: Path, url: str) -> None:
         (lambda file: os.truncate(file, 20_000), "cut short"),
     ],
 )
-def test_file_that_goes_while_it_is_open(
-    tmp_path: Path, harm: Callable[[Path], None], said: str
-) -> None:
+def test_file_that_goes_while_it_is_open(tmp_path: Path, harm: Callable, said: str) -> None:
     """Nothing more is read from it or written to it, and no empty file takes its place."""
     for write in (True, False):
         file = tmp_path / str(write) / "study.db"

@@ -28,9 +28,8 @@ def fields(trials: Iterator[FrozenTrial] | list[FrozenTrial]) -> list[str]:
 
 def in_order(value: object) -> object:
     """Return a mapping by its keys, for Optuna promises no order of attributes and reports."""
-    return (
-        sorted(value.items(), key=lambda item: str(item[0])) if isinstance(value, dict) else value
-    )
+    items = value.items() if isinstance(value, dict) else None
+    return value if items is None else sorted(items, key=lambda item: str(item[0]))
 
 
 @contextmanager

@@ -104,10 +104,7 @@ def test_choices_are_scalars(url: str) -> None:
 
 
 def test_best() -> None:
-    """The best first value of those that keep the constraint wins, the earlier of two equal ones.
-
-    A trial that was pruned or failed is none, however low it came.
-    """
+    """The best value of complete trials that keep the constraint wins, the first of equals."""
     others = [trial(3, state=state, curve=(0.0, 9.0)) for state in (PRUNED, FAIL)]
     for direction, values, infeasible, best in (
         ("minimize", [0.3, 0.1, 0.2], (), 1),

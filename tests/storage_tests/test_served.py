@@ -39,10 +39,7 @@ def test_port_in_use(url: str) -> None:
 
 
 def test_what_clients_are_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock at the database is waited for, and described in one line; so is the server itself.
-
-    What will not go away by itself is one line for clients too, and is not waited for.
-    """
+    """A lock or a lost server is an outage in one line; what stays wrong is an error."""
     monkeypatch.setattr("storage.rdb._SQLITE_TIMEOUT_S", 0)
     with ExitStack() as stack:
         client = open_storage(stack.enter_context(served(url)))

@@ -36,10 +36,7 @@ def refused(url: str, **options: bool) -> str:
 
 @pytest.mark.parametrize("version", ["v2.6.0.a", "v3.0.0.b", "v3.0.0.c", "v3.0.0.d"])
 def test_earlier_tables(tmp_path: Path, url: str, version: str) -> None:
-    """Tables of Optuna 2.6 to 3.1 are read as Optuna reads them when it has upgraded them.
-
-    They are not written. What was upgraded lacks a table, which who writes makes and nobody else.
-    """
+    """Tables of Optuna 2.6 to 3.1 are read as Optuna reads them upgraded, and not written."""
     path, upgraded = tmp_path / "study.db", tmp_path / "upgraded.db"
     earlier_database(path, version)
     before = path.read_bytes()
@@ -59,10 +56,8 @@ def test_earlier_tables(tmp_path: Path, url: str, version: str) -> None:
     theirs = RDBStorage(f"sqlite:///{upgraded}", skip_table_creation=True).get_all_trials(1)
     assert trials == theirs
     assert best == theirs[0]
-    assert (record.other_attrs, [t.number for t in record.complete if t.feasible]) == (
-        {"by": "me"},
-        [1],
-    )
+    feasible = [t.number for t in record.complete if t.feasible]
+    assert (record.other_attrs, feasible) == ({"by": "me"}, [1])
     assert (summary.progress.complete, summary.progress.running) == (2, 1)
     for options, lacking in ((READ, 1), (WRITE, 0)):
         with opened(f"sqlite:///{upgraded}", **options) as storage:
@@ -96,10 +91,7 @@ def test_oldest_and_later_tables(tmp_path: Path, url: str) -> None:
 
 
 def test_journal(tmp_path: Path) -> None:
-    """A journal is read like a database, also behind ``sqlite``, and never written or locked.
-
-    Of one that is damaged the line is told; what is being written at this moment is left out.
-    """
+    """It is read like a database and never written; of a damaged one the line is told."""
     path = tmp_path / "study.log"
     theirs = JournalStorage(JournalFileBackend(str(path)))
     study = optuna.create_study(storage=theirs, study_name="kept", direction="maximize")

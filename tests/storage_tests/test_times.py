@@ -23,10 +23,7 @@ ZONES = ("UTC", "Asia/Kathmandu", "Etc/GMT+12", "Pacific/Kiritimati", "<mars>-5:
 
 
 def test_silences_on_a_server(postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sessions of all zones read for how long the trials of all zones have been silent.
-
-    Also those of other programs, which do not tell their zones, and where the server has one.
-    """
+    """Sessions of all zones read the same silences of all zones' trials, other programs' too."""
     url = new_database(postgres, "zones")
     postgres.psql("ALTER DATABASE zones SET timezone = 'Pacific/Chatham';")
     with opened(url, create=True, write=True) as storage:
@@ -67,10 +64,7 @@ def test_since() -> None:
 
 
 def test_records_do_not_depend_on_zones(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Readers in all zones get the same instants, also of the hour that Berlin has twice.
-
-    From the file, and from a server of it.
-    """
+    """Readers in all zones get the same instants, also of the hour that Berlin has twice."""
     made = create_trial(value=0.5)
     with opened(url, create=True, write=True) as storage:
         study_id = optuna.create_study(storage=storage, study_name="study")._study_id

@@ -10,14 +10,7 @@ import pytest
 from storage.errors import StorageAccessError, StorageUrlError
 from storage.rdb import open_storage
 from storage.records import study_names
-from storage.urls import (
-    canonical,
-    for_others,
-    parse_url,
-    redact,
-    server_address,
-    sqlite_path,
-)
+from storage.urls import canonical, for_others, parse_url, redact, server_address, sqlite_path
 
 
 def test_supported() -> None:
@@ -68,10 +61,7 @@ def test_refused(url: str, message: str) -> None:
 def test_missing_driver() -> None:
     """A driver that is not installed, or that nobody knows, is named; the password is not."""
     for scheme, said in (
-        (
-            "postgresql+psycopg2",
-            r"driver .*not installed: pip install 'WHEEL\[postgres\]', with",
-        ),
+        ("postgresql+psycopg2", r"driver .*not installed: pip install 'WHEEL\[postgres\]', with"),
         ("mysql+mysqldb", r"driver .*not installed: pip install 'WHEEL\[mysql\]', with"),
         ("mysql+nothing", "torage"),
     ):
@@ -100,9 +90,7 @@ def test_what_others_may_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     "name",
     [*("h#ash", "what?", "100%", "p%41", "a b", "x=1&y", "é#?%20"), *("a;b+", "50%25", "'a:b@c")],
 )
-def test_paths_as_they_are_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_paths_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A file is found under its own path, in a folder of any name, and told in one that works."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).mkdir()

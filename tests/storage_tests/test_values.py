@@ -10,7 +10,7 @@ import pytest
 
 from storage import attrs
 from storage.values import Arm, Experiment
-from tests.study_tests.synthetic import MULTITASK_SETTINGS, SETTINGS
+from tests.study_tests.synthetic import EXPERIMENT, MULTITASK_SETTINGS, SETTINGS
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,7 @@ from tests.study_tests.synthetic import MULTITASK_SETTINGS, SETTINGS
         (attrs.CONFUSION, [[1, 0], [2]], None),
         (attrs.CONFUSION, [[1, 0], [0, 2]], [[1, 0], [0, 2]]),
         (attrs.EXPERIMENT, {"name": "x", "question": "?", "arms": [{"name": "a"}]}, None),
+        (attrs.EXPERIMENT, {**EXPERIMENT, "arms": [{"name": 1, "params": {}}]}, None),
         (attrs.SETTINGS, {**SETTINGS, "seed": "0"}, None),
         (attrs.SETTINGS, {n: x for n, x in SETTINGS.items() if n != "seed"}, None),
     ],
@@ -43,7 +44,7 @@ def test_objects_come_back() -> None:
     settings = attrs.SETTINGS.read(stored)
     assert (settings.vendors, settings.options) == (("apple",), {"vendors": ("apple",)})
     assert json.loads(json.dumps(settings.to_dict())) == stored
-    arms = (Arm(name="a", params={"rate": 0.5, "on": True}, expected=1.0),)
+    arms = (Arm(name="a", params={"rate": 0.5, "on": True}, expected=1.0, split="random"),)
     made = Experiment(name="e", question="?", arms=arms, sides={"group": ("tv", "vt")})
     assert attrs.EXPERIMENT.read(json.loads(json.dumps(made.to_dict()))) == made
 

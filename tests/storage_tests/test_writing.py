@@ -43,10 +43,7 @@ def test_what_is_written_is_what_optuna_reads(study: optuna.Study) -> None:
 
 
 def test_everything_or_nothing(study: optuna.Study) -> None:
-    """A value that is in the way keeps it all out, also of the trial's own copy of itself.
-
-    So does the end of a trial, which also keeps out parameters.
-    """
+    """A value in the way keeps it all out, in memory too, as does the end of the trial."""
     trial = new_trial(study)
     own = trial._cached_frozen_trial
     write_trial(trial, user_attrs={"b": 2}, intermediate_values={1: 0.5})
@@ -68,10 +65,7 @@ def test_everything_or_nothing(study: optuna.Study) -> None:
 
 
 def test_reports(study: optuna.Study) -> None:
-    """The first value is stored at once, the others at the latest by ``flush``.
-
-    The pruner sees those that still wait as well.
-    """
+    """The first value is stored at once, others by ``flush``; the pruner sees those that wait."""
     study.pruner = optuna.pruners.ThresholdPruner(upper=1.0)
     trial = new_trial(study)
     reports = Reports(trial)

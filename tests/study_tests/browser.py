@@ -23,9 +23,7 @@ ARGUMENTS = [
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """A headless Chromium, for all tests of a process."""
-    require(
-        CHROMIUM is not None, "Chromium, or CHROMIUM with its path", "apt-get install chromium"
-    )
+    require(CHROMIUM is not None, "Chromium, or its path as CHROMIUM", "apt-get install chromium")
     expect.set_options(timeout=60_000)  # on a busy machine, drawing takes as long as it takes
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)

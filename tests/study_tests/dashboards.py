@@ -134,7 +134,6 @@ def serving(
         text=True,
         start_new_session=True,
     ) as process:
-        assert process.stdout is not None
         said = process.stdout.readline()
         found = re.search(r"(http://127\.0\.0\.1:\d+)/\?token=([\w-]{43}) ", said)
         try:

@@ -59,15 +59,20 @@ _CHOICES = (
 )
 _STEPS = ((0, 1), (1, 1), (1000, 1000), (0, 7), (5, 1))
 _START = datetime(2024, 3, 1, 12)  # noqa: DTZ001  # local time, as Optuna's is
-_STATES = (
-    *(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL),
-    *(TrialState.RUNNING, TrialState.WAITING),
-)
+_STATES = [TrialState[name] for name in ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING")]
 
 
 def make_study(storage: BaseStorage, seed: int, *, max_trials: int = 40) -> optuna.Study:
     """Put a study into a storage: another one for each seed, the same one for the same."""
     return _Maker(storage, np.random.default_rng(seed), max_trials).make(f"study {seed}")
+
+
+def best_of(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the best trial as Optuna says, with several objectives the best ones."""
+    try:
+        return study.best_trials if len(study.directions) > 1 else [study.best_trial]
+    except ValueError:  # there is none
+        return []
 
 
 class _Maker:
@@ -132,12 +137,8 @@ class _Maker:
     def values(self) -> tuple[float, float, float, float]:
         """Return scale, offset, share of infinite values and number of digits of an objective."""
         scale = self.one((0.0, 1e-12, 1.0, 1.0, 1.0, 1e6, 1e300))
-        return (
-            scale,
-            self.one((0.0, 0.0, -3.0, 2.0)) * scale,
-            self.one((0, 0, 0.1)),
-            self.one((0, 9)),
-        )
+        offset = self.one((0.0, 0.0, -3.0, 2.0)) * scale
+        return scale, offset, self.one((0, 0, 0.1)), self.one((0, 9))
 
     def trial(
         self,
@@ -190,9 +191,8 @@ class _Maker:
             elif isinstance(distribution, FloatDistribution | IntDistribution):
                 share = float(self.rng.random())
                 low, high, step = distribution.low, distribution.high, distribution.step
-                value = (
-                    low * (high / low) ** share if distribution.log else low + share * (high - low)
-                )
+                linear = low + share * (high - low)
+                value = low * (high / low) ** share if distribution.log else linear
                 if step:
                     value = low + step * round((value - low) / step)
                 whole = isinstance(distribution, IntDistribution)

@@ -3,28 +3,18 @@
 import fcntl
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
 from storage.records import StudyRecord
-from study.analysis.correlation import Trials
-from study.report import Pictures, ReportData, render_data
+from study.report import ReportData, render_data
 from tests.study_tests.synthetic import planted, planted_multitask
 
 
-def render_report(
-    record: StudyRecord,
-    *,
-    pictures: Pictures | None = None,
-    followups: Sequence[StudyRecord] = (),
-    correlated: Trials = "all",
-) -> str:
-    """Return the report of a study."""
-    return render_data(
-        ReportData(
-            studies=(record,), followups=tuple(followups), pictures=pictures, correlated=correlated
-        )
-    )
+def render_report(record: StudyRecord, *, followups: Sequence = (), **more: Any) -> str:
+    """Return the report of a study; the rest is of ``ReportData``."""
+    return render_data(ReportData(studies=(record,), followups=tuple(followups), **more))
 
 
 def render_comparison(records: Sequence[StudyRecord]) -> str:

@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial
 from search_spaces import SearchSpace
 from storage import attrs, queue
 from storage.rdb import open_storage
+from storage.records import StudyRecord, load_study_record
 from study.kind_sources import FoundKind, find_kind, make_trainer
 from study.kinds import Data, Kind
 from study.running import budget, coordinator
@@ -111,6 +112,11 @@ def url_of(folder: Path) -> str:
     return f"sqlite:///{folder / 'study.db'}"
 
 
+def stored(folder: Path, name: str = "study") -> StudyRecord:
+    """Read a study of the database in a folder."""
+    return load_study_record(open_storage(url_of(folder)), name)
+
+
 def merge_log(folder: Path) -> None:
     """Move what SQLite's log holds into the file, which otherwise happens at some later time."""
     with closing(sqlite3.connect(folder / "study.db")) as connection:
@@ -120,7 +126,6 @@ def merge_log(folder: Path) -> None:
 
 def job_of(folder: Path, settings: StudySettings) -> WorkerJob:
     """Return the job of a one-thread worker of the study named ``study`` in ``folder``."""
-    assert settings.data is not None
     return WorkerJob(
         url=url_of(folder),
         study="study",

@@ -134,9 +134,9 @@ def trained(
     """
     trials = []
     for arm, column in values.items():
-        for pair, value in (
-            (pair, value) for pair, value in enumerate(column) if value is not None
-        ):
+        for pair, value in enumerate(column):
+            if value is None:
+                continue
             found = {attrs.ARM: arm, attrs.PAIR: pair, **own(arm, pair)}
             state, diverged = TrialState.COMPLETE, value == math.inf
             if diverged:
@@ -220,9 +220,8 @@ def planted(n_trials: int = 120, *, seed: int = 0) -> StudyRecord:
         own |= {"parameter_count": 200_000 if params["auto_encoder"] == "CNN" else 25_000_000}
         own |= {"worker": f"host:{number % 2}"}
         more = {"attrs": own, "params": params, "curve": curve}
-        trials.append(
-            _ended(number, end, value, started=START + timedelta(minutes=number // 2), **more)
-        )
+        more["started"] = START + timedelta(minutes=number // 2)
+        trials.append(_ended(number, end, value, **more))
     return study(*trials, name="planted", settings=SETTINGS)
 
 
@@ -300,8 +299,7 @@ def planted_multitask(
             right = [int(n) for n in np.round(shares * counts)]
             own |= classified(right, min_accuracy=min_accuracy or 0.0)
         more = {"attrs": own, "params": params, "curve": () if pareto else curve}
-        trials.append(
-            _ended(number, end, value, started=START + timedelta(minutes=number), **more)
-        )
+        more["started"] = START + timedelta(minutes=number)
+        trials.append(_ended(number, end, value, **more))
     settings = {**MULTITASK_SETTINGS, "min_accuracy": min_accuracy, "pareto": pareto}
     return multitask(*trials, settings=settings)

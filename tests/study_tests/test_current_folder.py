@@ -91,9 +91,7 @@ def serve(project: Path, url: str) -> None:
     """Look at the dashboard of a study once."""
     command = (COMMAND, "dashboard", "--storage", url, "--port", "0")
     with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True) as dashboard:
-        assert dashboard.stdout is not None
         found = re.search(r"http://\S+", dashboard.stdout.readline())
-        assert found is not None
         browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
         browser.open(found.group()).close()
         dashboard.terminate()

@@ -29,7 +29,7 @@ from study.report import read_report_data, render_data
 from study.report.markdown import to_markdown
 from tests.conftest import Cli
 from tests.servers import opened
-from tests.study_tests.foreign import NAMES, make_study
+from tests.study_tests.foreign import NAMES, best_of, make_study
 
 URL = "sqlite:///study.db"
 OURS = r"\b(emoji|epochs?|images?|MSE|trained|trainings?|weights?|workers?)\b"
@@ -39,14 +39,6 @@ OURS = r"\b(emoji|epochs?|images?|MSE|trained|trainings?|weights?|workers?)\b"
 def slowly(seeds: Sequence[int]) -> Any:
     """Leave these to the slow tests."""
     return pytest.param(seeds, marks=pytest.mark.slow)
-
-
-def best_of(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the best trial as Optuna says, with several objectives the best ones."""
-    try:
-        return study.best_trials if len(study.directions) > 1 else [study.best_trial]
-    except ValueError:  # there is none
-        return []
 
 
 def loss(metric: Metric, trial: FrozenTrial) -> float:

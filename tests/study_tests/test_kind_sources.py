@@ -45,11 +45,7 @@ def test_a_kind_is_found(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("my_model", TOY, r"must be one of autoencoder, multitask, or name your own as path/to"),
         ("{folder}/none.py:TOY", TOY, r"none\.py: No such file"),
         ("no.such.module:TOY", TOY, r"There is no module 'no\.such\.module'"),
-        (
-            "{toy}:TOYS",
-            TOY,
-            r"`TOYS` of .*toy_kind\.py must be a .*none of that name; it has: TOY",
-        ),
+        ("{toy}:TOYS", TOY, r"`TOYS` of .*toy_kind\.py must be .*none of that name; it has: TOY"),
         ("{toy}:SPACE", TOY, r"`SPACE` of .* but it is a SearchSpace; it has: TOY"),
         ("{toy}:TOY", "TOY = 1 / 0\n", r"toy_kind\.py cannot be imported \(line 1\): ZeroDiv"),
         ("{toy}:TOY", "def TOY(:\n", r"toy_kind\.py cannot be imported \(line 1\): SyntaxError"),

@@ -28,9 +28,7 @@ ERROR, ACCURACY = "validation_mse", "validation_accuracy"
         ({"kind": "multitask", "pareto": True}, [ERROR, ACCURACY]),
     ],
 )
-def test_round_trip(
-    settings: StudySettings, url: str, changes: dict[str, Any], names: list[str]
-) -> None:
+def test_round_trip(settings: StudySettings, url: str, changes: Any, names: list[str]) -> None:
     """Settings come back from a study, which has their objectives and opens with them again."""
     decided = replace(settings, **changes)
     storage = open_storage(url, create=True, write=True)
@@ -49,12 +47,7 @@ def test_round_trip(
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [
-        ("kind", "multitask"),
-        ("data_fingerprint", "other"),
-        ("min_accuracy", 0.5),
-        ("sides", "ttttttvvxx"),
-    ],
+    [("kind", "multitask"), ("data_fingerprint", "x"), ("min_accuracy", 0.5), ("sides", "tvx")],
 )
 def test_require_equal(settings: StudySettings, field: str, value: Any) -> None:
     """The first setting that differs is named with both values."""

@@ -141,11 +141,9 @@ def damaged(stored: Path, folder: Path, *statements: tuple[str, Sequence[str]]) 
 def on_everything(value: str, key: str | None = None) -> list[tuple[str, Sequence[str]]]:
     """Return statements that put a value in the place of all attributes, or of one."""
     where = "" if key is None else " WHERE key = ?"
-    few, some = (
-        (" trial_id = 1 AND key < 'd'", " key < 'd'")
-        if len(value) > 10_000
-        else (" 1 = 1", " 1 = 1")
-    )
+    few, some = " 1 = 1", " 1 = 1"
+    if len(value) > 10_000:
+        few, some = " trial_id = 1 AND key < 'd'", " key < 'd'"
     tables = ("trial_user_attributes", few), ("study_user_attributes", some)
     return [
         (

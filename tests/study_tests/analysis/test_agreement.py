@@ -19,12 +19,9 @@ def test_agreement_is_told_both_ways() -> None:
     none = replace(forest, parameters=())
     alone = describe_agreement(none, effects)
     assert "alone, but trials may have followed earlier results" in alone
-    designed = get_effects(
-        replace(record, user_attrs={"settings": {**SETTINGS, "sampler": "grid"}})
-    )
-    assert "that the forest can do without: effects too small" in describe_agreement(
-        none, designed
-    )
+    grid = replace(record, user_attrs={"settings": {**SETTINGS, "sampler": "grid"}})
+    said = describe_agreement(none, get_effects(grid))
+    assert "that the forest can do without: effects too small" in said
     missed = describe_agreement(forest, replace(effects, effects=()))
     assert "does not find " in missed
     assert describe_agreement(none, replace(effects, effects=())).endswith("finds none either.")

@@ -72,6 +72,4 @@ def test_advised_pruners(draw: Draw, n: int, n_sure: int) -> None:
         assert n_sure == 0
     else:
         assert found.fresh_if_sure <= MAX_BEST_PRUNED
-    assert found.told is not None
-    assert found.fresh is not None
     assert found.fresh <= found.told + 0.1

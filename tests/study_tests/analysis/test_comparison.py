@@ -263,9 +263,8 @@ def test_other_images_and_splits_are_cautions() -> None:
 def test_adaptive_unknown_and_other_searches_are_cautions() -> None:
     """Samplers, kinds, experiments and warm starts are said to limit what the numbers mean."""
     warm = named("warm", *(done(i, 1.0 + i, warm_start=f"old, trial {i}") for i in range(2)))
-    chosen = replace(
-        drawn("arms", 20, seed=0), user_attrs={"experiment": EXPERIMENT, "settings": RANDOM}
-    )
+    arms = {"experiment": EXPERIMENT, "settings": RANDOM}
+    chosen = replace(drawn("arms", 20, seed=0), user_attrs=arms)
     records = [planted(40), planted_multitask(40), warm, chosen, study(name="empty")]
     text = " ".join(get_comparison(records, n_bootstrap=10).cautions)
     for words in (

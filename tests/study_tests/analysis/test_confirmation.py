@@ -333,9 +333,8 @@ def test_what_cannot_be_told_apart() -> None:
     assert (a.told, a.equal, a.needed) == (False, True, None)
     assert (c.told, c.equal) == (False, False)
     # So many pairs of that scatter tell so large a difference with a probability of 0.8.
-    effect = np.mean(np.log([1.3, 0.8, 1.3, 0.8, 1.3])) / np.std(
-        np.log([1.3, 0.8] * 2 + [1.3]), ddof=1
-    )
+    ratios = np.log([1.3, 0.8] * 2 + [1.3])
+    effect = ratios.mean() / ratios.std(ddof=1)
     chances = [power(effect * math.sqrt(n), n, 0.05 / 2) for n in (c.needed - 1, c.needed)]
     assert chances[0] < 0.8 <= chances[1]
     assert info.get("a").seconds == pytest.approx(50.0 * (3 * 1.1 + 2 * 0.9) / 5)
@@ -382,9 +381,8 @@ def test_test_results() -> None:
         promised=dict(zip(names, [0.9, 0.5, 0.6, 0.4, 0.7, 0.3], strict=True)),
         tests={name: [mean] * 3 for name, mean in means.items()},
     )
-    assert [(i.trial, i.search_value) for i in info.incumbents] == [
-        *((0, 0.9), (10, 0.5), (30, 0.4), (50, 0.3))
-    ]
+    found = [(i.trial, i.search_value) for i in info.incumbents]
+    assert found == [(0, 0.9), (10, 0.5), (30, 0.4), (50, 0.3)]
     assert [i.test for i in info.incumbents] == pytest.approx([0.8, 0.5, 0.55, 0.45])
     assert [i.overtuning for i in info.incumbents] == pytest.approx([0, 0, 0.05, 0], abs=1e-12)
     # A default that the search had not tried was none, nor is one that was not tested.
@@ -409,10 +407,8 @@ def test_other_test_images() -> None:
     assert a.test_against[0] < a.difference.mean < a.test_against[1]
     assert default.test_against is None
     text = " ".join(describe_confirmation(info))
-    assert (
-        f"it is {format_number(a.test_rows[0])} to {format_number(a.test_rows[1])}. On such images"
-        in text
-    )
+    low, high = map(format_number, a.test_rows)
+    assert f"it is {low} to {high}. On such images" in text
     del kept[attrs.tested_examples(made.trials[0].number)]
     assert get_confirmation(replace(made, user_attrs=kept)).get("default").test_rows is None
     groups = [(1, float(i)) for i in range(MAX_BLOCKS)] + [(3, 8.0)]
@@ -464,9 +460,8 @@ def test_other_images_in_words() -> None:
     assert (here.other_data, there.rise.chosen) == (None, None)
     text = " ".join(describe_confirmation(there, here))
     assert "trained on other images than the search's: twitter.parquet" in text
-    assert (
-        "0 of 1 pair of configurations rank as on the search's own images, where trial 7" in text
-    )
+    rank = "0 of 1 pair of configurations rank as on the search's own images, where trial 7"
+    assert rank in text
     assert "rank as on" not in " ".join(describe_confirmation(there))
     # Of three pairs two keep their order; one that only one has is left out.
     here = confirmed({"default": [0.3] * 3, "a": [0.1] * 3, "b": [0.2] * 3, "c": [0.4] * 3})

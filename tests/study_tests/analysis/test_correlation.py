@@ -80,10 +80,8 @@ def test_correlations_equal_scipy_within_each_family() -> None:
                 assert p.pearson == p.spearman == Coefficient()
                 continue
             x = np.log10(x) if p.log else x
-            for found, expected in (
-                (p.pearson, stats.pearsonr(x, y)),
-                (p.spearman, stats.spearmanr(x, y)),
-            ):
+            both = (p.pearson, stats.pearsonr(x, y)), (p.spearman, stats.spearmanr(x, y))
+            for found, expected in both:
                 assert (found.value, found.p) == pytest.approx(tuple(expected))
     cnn, linear = ({p.name for p in family.parameters} for family in info.families)
     assert (cnn - linear, linear - cnn) == ({"batch_normalization"}, {"bottleneck_dim"})

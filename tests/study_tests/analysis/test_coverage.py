@@ -88,10 +88,7 @@ def errors(
 
 @pytest.mark.parametrize(("n_own", "n_fresh"), [(0, 3), (0, 8), (0, 20), (3, 3), (4, 4)])
 def test_means_and_differences_of_splits_that_overlap(n_own: int, n_fresh: int) -> None:
-    """They hold what other images would give; taken as independent, far fewer would.
-
-    A geometric mean is that of the errors of sets of so many images.
-    """
+    """They hold what other images would give; taken as independent, far fewer would."""
     rng, scatter = np.random.default_rng(0), math.hypot(0.5, 0.3)
     truth = math.exp(scatter**2 / 2)
     sets = np.exp(rng.normal(scale=scatter, size=(100_000, 30))).mean(axis=1)
@@ -104,9 +101,8 @@ def test_means_and_differences_of_splits_that_overlap(n_own: int, n_fresh: int) 
         wins = confirmed(own, sides={"group": sides}).get("a").beats
         mean = estimate(mine, sides=sides)
         geometric = estimate_on("ratio", dict(enumerate(mine)), ERROR, sides)
-        change = compare(
-            Pairs(before=tuple(mine), after=tuple(theirs), sides=sides), ERROR, "ratio"
-        )
+        both = Pairs(before=tuple(mine), after=tuple(theirs), sides=sides)
+        change = compare(both, ERROR, "ratio")
         plain = estimate(mine)
         held += [
             ends.low <= center <= ends.high

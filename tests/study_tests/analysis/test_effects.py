@@ -26,9 +26,8 @@ def test_what_was_planted_is_clear(n_trials: int) -> None:
     info = get_effects(record)
     assert info.independent
     assert {effect.name for effect in info.clear} == {"auto_encoder", "learning_rate"}
-    assert set(info.unclear) == {
-        *("batch_size", "weight_decay", "batch_normalization", "bottleneck_dim")
-    }
+    others = {"batch_size", "weight_decay", "batch_normalization", "bottleneck_dim"}
+    assert set(info.unclear) == others
     (family,) = (effect for effect in info.effects if effect.name == "auto_encoder")
     values = {
         name: [t.value for t in record.complete if t.params["auto_encoder"] == name]
@@ -43,9 +42,8 @@ def test_what_was_planted_is_clear(n_trials: int) -> None:
 @pytest.mark.parametrize("plain", [False, True])
 def test_what_followed_results_is_clear_with_a_second_reason(plain: bool) -> None:
     """Few trials must be clearer, more need the forest as well; a plain study counts as such."""
-    few, many = (
-        replace(r, user_attrs={} if plain else r.user_attrs) for r in (planted(30), planted(120))
-    )
+    own = {} if plain else {"settings": SETTINGS}
+    few, many = (replace(planted(n), user_attrs=own) for n in (30, 120))
     info = get_effects(few)
     assert (info.independent, info.n_trials) == (False, 26)
     assert [effect.name for effect in info.clear] == ["auto_encoder"]
@@ -144,7 +142,6 @@ def test_two_settings_together() -> None:
     """Each trial is in one cell; a range is cut into quarters; medians are those of the cells."""
     record = planted(120)
     info = get_pair(record, "auto_encoder", "learning_rate")
-    assert info is not None
     assert (info.columns, len(info.rows)) == (("CNN", "linear"), 4)
     assert sum(cell.n_trials for cell in info.cells) == len(record.complete)
     by_row = [sum(c.n_trials for c in info.cells if c.row == row) for row in range(4)]

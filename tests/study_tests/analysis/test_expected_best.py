@@ -26,9 +26,8 @@ def record(
         trial(i, value=float(value), attrs={k: c[i] for k, c in attrs.items() if c[i] is not None})
         for i, value in enumerate(values)
     ]
-    return study(
-        *trials, settings=None if sampler is None else {**SETTINGS, "kind": "", "sampler": sampler}
-    )
+    own = {**SETTINGS, "kind": "", "sampler": sampler}
+    return study(*trials, settings=own if sampler else None)
 
 
 @given(values=st.lists(st.floats(-100, 100), min_size=1, max_size=8))

@@ -158,9 +158,8 @@ def test_verdicts() -> None:
     assert (c.found.told, c.found.equal) == (False, True)
     assert f"the validation MSE is that of base, within 10{PERCENT} (mean diff" in c.verdict
     some = [0.80, 0.82, 0.78, 0.81, 0.79, 0.80]
-    c = compared(
-        some, [v + d for v, d in zip(some, [0.001, -0.001] * 3, strict=True)], metric=ACCURACY
-    )
+    moved = [v + d for v, d in zip(some, [0.001, -0.001] * 3, strict=True)]
+    c = compared(some, moved, metric=ACCURACY)
     assert "that of base, within 5\N{NO-BREAK SPACE}points (" in c.verdict
     # Small shares that differ by half are not equal, however few points that is.
     low, half = [0.02, 0.03, 0.02, 0.03, 0.02, 0.03], [0.03, 0.04, 0.03, 0.045, 0.03, 0.04]
@@ -239,9 +238,7 @@ def test_one_image_more_in_every_pair() -> None:
         (get_ablation, test_ablation.record, attrs.CONFIRMATION),
     ],
 )
-def test_what_is_read(
-    read: Callable[..., Any], made: Callable[..., StudyRecord], other: str | None
-) -> None:
+def test_what_is_read(read: Callable, made: Callable, other: str | None) -> None:
     """Searches and other experiments have no answer; only complete trials are values."""
     broken = replace(study(), user_attrs={attrs.EXPERIMENT: None})
     for unlike in (study(), broken, *([made(name=other)] if other else [])):

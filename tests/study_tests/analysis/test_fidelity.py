@@ -62,9 +62,7 @@ def replayed(one: StudyRecord, pruner: BasePruner, **options: int) -> PrunerRepl
     return found
 
 
-def record(
-    curves: Iterable[Sequence[float]], *, pruned: Sequence[Sequence[float]] = ()
-) -> StudyRecord:
+def record(curves: Iterable[Sequence], *, pruned: Sequence[Sequence] = ()) -> StudyRecord:
     """Return a study of complete trials, valued by their best error, and of pruned ones."""
     found = [(curve, TrialState.COMPLETE, float(np.nanmin(curve))) for curve in curves]
     found += [(curve, TrialState.PRUNED, None) for curve in pruned]
@@ -210,9 +208,8 @@ def test_each_of_the_best_fifth_is_once_the_best() -> None:
 def test_what_a_pruner_is_asked() -> None:
     """At each fifth of 99 values, and never at the last."""
     pruner = Pruner()
-    info = replay_pruners(
-        record(np.linspace(2 + i, 1 + i, 99) for i in range(12)), [setting(pruner)]
-    )
+    curves = (np.linspace(2 + i, 1 + i, 99) for i in range(12))
+    info = replay_pruners(record(curves), [setting(pruner)])
     assert (info.every, pruner.steps[:19]) == (5, list(range(4, 98, 5)))
     n = info.n_trials * info.n_studies
     assert (len(pruner.steps), info.replays[0].share_saved) == (n * 19, 0)
@@ -252,17 +249,14 @@ def test_advice_is_judged_on_the_other_half() -> None:
     info = replays_of(20, lucky=(0.9, 0.0, 0.5), halving=(0.6, 0.0, 0.0), other=(0.7, 0.0, 0.0))
     advice = suggest_pruner(info)
     # Chosen on the first half, the lucky one lost half of the second.
-    assert advice is not None
     assert (advice.pruner.name, advice.judged.n_studies) == ("other", 40)
     assert (advice.judged.n_best_pruned, advice.sure) == (10, False)
     assert advice.judged.share_saved == pytest.approx((0.9 + 0.7) / 2)
     harmless = replays_of(20, halving=(0.6, 0.0, 0.0), other=(0.7, 0.0, 0.0))
     for offered, name in ((False, "other"), (True, "halving")):
         advice = suggest_pruner(harmless, offered=offered)
-        assert advice is not None
         assert (advice.pruner.name, advice.sure, advice.judged.mean_regret) == (name, True, 0)
     advice = suggest_pruner(replays_of(10, halving=(0.6, 0.0, 0.0)))
-    assert advice is not None
     assert not advice.sure  # none of 20 may be 14 of 100
     for *one, why in (
         (0.0, 0.0, 0.0, "none of them saves epochs"),
@@ -277,7 +271,6 @@ def test_advice_is_judged_on_the_other_half() -> None:
     (rare,) = (info := replays_of(40, median=(0.0, 0.0, 0.0))).replays
     rare = replace(rare, saved=(0.0,) * 40 + (0.08,) * 40)
     advice = suggest_pruner(replace(info, replays=(rare,)))
-    assert advice is not None
     assert (advice.pruner.share_saved, advice.sure) == (0.04, True)
 
 

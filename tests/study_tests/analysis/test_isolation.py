@@ -15,12 +15,7 @@ from optuna.trial import TrialState
 from search_spaces import Scalar
 from storage.records import StudyRecord
 from study.analysis import kind_of
-from study.analysis.isolation import (
-    MAX_POINTS,
-    N_BEST_POINTS,
-    IsolatedParameter,
-    get_isolation,
-)
+from study.analysis.isolation import MAX_POINTS, N_BEST_POINTS, IsolatedParameter, get_isolation
 from study.analysis.thinning import thin
 from study.figures.parameters import plot_isolation
 from study.figures.style import FAMILY_COLORS
@@ -53,10 +48,7 @@ def with_param(
 
 
 def test_parameters_that_do_not_vary_are_left_out() -> None:
-    """So are more than twelve texts. It is said, of what differs elsewhere.
-
-    Conditional ones are of trials with them.
-    """
+    """So are more than twelve texts; conditional ones are of trials with them."""
     assert [(parameter.name, parameter.scale) for parameter in INFO.parameters] == [
         *(("auto_encoder", "category"), ("batch_size", "category"), ("learning_rate", "log")),
         *(("weight_decay", "log"), ("bottleneck_dim", "category")),

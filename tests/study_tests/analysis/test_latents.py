@@ -80,10 +80,8 @@ def test_section_of_the_report(tmp_path: Path) -> None:
     source = render_data(data)
     page = Page(source)
     text = plain(page.text("latent-space"))
-    for words in (
-        *(plain(format_accuracy(np.mean(areas))) for areas in AREAS.values()),
-        "Trial 7 of <b>",
-    ):
+    means = (plain(format_accuracy(np.mean(areas))) for areas in AREAS.values())
+    for words in (*means, "Trial 7 of <b>"):
         assert words in text
     assert '<img class="gallery" src="data:image/png;base64,' in source
     for section in ("importance", "correlations", "isolation"):

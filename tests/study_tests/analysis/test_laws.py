@@ -101,9 +101,7 @@ def test_a_training_counts_once(analysis: Analysis) -> None:
         partial(get_surrogate, planted(40)),
     ],
 )
-def test_equal_arguments_give_equal_results(
-    analysis: Analysis, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_equal_arguments(analysis: Analysis, capfd: pytest.CaptureFixture[str]) -> None:
     """Nothing else decides what is drawn; Optuna is silent, its level left alone."""
     verbosity = optuna.logging.get_verbosity()
     assert analysis() == analysis()
@@ -288,10 +286,7 @@ def test_a_mirrored_search() -> None:
 
 
 def test_another_unit() -> None:
-    """Of another program's values nothing depends on the unit, on where 0 is, or on the sign.
-
-    Nor do steps on their distance.
-    """
+    """Of another program's values nothing depends on unit, zero or sign, nor steps on distance."""
     trials = tuple(replace(t, user_attrs={}) for t in planted(120).trials)
     before = StudyRecord(name="other", directions=("minimize",), user_attrs={}, trials=trials)
     for scale, shift, way in ((8.0, -1024.0, "minimize"), (-1e-6, 0.0, "maximize")):

@@ -66,9 +66,7 @@ TRUTHS = {
         level=lambda p: 10 + 4 * p["a"] + 2 * p["b"] + 0.35 * "pqr".index(p["e"]),
         scatter=0.4,
     ),
-    "multiplied": Truth(
-        live=frozenset("ab"), level=lambda p: 10 + 6 * p["a"] * p["b"], scatter=0.5
-    ),
+    "product": Truth(live=frozenset("ab"), level=lambda p: 10 + 6 * p["a"] * p["b"], scatter=0.5),
     "interaction": Truth(
         live=frozenset("ab"),
         level=lambda p: 10 + math.copysign(1, (p["a"] - 0.5) * (p["b"] - 0.5)),
@@ -178,10 +176,7 @@ def forest_of(truth: Truth, sampler: str, seed: int, n: int) -> SurrogateInfo:
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_dead_settings_are_not_named(sampler: str) -> None:
-    """At most one study in twenty names one as clear, as needed or as acting together.
-
-    Of those that TPE searched, the test of each setting by itself names some in far more.
-    """
+    """At most one study in twenty names one; a test of each by itself does in far more."""
     wrong = {n: np.zeros(2) for n in (24, 50, 200)}
     live = np.zeros(2)
     for truth, seed in product(TRUTHS.values(), range(9000, 9010)):
@@ -224,7 +219,6 @@ def test_intervals_hold_the_mean_over_studies_of_the_same_size(n: int) -> None:
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_enough_trials_name_the_strongest_setting(sampler: str) -> None:
     """From then on the forest needs it in 90 of 100 additive studies, and puts it first."""
-    forests = [
-        forest_of(TRUTHS["additive"], sampler, seed, ENOUGH_TRIALS) for seed in range(9200, 9240)
-    ]
+    truth = TRUTHS["additive"]
+    forests = [forest_of(truth, sampler, seed, ENOUGH_TRIALS) for seed in range(9200, 9240)]
     assert np.mean([forest.needed[:1] == ("a",) for forest in forests]) >= 0.9

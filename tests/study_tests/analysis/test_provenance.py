@@ -55,13 +55,11 @@ def test_the_command_of_an_experiment() -> None:
     record = replace(planted(), user_attrs=settings)
     start = "emoji-study experiment leakage --study planted-again"
     weights_told, more = "--lambda 0.1 --lambda 0.5", "--set epoch=20"
-    assert get_provenance(record).command == (
-        f"{start} --pairs 2 {weights_told} --seed 0 --data-seed 42 {more}"
-    )
+    told = f"{start} --pairs 2 {weights_told} --seed 0 --data-seed 42 {more}"
+    assert get_provenance(record).command == told
     start = start.replace("again", "fresh")
-    assert again(record, n_pairs=5) == (
-        f"{start} --pairs 5 {weights_told} --seed 1 --data-seed 44 {more}"
-    )
+    told = f"{start} --pairs 5 {weights_told} --seed 1 --data-seed 44 {more}"
+    assert again(record, n_pairs=5) == told
 
 
 def test_machines_are_counted() -> None:

@@ -38,9 +38,7 @@ def product(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return 10 + 4 * (x[:, 0] - 0.2) * x[:, 1] + x[:, 2] + rng.normal(scale=0.1, size=len(x))
 
 
-def sampled(
-    n_trials: int, function: Callable[..., np.ndarray], *, seed: int = 0, n: int = 4
-) -> StudyRecord:
+def sampled(n_trials: int, function: Callable, *, seed: int = 0, n: int = 4) -> StudyRecord:
     """Return a random search over parameters ``a``, ``b``, ... in the unit cube."""
     rng = np.random.default_rng(0)
     x = rng.uniform(size=(n_trials, n))
@@ -153,10 +151,8 @@ def test_what_the_forest_is_given() -> None:
 def test_interactions_are_found() -> None:
     """Parameters that act together are, and no others; what only adds up has none."""
     multiplied = sampled(400, product, n=3)
-    for record, of, pairs in (
-        (multiplied, get_surrogate(multiplied), [{"a", "b"}]),
-        (RECORD, surrogate(), []),
-    ):
+    both = (multiplied, get_surrogate(multiplied), [{"a", "b"}]), (RECORD, surrogate(), [])
+    for record, of, pairs in both:
         info = get_interactions(record, of)
         assert info.refusal is None
         assert [{p.first, p.second} for p in info.pairs if p.real] == pairs
@@ -175,9 +171,8 @@ def test_deviations_by_hand() -> None:
     # Four parameters: grown by half, shrunk, grown beyond belief, and nothing to grow from.
     found = _deviations(np.asarray([0.1, 0.45, 0.1, 0.5, 0.1]), halves)
     factors = np.sqrt([1.5, 1.0, 2.0, 1.0])
-    assert found[0] == pytest.approx(
-        [np.log(0.1 / 0.4) / 2, *(factors * np.asarray([0.1, -0.1, 0.01, 0.05]))]
-    )
+    grown = factors * np.asarray([0.1, -0.1, 0.01, 0.05])
+    assert found[0] == pytest.approx([np.log(0.1 / 0.4) / 2, *grown])
     assert found[1] == pytest.approx([0, 0, 0, 0, 0.05])
     # Quantiles of Student's distribution with four degrees of freedom, of one interval or four.
     scatter = np.sqrt(0.005)

@@ -43,9 +43,7 @@ def groups_of(record: StudyRecord, parameter: str, metric: Metric | None = None)
         (CLASSIFYING, "class_weights", VALIDATION_MSE),
     ],
 )
-def test_groups_are_exactly_those_of_pandas(
-    record: StudyRecord, parameter: str, metric: Metric
-) -> None:
+def test_groups_are_those_of_pandas(record: StudyRecord, parameter: str, metric: Metric) -> None:
     """Of all types of values: value, count, mean and median are equal, to the bit."""
     info = groups_of(record, parameter, metric)
     frame, column = frame_of(record, metric)

@@ -63,12 +63,8 @@ def test_workers_by_their_first_start() -> None:
     assert [(span.number, span.worker, span.start, span.end) for span in info.spans] == [
         *((1, 0, 0, 10), (0, 1, 5, 15), (3, 0, 10, 26), (2, 1, 21, 25), (4, 2, 25, 26))
     ]
-    assert (info.n_workers, info.n_spans, info.spent.wall_seconds, info.thinned) == (
-        3,
-        5,
-        26,
-        False,
-    )
+    assert (info.n_workers, info.n_spans, info.thinned) == (3, 5, False)
+    assert info.spent.wall_seconds == 26
     assert [worker.utilisation for worker in info.workers] == [1, pytest.approx(0.7), 1]
     assert info.spent.utilisation == pytest.approx((26 + 14 + 1) / (26 + 20 + 1))
     assert info.longest_gap is info.workers[1]
@@ -77,9 +73,8 @@ def test_workers_by_their_first_start() -> None:
     failed = trial(2, state=TrialState.FAIL, started=START)
     info = get_timeline(study(imported, waiting, failed))
     assert (info.workers, info.spans, info.longest_gap) == ((), (), None)
-    info = get_timeline(
-        study(ran(0, 5, 5), ran(1, 7, 6, worker="other/ab12:9"), settings=SETTINGS)
-    )
+    other = ran(1, 7, 6, worker="other/ab12:9")
+    info = get_timeline(study(ran(0, 5, 5), other, settings=SETTINGS))
     assert [worker.utilisation for worker in info.workers] == [None, None]
     assert [(span.start, span.end) for span in info.spans] == [(0, 0), (2, 2)]
     assert info.spent.utilisation is None

@@ -64,9 +64,7 @@ def healthy_trial(number: int, **changes: Any) -> TrialRecord:
 HEALTHY = [healthy_trial(number) for number in range(60)]
 
 
-def record_of(
-    trials: Sequence[TrialRecord], settings: Mapping[str, Any] = SETTINGS
-) -> StudyRecord:
+def record_of(trials: Sequence[TrialRecord], settings: Any = SETTINGS) -> StudyRecord:
     """Return a study of these trials."""
     return study_of(*trials, name="checked", settings=settings)
 
@@ -118,9 +116,8 @@ def test_healthy_study() -> None:
     assert levels == sorted(levels, reverse=True)
     assert set(levels) == {Level.FAIL, Level.UNKNOWN, Level.PASS}
     assert checks[0].name == "leakage"
-    assert checks[0].command == (
-        "emoji-study run autoencoder --study checked-grouped --split group"
-    )
+    grouped = "emoji-study run autoencoder --study checked-grouped --split group"
+    assert checks[0].command == grouped
 
 
 def test_number_of_trials() -> None:
@@ -187,7 +184,6 @@ def test_boundary(name: str, upwards: bool, fixed: dict[str, Scalar], told: str 
         assert check.level is Level.PASS
     else:
         command = warns(record, "boundary of the space", told)
-        assert command is not None
         assert command.endswith("--space extended")
 
 
@@ -238,10 +234,8 @@ def test_failures() -> None:
     dead = [healthy_trial(60 + i, **failed, user_attrs={}) for i in range(20)]
     again = [healthy_trial(80 + i, user_attrs={"retry_of": 60 + i}) for i in range(20)]
     check = found(record_of([*HEALTHY, *dead, *again]), "failed trials")
-    assert (check.level, check.sentence) == (
-        Level.PASS,
-        "20 of 100 trials failed and were made up for.",
-    )
+    assert check.level is Level.PASS
+    assert check.sentence == "20 of 100 trials failed and were made up for."
 
 
 def test_trainings() -> None:

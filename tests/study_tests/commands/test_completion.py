@@ -39,11 +39,7 @@ def completed(folder: Path, *lines: str, storage: str) -> list[list[str]]:
 
 @pytest.mark.whole
 def test_bash_completes(tmp_path: Path, settings: StudySettings) -> None:
-    """Commands, options, choices and studies of the storage, wherever that is named.
-
-    A name with blanks is quoted, unless the user has begun to quote it.
-    What cannot be read completes to nothing, is not told, and is not created.
-    """
+    """Commands, options, choices and stored names; what cannot be read completes to nothing."""
     url = f"sqlite:///{tmp_path / 'study.db'}"
     storage = open_storage(url, create=True)
     for name in ("first", "faces", "loss vs size"):

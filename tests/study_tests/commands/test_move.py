@@ -66,10 +66,7 @@ def test_refused(cli: Cli) -> None:
     for command, said in (
         (COPY, "There is a study named 'kept' already; --name gives the copy another."),
         ((*COPY, "--study", "x"), "no study named 'x' in this storage; it holds: kept."),
-        (
-            (*COPY[:-1], "journal:///new.log"),
-            "journal, which is only read here: write to a data",
-        ),
+        ((*COPY[:-1], "journal:///new.log"), "journal, which is only read here: write to a data"),
         ((*COPY, "--name", " "), "The name of a study must not be blank, but got ' '."),
         ((*COPY, "--name", "x" * 513), "at most 512 characters, but got 513, which begin 'xxx"),
         (("delete", "--study", "x", *AT), "it holds: kept."),

@@ -1,8 +1,8 @@
 """``emoji-study report``: studies of a real storage, several at once, and older pages again."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,20 +29,10 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     return url
 
 
-def report(
-    url: str,
-    *,
-    studies: Sequence[str] = (),
-    pages: Sequence[Path] = (),
-    out: Path | None = None,
-    independent: bool = False,
-) -> Path:
+def report(url: str, **asked: Any) -> Path:
     """Write a report; return its path."""
-    return report_request(
-        ReportRequest(
-            url=url, studies=tuple(studies), pages=tuple(pages), out=out, independent=independent
-        )
-    )
+    several = {name: tuple(asked.pop(name, ())) for name in ("studies", "pages")}
+    return report_request(ReportRequest(url=url, **several, **asked))
 
 
 def test_pages(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,20 +13,14 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.errors import UnknownStudyError
-from storage.rdb import open_storage
-from storage.records import Progress, StudyRecord, load_study_record
+from storage.records import Progress, StudyRecord
 from study.running.choosing import find_trial
 from study.running.coordinator import RunOutcome, describe_outcome
 from study.running.threads import oversubscription
 from tests.conftest import Wait
 from tests.study_tests.asking import command, url_of
-from tests.study_tests.studies import ask
+from tests.study_tests.studies import ask, stored
 from tests.study_tests.synthetic import SETTINGS, planted, study, trial
-
-
-def read(folder: Path) -> StudyRecord:
-    """Read the study ``s``."""
-    return load_study_record(open_storage(url_of(folder)), "s")
 
 
 def test_run_and_continue(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,7 +39,7 @@ def test_run_and_continue(toy: Path, capsys: pytest.CaptureFixture[str]) -> None
     out, err = capsys.readouterr()
     assert "\n3 of 3 trials finished: " in out
     assert "threads, and now" not in err
-    record = read(folder)
+    record = stored(folder, "s")
     settings = record.user_attrs[attrs.SETTINGS]
     assert (settings["sampler"], settings["seed"]) == ("qmc", 3)
     assert settings["fixed"] == {"rate": 0.5, "rounds": 4}
@@ -55,15 +49,14 @@ def test_run_and_continue(toy: Path, capsys: pytest.CaptureFixture[str]) -> None
 
     # Threads are counted before the start; results depend on their number.
     with closing(sqlite3.connect(folder / "study.db")) as connection, connection:
-        connection.execute(
-            "UPDATE trial_user_attributes SET value_json = '2' WHERE key = 'threads'"
-        )
+        two = "UPDATE trial_user_attributes SET value_json = '2' WHERE key = 'threads'"
+        connection.execute(two)
     n = joblib.cpu_count() + 1
     assert command(folder, f"{run} --total 3 --workers {n} --max-retries 0") == 0
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith(f"Warning: {n} threads of all workers on {n - 1} cores ")
     assert "were trained with 2 threads, and now there are 1 for each worker" in second
-    assert read(folder).user_attrs[attrs.MAX_RETRIES] == 0
+    assert stored(folder, "s").user_attrs[attrs.MAX_RETRIES] == 0
 
 
 def test_grid(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,15 +64,15 @@ def test_grid(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, run = toy.parent, f"run {toy}:TOY --study s"
     assert command(folder, f"{run} --space few --sampler grid --set rate=0.5 --set rounds=3") == 0
     assert "\n2 of 2 trials finished: " in capsys.readouterr().out
-    assert read(folder).user_attrs[attrs.SETTINGS]["pruner"] == "none"
+    assert stored(folder, "s").user_attrs[attrs.SETTINGS]["pruner"] == "none"
     assert command(folder, f"{run} --trials 5") == 0
     said = capsys.readouterr().out.splitlines()[-2]
     assert said.startswith("2 of 7 trials finished: ")
     assert said.endswith("No more to do: the grid has no more points.")
     for _ in range(2):
         assert command(folder, f"{run} --replicate 1") == 0
-        assert len(read(folder).trials) == 4
-    trials = read(folder).trials
+        assert len(stored(folder, "s").trials) == 4
+    trials = stored(folder, "s").trials
     points = [(t.user_attrs[attrs.REPLICATE], t.user_attrs[attrs.DESIGN_INDEX]) for t in trials]
     assert points == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert trials[2].params == trials[0].params
@@ -103,7 +96,7 @@ def test_two_replicates_at_one_moment(toy: Path, wait_until: Wait) -> None:
         said = overtaken.communicate()[1].splitlines()[-1]
     assert overtaken.returncode == 1
     assert said.startswith("Error: Replicate 2 was asked for meanwhile, by another command, so ")
-    replicates = [trial.user_attrs[attrs.REPLICATE] for trial in read(folder).complete]
+    replicates = [trial.user_attrs[attrs.REPLICATE] for trial in stored(folder, "s").complete]
     assert replicates.count(2) >= 2
     assert replicates.count(1) < 400
 
@@ -167,9 +160,8 @@ def test_describe_outcome() -> None:
     assert said.endswith("No more to do: the rest failed, see `status`.")
     for left in ({"waiting": 1}, {"running": 1}):  # somebody else ended the workers
         said = describe_outcome(record, outcome(target=3, complete=2, failed=1, **left))
-        assert said.endswith(
-            " The rest waits, as the workers were ended; the same command continues."
-        )
+        rest = " The rest waits, as the workers were ended; the same command continues."
+        assert said.endswith(rest)
     interrupted = outcome(target=3, complete=2, waiting=1, interrupted=True)
     assert describe_outcome(record, interrupted).endswith(best)
     # Where no trial keeps the constraint, that is said, and how high it is.

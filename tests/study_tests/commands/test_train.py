@@ -89,9 +89,8 @@ def test_files(tmp_path: Path, dataset: EmojiDataset) -> None:
     assert stored["test_mse"] == metrics.test["mse"]
     assert stored["epochs"] == metrics.n_steps == 3
     errors = metrics.test[EXAMPLES]
-    assert sum(n * mean for n, mean in errors) / sum(n for n, _ in errors) == pytest.approx(
-        metrics.test["mse"]
-    )
+    mean = sum(n * error for n, error in errors) / sum(n for n, _ in errors)
+    assert mean == pytest.approx(metrics.test["mse"])
     assert list(metrics.test) == ["mse", EXAMPLES]  # no accuracy, which is not one of 0
     for name in ("test_accuracy", "test_balanced_accuracy", "test_confusion", "test_examples"):
         assert stored.get(name) is None
@@ -102,16 +101,13 @@ def test_files(tmp_path: Path, dataset: EmojiDataset) -> None:
     best = checkpoint.curve[metrics.best_step - 1]
     assert best.validation_mse == metrics.best["validation_mse"]
     assert best.validation_mse == min(m.validation_mse for m in checkpoint.curve)
-    for rows, expected in (
-        (split.validation, metrics.best["validation_mse"]),
-        (split.test, metrics.test["mse"]),
-    ):
+    judged, tested = metrics.best["validation_mse"], metrics.test["mse"]
+    for rows, expected in ((split.validation, judged), (split.test, tested)):
         images = to_float(dataset.images[list(rows)], CPU)
         error = reconstruction_errors(checkpoint.model, images).mean().item()
         assert error == pytest.approx(expected, rel=1e-5)
-    assert metrics.facts["parameter_count"] == sum(
-        p.numel() for p in checkpoint.model.parameters()
-    )
+    n_weights = sum(weights.numel() for weights in checkpoint.model.parameters())
+    assert metrics.facts["parameter_count"] == n_weights
 
     pictures = cut_strip((out / "reconstructions.png").read_bytes())
     assert {picture.text for picture in pictures} <= {dataset.texts[i] for i in split.test}
@@ -181,10 +177,8 @@ def test_interrupted(tmp_path: Path, dataset: EmojiDataset, kind: str) -> None:
     whole = train(dataset, tmp_path / "whole", config=replace(config, epoch=2))
 
     assert (metrics.interrupted, metrics.n_steps, whole.interrupted) == (True, 2, False)
-    assert (metrics.best["validation_mse"], metrics.best_step) == (
-        whole.best["validation_mse"],
-        whole.best_step,
-    )
+    best = whole.best["validation_mse"], whole.best_step
+    assert (metrics.best["validation_mse"], metrics.best_step) == best
     assert metrics.test == {}
     stored = json.loads((tmp_path / "metrics.json").read_text())
     assert (stored["interrupted"], stored["epochs"], stored["config"]["epoch"]) == (True, 2, 3)

@@ -115,9 +115,7 @@ def test_editing(editable: Served, changed: Path) -> None:
     assert all(t["note"]["body"] for t in detail["trials"] if t["state"] == "Complete")
 
 
-def test_what_cannot_be_served(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_not_served(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong is said, and no file or folder comes into being."""
     monkeypatch.chdir(tmp_path)
     right = DashboardRequest(url=url_of(folder))

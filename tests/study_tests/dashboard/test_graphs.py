@@ -28,10 +28,7 @@ def test_charts_of_next_to_nothing() -> None:
 
 @pytest.mark.whole
 def test_charts_of_a_search() -> None:
-    """Each has a title and a fixed name, and of a thousand long trials it shows a part.
-
-    For a page reads them at every look.
-    """
+    """Each has a title and a fixed name, and of a thousand long trials it shows a part."""
     graphs = draw_graphs(made_up("multitask", 1000))
     found = drawn(graphs)
     assert set(found) == {"importance", "learning-curves", "families", "trade-off"}
@@ -46,9 +43,8 @@ def test_importance_says_what_it_counts() -> None:
     """Beside the dashboard's own chart it names the difference, and how few trials there are."""
     sizes = ({"batch_size": (16, 32)[i % 2], "learning_rate": 0.01 + i / 1e6} for i in range(39))
     made = [trial(i, value=i % 2 + 0.001 * i, params=size) for i, size in enumerate(sizes)]
-    text = drawn(draw_graphs(study(*made, settings=SETTINGS)))["importance"]["layout"]["title"][
-        "text"
-    ]
+    chart = drawn(draw_graphs(study(*made, settings=SETTINGS)))["importance"]
+    text = chart["layout"]["title"]["text"]
     assert "is by another method, which is blind to" in text
     assert "Worth reading from about 40 complete trials on; there are 39." in text
     assert draw_graphs(study(*made[:20], settings=SETTINGS))["importance"] is None

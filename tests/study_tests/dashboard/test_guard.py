@@ -61,11 +61,8 @@ def test_uploaded_files_under_any_spelling(served: Served, uploaded: dict[str, s
             assert status == 200 if content == UPLOADED[name] else 400 <= status < 500, (path, got)
             n_given += status == 200
         assert n_given >= 3
-    for method, more in (
-        ("HEAD", "X: x"),
-        ("GET", "Range: bytes=0-9"),
-        ("GET", "Script_Name: /x"),
-    ):
+    odd = (("HEAD", "X: x"), ("GET", "Range: bytes=0-9"), ("GET", "Script_Name: /x"))
+    for method, more in odd:
         status, got = ask(served, address, f"Host: localhost\r\n{more}", method=method)
         assert (status, "; sandbox" in got) == (200, True)
 
@@ -126,9 +123,7 @@ def test_odd_changes(editable: Served) -> None:
     assert [editable.json(path) for path in ("/api/studies", "/api/studies/1")] == before
 
 
-def test_deleting_a_study_with_entries_that_lead_elsewhere(
-    changed: Path, editable: Served
-) -> None:
+def test_deleting_a_study_whose_entries_lead_elsewhere(changed: Path, editable: Served) -> None:
     """A study goes whole, with its files that are not lost; what its entries lead to stays."""
     artifacts, outside = changed / "artifacts", changed / "outside.txt"
     kept = set(artifacts.iterdir())
@@ -155,11 +150,7 @@ def test_deleting_a_study_with_entries_that_lead_elsewhere(
 
 
 def test_nobody_without_the_token(changed: Path, editable: Served, served: Served) -> None:
-    """Who has none, or that of another dashboard, reads and changes nothing.
-
-    A browser keeps it in a cookie of the port. Where others see how the process was started, it
-    does not stand.
-    """
+    """Without the right one, kept in the port's own cookie and shown nowhere, all is refused."""
     before, cookie = everything(changed), f"emoji-study-{editable.port}"
     for file in ("cmdline", "environ"):
         shown = Path(f"/proc/{editable.process.pid}/{file}").read_bytes()
@@ -219,10 +210,7 @@ def test_opened_in_a_browser_behind_a_served_storage(
 
 
 def test_slow_peers_and_a_locked_database(folder: Path, served: Served) -> None:
-    """Pages are answered beside any number of connections that say nothing or half of it.
-
-    They wait for a program that locks the whole file; whatever needs none is answered meanwhile.
-    """
+    """Pages are answered beside peers that say nothing, and wait for a lock only if they must."""
     token = f"Authorization: token {served.token}\r\n"
     halves = ["", "GET /api", "GET / HTTP/1.1\r\nHost: localhost\r\n"]
     halves.append(f"POST / HTTP/1.1\r\nHost: localhost\r\n{token}Content-Length: 9\r\n\r\n1")
@@ -249,9 +237,8 @@ def test_the_end_in_the_middle_of_a_report(
     study = optuna.create_study(storage=optuna.storages.RDBStorage(url_of(tmp_path)))
     ranges = {"x": optuna.distributions.FloatDistribution(0, 1)}
     shares = [i / MIN_TRIALS for i in range(MIN_TRIALS)]
-    study.add_trials(
-        create_trial(value=x * 7 % 1, params={"x": x}, distributions=ranges) for x in shares
-    )
+    made = (create_trial(value=x * 7 % 1, params={"x": x}, distributions=ranges) for x in shares)
+    study.add_trials(made)
     with serving(url_of(tmp_path)) as served, ThreadPoolExecutor(1) as pool:
         pool.submit(served.get, "/report/1")
         tasks = Path(f"/proc/{served.process.pid}/task")

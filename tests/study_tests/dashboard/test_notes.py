@@ -113,10 +113,7 @@ def test_large_studies_have_notes_of_the_best_and_the_latest() -> None:
 
 
 def test_note_of_a_study() -> None:
-    """What it is, how trials are judged, the report, the attributes, what to type.
-
-    Its name makes neither a link nor a picture, and the commands quote it.
-    """
+    """What it is, how it is judged and what to type; its name makes no link, and is quoted."""
     name = "[x](javascript:alert(1)) ![y](http://example.org/y.png) `z`"
     url = "postgresql+psycopg://me:secret@db/studies"
     text = study_note(replace(planted(20), name=name), study_id=7, url=url)
@@ -136,10 +133,7 @@ def test_note_of_a_study() -> None:
 
 
 def test_notes_of_other_studies() -> None:
-    """They say what a constraint or a second objective is.
-
-    And the data: the file or the vendor of the own images, and the vendors of the extra ones.
-    """
+    """They say what a constraint or a second objective is, and of which data and extra images."""
     both = {**MULTITASK_SETTINGS, "pareto": True, "min_accuracy": None}
     own = {**SETTINGS, "data": "faces.parquet", "vendors": ["google"]}
     for record, expected in (

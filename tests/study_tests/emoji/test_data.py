@@ -29,9 +29,8 @@ def more(tiny_data: Path) -> EmojiDataset:
 
 def drawn(settings: StudySettings, dataset: EmojiDataset, split: Split) -> StudySettings:
     """Return the settings of a study of these data and this split."""
-    return replace(
-        settings, data_fingerprint=StudyData(dataset, split).fingerprint, sides=split.sides
-    )
+    fingerprint = StudyData(dataset, split).fingerprint
+    return replace(settings, data_fingerprint=fingerprint, sides=split.sides)
 
 
 def load(settings: StudySettings, **changes: Any) -> StudyData:
@@ -42,10 +41,7 @@ def load(settings: StudySettings, **changes: Any) -> StudyData:
 
 
 def test_study_data(dataset: EmojiDataset, more: EmojiDataset) -> None:
-    """A study sees and counts the images of training and validation, and none of the test.
-
-    Extra ones stand behind the own training images, and a configuration may do without them.
-    """
+    """Training and validation images are seen and counted, extra ones behind the own."""
     split = split_dataset(dataset, seed=3)
     own = StudyData(dataset, split)
     counts = own.facts()[attrs.CLASS_COUNTS]
@@ -75,10 +71,8 @@ def test_what_is_remarkable(dataset: EmojiDataset) -> None:
     intake = Intake(n_without_face=1, n_clock=2_000, n_turned=3, n_later_frames=1, n_blank=2)
     data = StudyData(replace(dataset, intake=intake), split_dataset(dataset, seed=3))
     remarks = [
-        *(
-            "1 row without the word “face” left out",
-            "2,000 rows with the face of a clock left out",
-        ),
+        "1 row without the word “face” left out",
+        "2,000 rows with the face of a clock left out",
         *("3 images turned upright by EXIF data", "2 images all white"),
     ]
     remarks.insert(3, "1 animation taken by a later frame, as the first shows less")
@@ -111,10 +105,7 @@ def test_fingerprint(dataset: EmojiDataset, more: EmojiDataset, other_data: Path
 def test_stored_split_is_the_one_drawn(
     dataset: EmojiDataset, more: EmojiDataset, settings: StudySettings, url: str
 ) -> None:
-    """Whatever was drawn comes back from the storage, by the content of the data, not the path.
-
-    Extra images come back too, and other ones are other data.
-    """
+    """It comes back by the content of the data, extra images too; other ones are other data."""
     storage = open_storage(url, create=True, write=True)
     split = split_dataset(dataset, method="random", seed=7)  # the settings would give other sides
     open_study(storage, "study", replace(drawn(settings, dataset, split), data="gone"))

@@ -111,10 +111,7 @@ def test_verdict_comes_first(page: Page, info: DatasetInfo) -> None:
 
 
 def test_texts_with_markup_are_shown_as_texts(tmp_path: Path, page: Page) -> None:
-    """Markup in texts and in the file's name runs nowhere, in page and charts.
-
-    One image, one text, one group and one class are in the singular.
-    """
+    """Markup in texts and the file's name runs nowhere; one of anything is in the singular."""
     texts = [MARKUP, *["face palm"] * 9]
     data = write(tmp_path / "<b>'faces'.parquet", texts)
     asked = DescribeRequest(data=data, split="random", data_seed=1, out=tmp_path / "data.html")

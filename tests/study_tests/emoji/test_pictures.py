@@ -96,10 +96,7 @@ def test_best_median_and_worst(study: Study, strips: list[bytes]) -> None:
 
 
 def test_few_trials(study: Study, strips: list[bytes]) -> None:
-    """No trial is shown twice; without a best trial or its pictures there is nothing.
-
-    Where the median or the worst has no pictures, the nearest trial that has is shown.
-    """
+    """None is shown twice; where the worst has no pictures, the nearest that has is shown."""
     assert study.pictures() is None
     study.finish(0.9, None)
     assert study.pictures() is None
@@ -117,9 +114,7 @@ def test_few_trials(study: Study, strips: list[bytes]) -> None:
     assert study.pictures() is None
 
 
-def test_only_comparable_trials_are_shown(
-    study: Study, strips: list[bytes], tiny_data: Path
-) -> None:
+def test_only_comparable_ones(study: Study, strips: list[bytes], tiny_data: Path) -> None:
     """Those that break the constraint, have another split or drew other images are left out."""
     study.finish(0.2, strips[0], sides="ttv")
     study.finish(0.1, strips[1], sides="ttv", infeasible=True)

@@ -71,10 +71,7 @@ True,"[0.5, -1]",0.7,0.5,COMPLETE
 
 
 def test_earlier_versions(tmp_path: Path) -> None:
-    """Constraints are a list, states have their class before them, intermediate values a column.
-
-    Times are this machine's; blank lines are none.
-    """
+    """Constraints are a list, states carry their class, reports a column each; times are local."""
     path = tmp_path / "optuna-2.csv"
     path.write_text(EARLIER)
     record = read_results(path, name="old", directions=["minimize"])
@@ -114,10 +111,7 @@ def test_less_than_usual(tmp_path: Path) -> None:
         ("number,state,value,curve\n0,FAIL,,1;2\n", "row 2: `curve` must be a list of numbers"),
         ("number,state,value,curve,curve_steps\n0,FAIL,,[1],[0.5]\n", "`curve_steps` must be a "),
         ("value,value,state\n1,2,FAIL\n", "has 2 columns named 'value'; give them different n"),
-        (
-            "value,state\n1,FAIL,3\n",
-            "must have as many cells in every row as in its first",
-        ),
+        ("value,state\n1,FAIL,3\n", "must have as many cells in every row as in its first"),
     ],
 )
 def test_wrong_cell(tmp_path: Path, text: str, message: str) -> None:
@@ -135,17 +129,13 @@ def test_wrong_parquet(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=rf"^{path} is no Parquet file: "):
         read_results(path, name="wrong")
     write_table(synthetic.study(trial(0, params={"batch_size": 48})), path)
-    with pytest.raises(
-        StudyError, match="row 2: `batch_size` must be one of 16, 32, 64, but is 48"
-    ):
+    rule = "row 2: `batch_size` must be one of 16, 32, 64, but is 48"
+    with pytest.raises(StudyError, match=rule):
         read_results(path, name="wrong")
 
 
 def test_command(cli: Cli, tmp_path: Path, study: optuna.Study) -> None:
-    """The command asks for the direction where the file does not tell, and takes it there alone.
-
-    What it stores is a study of Optuna's own, without a word of ours.
-    """
+    """It asks for directions where the file tells none; what it stores is Optuna's own."""
     study.trials_dataframe().to_csv("table.csv")
     record = load_study_record(study._storage, study.study_name)
     write_table(record, Path("told.parquet"))
@@ -163,9 +153,7 @@ def test_command(cli: Cli, tmp_path: Path, study: optuna.Study) -> None:
     for args in ("table.csv --direction minimize,maximize", "told.parquet"):
         ended, out, _ = cli("import-csv", *args.split(), "--storage", "sqlite:///study.db")
         name = args.split(".")[0]
-        told = (
-            f"9 trials imported as study {name}: minimize loss and maximize the gain; parameters"
-        )
+        told = f"9 trials imported as study {name}: minimize loss and maximize the gain;"
         assert (ended, out.startswith(told)) == (0, True), out
         stored = optuna.load_study(study_name=name, storage="sqlite:///study.db")
         assert (stored.metric_names, stored.user_attrs) == (["loss", "the gain"], {})

@@ -18,10 +18,7 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    """One row per trial, whatever its state, in new folders or instead of an old file.
-
-    On request a last column has what each trial reported; an empty study can be read.
-    """
+    """One row per trial, its reports on request, in new folders or instead of an old file."""
     record = planted(40)
     (tmp_path / "trials.csv").write_text("old")
     paths = [tmp_path / name for name in ("trials.csv", "new/folder/trials.parquet")]
@@ -31,9 +28,8 @@ def test_round_trip(tmp_path: Path) -> None:
         write_table(record, path, curves=True)
         frame = read(path)
         assert list(frame) == [*without, "curve"]
-        assert frame["learning_rate"].tolist() == [
-            t.params["learning_rate"] for t in record.trials
-        ]
+        rates = [trial.params["learning_rate"] for trial in record.trials]
+        assert frame["learning_rate"].tolist() == rates
         curves = map(json.loads, frame["curve"]) if path.suffix == ".csv" else frame["curve"]
         reported = [list(trial.intermediate_values.values()) for trial in record.trials]
         assert list(map(list, curves)) == reported

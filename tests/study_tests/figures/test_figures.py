@@ -56,18 +56,14 @@ def near(values: list[float]) -> object:
 
 
 def test_history_draws_every_trial_once() -> None:
-    """Markers add up to all trials with a value, and the step line is the running best.
-
-    The line has a step where a trial becomes the best, and ends at the last trial.
-    """
+    """Markers are all trials with a value, and the step line is the running best."""
     info = get_history(RECORD)
     figure = plot_history(info, KIND)
     found = traces(figure)
     best = found.pop("best so far")
     assert sum(len(trace.x) for trace in found.values()) == 120
-    assert list(found) == [
-        *("CNN complete", "linear complete", "CNN pruned", "linear pruned", "failed")
-    ]
+    names = ["CNN complete", "linear complete", "CNN pruned", "linear pruned", "failed"]
+    assert list(found) == names
     assert (best.line.shape, best.meta, max(best.x)) == ("hv", {"incumbents": True}, 119)
     steps, value = dict(zip(best.x, best.y, strict=True)), None
     for point in info.points:
@@ -88,10 +84,7 @@ def test_history_draws_every_trial_once() -> None:
 
 
 def test_curves_carry_the_time_of_a_step() -> None:
-    """Every point carries its trial, and a trial that stored its time its seconds per step.
-
-    A trial that stored no time or repeats another's training has no place over time.
-    """
+    """Points carry their trial, trials their seconds per step, but untimed and repeated ones."""
     figure = plot_learning_curves(get_learning_curves(RECORD), KIND)
     names = [trace.name for trace in figure.data if trace.showlegend]
     assert names == ["linear complete", "linear pruned", "failed", "CNN complete"]
@@ -144,10 +137,7 @@ def test_marks_can_be_seen_on_white_and_on_dark_pages() -> None:
 
 
 def test_stopped_curves_are_dashed_and_end_in_an_x() -> None:
-    """Pruned and failed trials differ from complete ones and show where they ended.
-
-    NaN and infinity leave no trace in the JSON of a figure.
-    """
+    """Pruned and failed trials show where they ended; NaN and infinity are not in the JSON."""
     trials = (
         trial(0, value=0.2, params=CNN, curve=(math.inf, 0.4, 0.2)),
         trial(1, state=TrialState.PRUNED, params=CNN, curve=(0.5, 0.45)),
@@ -159,10 +149,8 @@ def test_stopped_curves_are_dashed_and_end_in_an_x() -> None:
     dashes = [found[name].line.dash for name in ("CNN complete", "CNN pruned", "failed")]
     assert dashes == [None, "dot", "dash"]
     ends = [t for t in figure.data if t.mode == "markers"]
-    assert [(end.x, end.y, end.marker.symbol) for end in ends] == [
-        ((2,), (0.45,), "x"),
-        ((3,), (0.7,), "x"),
-    ]
+    found_ends = [(end.x, end.y, end.marker.symbol) for end in ends]
+    assert found_ends == [((2,), (0.45,), "x"), ((3,), (0.7,), "x")]
     assert list(found["best (trial 0)"].y) == [None, 0.4, 0.2]
     assert found["CNN complete"].line.color == COLORS["CNN"]
     for drawn in (figure, plot_history(get_history(study(*trials)), KIND)):
@@ -185,10 +173,7 @@ def test_importances_draw_rises_with_intervals_that_hold() -> None:
 
 
 def test_correlations_have_numbers_and_whiskers() -> None:
-    """A constant parameter has no bar, and beyond every whisker stands the signed number.
-
-    The metric is named; an axis with long bars or whiskers is wide, with few ticks.
-    """
+    """No constant has a bar, signed numbers stand beyond whiskers, a wide axis has few ticks."""
     info = get_correlations(CLASSIFYING, metric=VALIDATION_ACCURACY)
     figure = plot_correlations(info, KIND)
     data = figure.data
@@ -214,21 +199,15 @@ def test_markup_in_names_is_escaped() -> None:
     """A family name cannot bring a link or a tag into a chart."""
     params = {"auto_encoder": "<a href='x'>CNN</a>", "strategy": "<b>"}
     record = multitask(trial(0, value=0.1, params=params, attrs=classified((1, 2, 3, 4))))
-    for figure in (
-        plot_history(get_history(record), KIND),
-        plot_front(get_fronts(record)[0], CLASSES),
-    ):
+    front = plot_front(get_fronts(record)[0], CLASSES)
+    for figure in (plot_history(get_history(record), KIND), front):
         (name,) = set(traces(figure)) - {"best so far", "trade-off front"}
         assert name.startswith("&lt;a href=&#x27;x&#x27;&gt;CNN&lt;/a&gt;")
         assert "<" not in name
 
 
 def test_front_draws_every_trial_once() -> None:
-    """Markers add up to all trials with both metrics, the steps are the front.
-
-    Colour is family, shape is strategy, hollow is infeasible; no legend entry is repeated. The
-    accuracy needed is a dashed line.
-    """
+    """Markers are all trials with both metrics, the steps are the front."""
     info = get_fronts(CLASSIFYING)[0]
     figure = plot_front(info, CLASSES)
     line, *marks = figure.data

@@ -28,12 +28,7 @@ from study.analysis.confirmation import CHOSEN, DEFAULT, MIDDLE, TOP
 from study.analysis.surrogate import get_branch, predict
 from study.analysis.to_confirm import confirmation_arms
 from study.errors import StudyError
-from study.followups.arms import (
-    MAX_FEW,
-    ablation_arms,
-    ablation_path,
-    sweep_points,
-)
+from study.followups.arms import MAX_FEW, ablation_arms, ablation_path, sweep_points
 from study.kinds import Kind
 from tests.study_tests.synthetic import (
     VALIDATION_ACCURACY,
@@ -81,9 +76,7 @@ def drawn(space: SearchSpace, unit: Sequence[float], **fixed: Scalar) -> Point:
     return space.at(unit[: len(space.parameters)], fixed)
 
 
-def some_points(
-    space: SearchSpace, n: int, fixed: Mapping[str, Scalar], *, seed: int = 0
-) -> list[Point]:
+def some_points(space: SearchSpace, n: int, fixed: Point, *, seed: int = 0) -> list[Point]:
     """Return random points of a space."""
     points = design_points("random", space, fixed, seed=seed)
     return [next(points) for _ in range(n)]
@@ -245,9 +238,7 @@ def test_trials_that_break_the_constraint() -> None:
 @all_spaces
 @given(fixed_unit=units, names=st.sets(st.integers(0, 25), max_size=3), seed=st.integers(0, 99))
 @examples(max_examples=10)
-def test_arms_are_points(
-    space: SearchSpace, fixed_unit: list[float], names: set[int], seed: int
-) -> None:
+def test_arms_are_points(space: SearchSpace, fixed_unit: Any, names: set[int], seed: int) -> None:
     """The space, widened to hold them, has every arm as a point, whatever was fixed."""
     point = drawn(space, fixed_unit)
     fixed = {name: value for i, (name, value) in enumerate(point.items()) if i in names}
@@ -304,9 +295,8 @@ def test_path(space: SearchSpace, first: list[float], last: list[float]) -> None
     path = [params for _, params in path_of(space, start, end, expect)]
     assert len(looked_at) == len(path) - 1
     for before, after, candidates in zip(path, path[1:], looked_at, strict=False):
-        assert [differing(before, c) for c in candidates] == [
-            [name] for name in differing(before, end)
-        ]
+        others = [[name] for name in differing(before, end)]
+        assert [differing(before, other) for other in candidates] == others
         assert after in candidates
         assert pseudo_random([after])[0] == min(pseudo_random(candidates))
 

@@ -116,9 +116,8 @@ def head(page: Page) -> list[str]:
 
 def heading(page: Page, name: str) -> Locator:
     """Return the heading of a column."""
-    return page.get_by_role("columnheader", name=name, exact=True).filter(
-        has=page.get_by_role("button")
-    )
+    found = page.get_by_role("columnheader", name=name, exact=True)
+    return found.filter(has=page.get_by_role("button"))
 
 
 def turn_all(page: Page) -> list[list[str]]:
@@ -170,9 +169,8 @@ def test_choices_filter_table_and_charts(page: Page) -> None:
         drawn = page.evaluate(DRAWN, f"chart-{name}")
         assert drawn, name
         assert set(drawn) <= {t.number for t in wanted}, name
-    assert len(page.evaluate(DRAWN, "chart-history")) == len(
-        [t for t in wanted if t.intermediate_values]
-    )
+    n_drawn = sum(bool(t.intermediate_values) for t in wanted)
+    assert len(page.evaluate(DRAWN, "chart-history")) == n_drawn
     # The best value so far and the distribution are those of the trials that are left.
     steps = page.evaluate(LINE, ["chart-history", "incumbents"])
     complete = [t.value for t in wanted if t.value is not None]
@@ -192,9 +190,8 @@ def test_choices_filter_table_and_charts(page: Page) -> None:
     expect(page.locator("#filter-bar")).to_be_hidden()
     expect(note).to_be_hidden()
     assert set(page.evaluate(hidden, "chart-isolation-0")) == {True}
-    assert len(page.evaluate(DRAWN, "chart-history")) == len(
-        [t for t in RECORD.trials if t.intermediate_values]
-    )
+    n_drawn = sum(bool(t.intermediate_values) for t in RECORD.trials)
+    assert len(page.evaluate(DRAWN, "chart-history")) == n_drawn
 
 
 def test_ranges_filter(page: Page) -> None:
@@ -224,7 +221,6 @@ def test_a_brush_filters_everything(page: Page) -> None:
     """A box drawn over a chart becomes the ranges of its two columns."""
     page.locator("#chart-history").scroll_into_view_if_needed()
     box = page.locator("#chart-history .nsewdrag").bounding_box()
-    assert box is not None
     page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.1 * box["height"])
     page.mouse.down()
     page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.8 * box["height"], steps=4)
@@ -234,11 +230,9 @@ def test_a_brush_filters_everything(page: Page) -> None:
     assert set(page.evaluate(faded)) <= {"0.85", "0.7", "1", ""}
     text = page.locator("#filter-bar").inner_text()
     found = re.search(r"trial (\d+) to (\d+); validation MSE ([\d.]+) to ([\d.]+)", text)
-    assert found is not None
     first, last = int(found[1]), int(found[2])
-    low, high = (
-        float(page.get_by_label(f"validation MSE, {end}").input_value()) for end in ("from", "to")
-    )
+    ends = (page.get_by_label(f"validation MSE, {end}") for end in ("from", "to"))
+    low, high = (float(end.input_value()) for end in ends)
     wanted = [
         t.number
         for t in RECORD.trials
@@ -357,16 +351,13 @@ def test_filters_fit_a_phone(browser: Browser, search_page: str, tmp_path: Path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_the_first_screen_holds_the_answer(
-    browser: Browser, search_page: str, tmp_path: Path
-) -> None:
+def test_the_first_screen(browser: Browser, search_page: str, tmp_path: Path) -> None:
     """What is sure and what is next stand on it, with room for a confirmation and pictures."""
     out = tmp_path / "page.html"
     out.write_text(search_page)
     page = browser.new_page(viewport={"width": 1440, "height": 987})
     page.goto(out.as_uri())
     box = page.locator(".verdict").bounding_box()
-    assert box is not None
     assert box["y"] + box["height"] < 987 - 150
     page.close()
 
@@ -396,10 +387,7 @@ def test_hostile_texts_stay_texts(browser: Browser, tmp_path: Path) -> None:
 
 
 def test_another_programs_choices_and_attributes(browser: Browser, tmp_path: Path) -> None:
-    """None is a choice, and no lack of one; attributes are columns for who asks, cut if long.
-
-    What breaks a constraint comes last.
-    """
+    """None is a choice; attributes are columns for who asks, cut if long."""
     choices = CategoricalDistribution((None, "None", 10))
     trials = [
         replace(
@@ -423,9 +411,8 @@ def test_another_programs_choices_and_attributes(browser: Browser, tmp_path: Pat
         assert column(page, "note") == [f"{i}{'x' * 38}…" for i in (0, 2, 1)]
         page.get_by_role("button", name="Open trial 0", exact=True).click()
         facts = page.get_by_role("complementary", name="Trials").locator(".facts").inner_text()
-        assert re.search(
-            rf"a_b\s+None\s.*note\s+0{'x' * 60}\s+curve\s+\[0\]\s+host\s+a$", facts, re.DOTALL
-        )
+        shown = rf"a_b\s+None\s.*note\s+0{'x' * 60}\s+curve\s+\[0\]\s+host\s+a$"
+        assert re.search(shown, facts, re.DOTALL)
 
 
 def test_charts_need_no_data_of_trials(browser: Browser, search_page: str, tmp_path: Path) -> None:
@@ -441,9 +428,7 @@ def test_charts_need_no_data_of_trials(browser: Browser, search_page: str, tmp_p
     page.close()
 
 
-def test_multitask_page_follows_colours_and_keys(
-    browser: Browser, multitask_page: str, tmp_path: Path
-) -> None:
+def test_colours_and_keys(browser: Browser, multitask_page: str, tmp_path: Path) -> None:
     """A confusion matrix moves with the arrow keys; texts of charts turn light with the system."""
     with visited(browser, multitask_page, tmp_path, width=390) as page:
         region = page.get_by_role("region", name="Confusion matrix")
@@ -469,14 +454,8 @@ def test_multitask_page_follows_colours_and_keys(
         assert page.evaluate(WIDER) == []
 
 
-def test_other_pages_draw_offline_without_overflow(
-    browser: Browser, pareto_page: str, tmp_path: Path
-) -> None:
-    """Every chart is drawn, nothing is requested or complained about, nothing sticks out.
-
-    The pages are those of two objectives, of no trials, of two studies, of the embedded data, and
-    of three objectives of another program, with names of all sorts.
-    """
+def test_other_pages_draw_offline(browser: Browser, pareto_page: str, tmp_path: Path) -> None:
+    """Every chart is drawn, nothing is requested or complained about, nothing sticks out."""
     storage = InMemoryStorage()
     foreign = load_study_record(storage, make_study(storage, 13).study_name)
     asked = DescribeRequest(data=None, split="group", data_seed=42, out=tmp_path / "data.html")

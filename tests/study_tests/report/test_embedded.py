@@ -57,13 +57,11 @@ def test_a_page_makes_itself_anew(tmp_path: Path) -> None:
     assert "a part of the intermediate values" in source
     assert source.count(element("")[: -len("</script>")]) == 1
     found = re.search(r'id="report-data">([^<]*)<', source)
-    assert found is not None
     content = gzip.decompress(base64.b64decode(found[1]))
     assert content.startswith(b'{"format":"emoji-study')
     assert json.loads(content)["studies"][0]["name"] == NAME
     # What the page shows stands in it once; a picture that is gone is damage.
     assert b"$shown" in content
-    assert data.pictures is not None
     shown = base64.b64encode(data.pictures.originals[0]).decode()
     assert shown in source
     path.write_text(source.replace(shown, ""))
@@ -72,10 +70,7 @@ def test_a_page_makes_itself_anew(tmp_path: Path) -> None:
 
 
 def test_of_too_many_trials_the_best_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The best trials of a large study and an even selection of the others.
-
-    Nothing is left out below the bounds, which hold the original's 1,944 trials.
-    """
+    """And an even selection of the others; the original's 1,944 trials are below all bounds."""
     whole = ReportData(studies=(planted(),), followups=(planted(5),))
     assert bounded(whole) == whole
     assert MAX_TRIALS >= 1944
@@ -144,9 +139,7 @@ def changed(**changes: Any) -> str:
         (lambda: changed(n_left_out="many"), "damaged"),
     ],
 )
-def test_what_is_no_report_is_refused(
-    tmp_path: Path, content: Callable[[], str], message: str
-) -> None:
+def test_what_is_no_report(tmp_path: Path, content: Callable[[], str], message: str) -> None:
     """Each file gets one line that names it."""
     path = tmp_path / "old.html"
     path.write_text(content())

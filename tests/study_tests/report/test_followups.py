@@ -8,8 +8,8 @@ import pytest
 
 from storage import attrs
 from storage.records import StudyRecord
-from study.analysis.ablation import AblationInfo, describe_ablation, get_ablation
-from study.analysis.confirmation import CHOSEN, TOP, ConfirmationInfo, get_confirmation
+from study.analysis.ablation import describe_ablation, get_ablation
+from study.analysis.confirmation import CHOSEN, TOP, get_confirmation
 from study.analysis.confirmation_text import describe_confirmation
 from study.formats import format_change, format_number
 from study.terminal.followups import ablation_tables
@@ -43,36 +43,17 @@ def page() -> Page:
     return Page(render_report(SEARCH, followups=[CONFIRMATION, ABLATION]))
 
 
-def info_of(confirmation: StudyRecord) -> ConfirmationInfo:
-    """Return what a confirmation found."""
-    info = get_confirmation(confirmation)
-    assert info is not None
-    return info
-
-
-def ablated(ablation: StudyRecord) -> AblationInfo:
-    """Return what an ablation found."""
-    info = get_ablation(ablation)
-    assert info is not None
-    return info
-
-
 def x_of(page: Page, key: str) -> list[Any]:
     """Return the places of the traces of a chart."""
     return [trace["x"] for trace in page.figures[f"chart-{key}-data"]["data"]]
 
 
 def test_confirmation_is_told(page: Page) -> None:
-    """Every sentence and mean stands in the section of the search, markup in names as text.
-
-    The verdict says what the best reached with fresh seeds, on test images, and what is left.
-    """
-    info = info_of(CONFIRMATION)
+    """Its sentences and means stand in the search's page, its verdict first, names as text."""
+    info = get_confirmation(CONFIRMATION)
     assert {c.name for c in info.confirmed} == set(VALUES)
     page.says("confirmation", *describe_confirmation(info), "Overtuning")
     for c in info.confirmed:
-        assert c.validation is not None
-        assert c.test is not None
         means = (c.validation.mean, c.test.mean)
         page.says("confirmation", c.name, *map(format_number, means))
     searched, validation, test = x_of(page, "confirmation-0")
@@ -83,8 +64,6 @@ def test_confirmation_is_told(page: Page) -> None:
     assert MARKUP not in page.source
     assert "<b>loss" not in page.source
     best = info.get("trial 7")
-    assert best.validation is not None
-    assert best.test is not None
     page.says(
         "header",
         f"validation MSE {format_number(best.validation.mean)} in the mean of 5 fresh seeds",
@@ -98,7 +77,7 @@ def test_confirmation_is_told(page: Page) -> None:
 
 def test_ablation_is_told(page: Page) -> None:
     """The path, the neighbours and the surrogate's guesses stand in the section of the search."""
-    info = ablated(ABLATION)
+    info = get_ablation(ABLATION)
     shown = (*info.path, *(other for sweep in info.sweeps for other in sweep.others))
     page.says("ablation", *describe_ablation(info), *(found.name for found in shown), "surrogate")
     surrogate, measured = x_of(page, "ablation-0")
@@ -108,10 +87,7 @@ def test_ablation_is_told(page: Page) -> None:
 
 
 def test_confirmations_beside_that_of_the_best() -> None:
-    """Of what somebody chose the verdict says what was compared.
-
-    What was trained on other images has a part of its own; verdict and next steps leave it out.
-    """
+    """Chosen ones are told as such; what was trained on other images is no part of the verdict."""
     experiment = json.loads(json.dumps(CONFIRMATION.user_attrs[attrs.EXPERIMENT]))
     for arm in experiment["arms"]:
         arm["role"] = CHOSEN if arm["role"] == TOP else arm["role"]
@@ -123,7 +99,10 @@ def test_confirmations_beside_that_of_the_best() -> None:
     page.says("header", "emoji-study ablate --study planted")
     charts = [c for c in page.places if c.startswith("chart-confirm")]
     assert charts == [f"chart-confirmation-{i}" for i in range(3)]
-    page.says("confirmation", *describe_confirmation(info_of(transfer), info_of(CONFIRMATION)))
+    page.says(
+        "confirmation",
+        *describe_confirmation(get_confirmation(transfer), get_confirmation(CONFIRMATION)),
+    )
     page.says("confirmation", "search-on-other On other images", "chosen Configurations chosen by")
     (trace,) = page.figures["chart-confirmation-1-data"]["data"]
     assert trace["name"] == "validation, fresh seeds"
@@ -144,10 +123,7 @@ def test_confirmations_beside_that_of_the_best() -> None:
     ],
 )
 def test_their_own_reports(record: StudyRecord, kind: str, missing: str | None) -> None:
-    """The report of a follow-up begins with what it found, and says how to run what is missing.
-
-    What no surrogate was asked for has no column, as in the terminal.
-    """
+    """They begin with what was found, say how to run what is missing, and lack empty columns."""
     page = Page(render_report(record))
     assert page.ids("section")[:2] == ["holds", kind]
     assert page.ids("section").count(kind) == 1
@@ -156,13 +132,13 @@ def test_their_own_reports(record: StudyRecord, kind: str, missing: str | None) 
     assert "importance" not in page.charts
     assert "Not confirmed yet" not in page.text("header")
     if kind == "ablation":
-        info = ablated(record)
+        info = get_ablation(record)
         page.says("header", *describe_ablation(info))
         page.says("ablation", "instead of")
         assert "surrogate" not in page.text("ablation")
         assert {len(table.columns) for table in ablation_tables(info)} == {5}
     else:
-        page.says("header", *describe_confirmation(info_of(record)))
+        page.says("header", *describe_confirmation(get_confirmation(record)))
     command = f"emoji-study confirm --study search --seeds 5{missing}"
     for sentence in ("2 trainings are missing", "What is missing is run by:", command):
         assert (sentence in plain(page.text(kind))) == (missing is not None)

@@ -141,9 +141,7 @@ def test_count(study: optuna.Study, settings: StudySettings) -> None:
     assert (count(study.get_trials()), finished_trials(study)) == (found, 5)
 
 
-def test_count_in_an_outage(
-    study: optuna.Study, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_count_in_outages(study: optuna.Study, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trials of a database that is locked have no number for now; of a damaged one, never."""
     monkeypatch.setattr("storage.rdb._SQLITE_TIMEOUT_S", 0)
     study = optuna.load_study(study_name=study.study_name, storage=open_storage(url, write=True))
@@ -174,10 +172,7 @@ def test_request_of_an_earlier_version(study: optuna.Study, settings: StudySetti
 
 @pytest.mark.parametrize("sampler", ["qmc", "gp", "grid"])
 def test_points_of_a_design(study: optuna.Study, settings: StudySettings, sampler: str) -> None:
-    """A design goes on where it was, in whatever pieces it is asked for, and repeats nothing.
-
-    What was enqueued by hand has no point of it.
-    """
+    """In whatever pieces, a design goes on where it was; what was enqueued by hand is no part."""
     design = replace(settings, sampler=sampler, fixed=GRID if sampler == "grid" else {"epoch": 2})
     space = space_of(design)
     assert n_points(study, design, space) == (8 if sampler == "grid" else None)

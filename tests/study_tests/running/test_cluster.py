@@ -12,14 +12,12 @@ from distributed import LocalCluster
 from optuna.trial import TrialState
 
 from storage import attrs
-from storage.records import StudyRecord, load_study_record
 from study.errors import StudyError
 from study.requests import Place
 from study.running.cluster import open_cluster
 from study.settings import StudySettings
 from tests.conftest import Wait
-from tests.servers import opened
-from tests.study_tests.studies import TRAINED, ask, toy_run, url_of
+from tests.study_tests.studies import TRAINED, ask, stored, toy_run, url_of
 
 pytestmark = pytest.mark.whole
 
@@ -33,12 +31,6 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
         LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster,
     ):
         yield cluster.scheduler_address
-
-
-def read(folder: Path) -> StudyRecord:
-    """Return the study."""
-    with opened(url_of(folder)) as storage:
-        return load_study_record(storage, "study")
 
 
 def listens(process: psutil.Process) -> bool:
@@ -64,7 +56,7 @@ def test_cluster(scheduler: str, tmp_path: Path, toys: StudySettings, wait_until
         output, _ = coordinator.communicate()
     assert coordinator.returncode == 130
     assert "Interrupted" in output
-    states = [trial.state for trial in read(tmp_path).trials]
+    states = [trial.state for trial in stored(tmp_path).trials]
     assert states.count(TrialState.FAIL) == states.count(TrialState.WAITING) == 2
 
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as coordinator:
@@ -76,7 +68,7 @@ def test_cluster(scheduler: str, tmp_path: Path, toys: StudySettings, wait_until
         output, _ = coordinator.communicate()
     assert coordinator.returncode == 0
     assert "2 of 2 trials finished" in output
-    trials = read(tmp_path).trials
+    trials = stored(tmp_path).trials
     finished = [trial for trial in trials if trial.finished]
     assert sorted(t.user_attrs[attrs.DESIGN_INDEX] for t in finished) == [0, 1]
     assert finished == list(trials[2:])

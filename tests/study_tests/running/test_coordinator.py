@@ -75,11 +75,7 @@ def curves(trials: list[FrozenTrial]) -> dict[Any, Mapping[int, float]]:
 def test_two_workers_finish_exactly_what_was_asked_for(
     tmp_path: Path, wait_until: Wait, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Each of several requests adds its trials, no more and no fewer; both workers take part.
-
-    What a dead run has left is taken over. One of the workers is killed in the middle of a trial,
-    which loses nothing; the curves are those of one worker, bit for bit.
-    """
+    """Requests add up through a dead run and a kill; the curves are one worker's."""
     fixed = {"rounds": 100}  # a grid of eight
     settings = toy_settings(tmp_path, sampler="grid", space="few", fixed=fixed)
     job, data = job_of(tmp_path, settings), tmp_path / "data"
@@ -133,11 +129,8 @@ def attempts_of(coordinator: int) -> list[int]:
     """Return the worker processes of a coordinator that can train already."""
     threads = Path(f"/proc/{coordinator}/task").iterdir()
     children = [int(pid) for task in threads for pid in (task / "children").read_text().split()]
-    return [
-        pid
-        for pid in children
-        if b"study.running.attempt" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
+    lines = ((pid, Path(f"/proc/{pid}/cmdline").read_bytes()) for pid in children)
+    return [pid for pid, line in lines if b"study.running.attempt" in line]
 
 
 def trials_of(database: str) -> list[FrozenTrial]:
@@ -150,11 +143,7 @@ def trials_of(database: str) -> list[FrozenTrial]:
 
 @pytest.mark.slow
 def test_kill_storm(database: str, tmp_path: Path, toys: StudySettings, wait_until: Wait) -> None:
-    """Sixty trials, three workers, 32 kills: sixty finished, each point once, curves complete.
-
-    The kills are spread over the work, at moments and of workers that a seed decides; some hit
-    a worker that is training, some one that is starting.
-    """
+    """Sixty trials, three workers, 32 kills at drawn moments: each point once, curves complete."""
     n_trials, n_kills, n_rounds = 60, 32, 100
     rng = random.Random(0)
     (tmp_path / "data" / "slow").touch()

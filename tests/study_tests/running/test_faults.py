@@ -134,12 +134,7 @@ def test_read_only_folder(tmp_path: Path, toys: StudySettings, outcome: Outcome)
 
 @pytest.mark.parametrize(
     "block",
-    [
-        Path.touch,
-        os.mkfifo,
-        lambda path: path.symlink_to(path),
-        lambda path: path.symlink_to("gone"),
-    ],
+    [Path.touch, os.mkfifo, lambda path: path.symlink_to(path), lambda path: path.symlink_to("x")],
 )
 def test_folder_that_takes_no_files(
     tmp_path: Path, toys: StudySettings, outcome: Outcome, block: Callable[[Path], object]
@@ -230,13 +225,8 @@ def server() -> Iterator[Any]:
         yield running
 
 
-def test_wrong_password(
-    server: Any, tmp_path: Path, toys: StudySettings, outcome: Outcome
-) -> None:
-    """A wrong password is refused in one line that does not show it; the right one works.
-
-    Reading a database without any study says so.
-    """
+def test_passwords(server: Any, tmp_path: Path, toys: StudySettings, outcome: Outcome) -> None:
+    """It is refused in one line that does not show it; the right one reads, and creates."""
     right = new_database(server, "secret").replace("postgres:@", "guest:right@")
     server.psql("ALTER DATABASE secret OWNER TO guest;")
     wrong = right.replace(":right@", ":hunter2@")
@@ -264,7 +254,6 @@ def test_server_that_is_not_started_yet(server: Any, tmp_path: Path, toys: Study
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        assert process.stdout is not None
         said = next((line for line in process.stdout if line.startswith("The storage is")), "")
         server.start()
         rest = process.stdout.read()
@@ -274,17 +263,13 @@ def test_server_that_is_not_started_yet(server: Any, tmp_path: Path, toys: Study
 
 
 @pytest.mark.slow
-def test_restarted_server(
-    server: Any, tmp_path: Path, toys: StudySettings, wait_until: Wait
-) -> None:
+def test_restart(server: Any, tmp_path: Path, toys: StudySettings, wait_until: Wait) -> None:
     """Workers whose server goes away wait for it, say so, and finish the study exactly."""
     url = new_database(server, "restarted")
     (tmp_path / "data" / "slow").touch()
     options = ("--trials", "12", "--workers", "2", "--set", "rounds=60")
-    with subprocess.Popen(
-        run_command(url, toys, tmp_path, *options), stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
+    run = run_command(url, toys, tmp_path, *options)
+    with subprocess.Popen(run, stderr=subprocess.PIPE, text=True) as process:
 
         def has_begun() -> bool:
             with suppress(StorageError):

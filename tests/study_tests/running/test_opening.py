@@ -36,10 +36,7 @@ def tables(url: str) -> list[str]:
 
 
 def test_a_database_is_created_when_something_is_stored(database: str) -> None:
-    """Looking for a study creates no table, nor does a run whose data are missing.
-
-    That is found last of all. A study that is not there is named.
-    """
+    """Looking for a study creates no table, nor does a run whose data are missing."""
     given = Given(data=Path("no such file"))
     request = RunRequest(kind="autoencoder", place=Place(url=database), given=given, n_trials=1)
     with pytest.raises(ValueError, match="no such file"):

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,7 @@ def system_attrs(study: optuna.Study) -> dict[str, Any]:
     return study._storage.get_study_system_attrs(study._study_id)
 
 
-def test_notes_come_while_a_study_runs(
-    tmp_path: Path, toys: StudySettings, wait_until: Wait
-) -> None:
+def test_notes_while_a_study_runs(tmp_path: Path, toys: StudySettings, wait_until: Wait) -> None:
     """After some trials another process writes notes and charts; the end writes the rest."""
     study, job = begun(tmp_path, toys)
     said: list[str] = []
@@ -53,22 +52,14 @@ def test_notes_come_while_a_study_runs(
 
 
 def test_a_failed_run_is_noted(tmp_path: Path, toys: StudySettings) -> None:
-    """What ended before an error stopped a run has its notes, and the error goes on.
-
-    Two runs of one study on two machines may both refresh it: the notes are the same.
-    """
+    """What ended before an error has its notes; two that refresh at once write the same."""
     study, job = begun(tmp_path, toys)
-    with (
-        pytest.raises(RuntimeError, match="broken"),
-        refreshing(study, watched(job), job, say=print),
-    ):
+    noting = partial(refreshing, study, watched(job), job, say=print)
+    with pytest.raises(RuntimeError, match="broken"), noting():
         raise RuntimeError("broken")
     assert len(noted_trials(study)) == 1
     before = system_attrs(study)
-    with (
-        refreshing(study, watched(job), job, say=print),
-        refreshing(study, watched(job), job, say=print),
-    ):
+    with noting(), noting():
         pass
     assert system_attrs(study) == before
 

@@ -95,9 +95,8 @@ class Bench:
         study = open_study(self._storage, name, self.objective.settings)
         study.pruner = pruner or optuna.pruners.NopPruner()
         trial = claim_point(study, params, user_attrs)
-        objective = replace(
-            objective or self.objective, artifacts=self._folder / "artifacts" / name
-        )
+        folder = self._folder / "artifacts" / name
+        objective = replace(objective or self.objective, artifacts=folder)
         try:
             study.tell(trial, objective(trial, stop_requested))
         except optuna.TrialPruned:
@@ -266,9 +265,7 @@ class Stop:
     ],
     indirect=["bench"],
 )
-def test_an_interrupted_training_gives_what_a_whole_one_gives(
-    bench: Bench, params: dict[str, Any]
-) -> None:
+def test_an_interrupted_training(bench: Bench, params: dict[str, Any]) -> None:
     """However it was trained, nothing of the result tells where it was interrupted."""
     interrupted = bench.run(params, stop_requested=Stop(1))
     assert interrupted.state == TrialState.FAIL
@@ -287,10 +284,7 @@ def test_an_interrupted_training_gives_what_a_whole_one_gives(
 
 
 def test_trials_of_a_pair_share_only_what_is_equal(bench: Bench) -> None:
-    """Arms of a pair have one seed; each goes on from its own state, and on its own split.
-
-    It answers no other one: strategy, split and data count as well.
-    """
+    """Arms of a pair have one seed; each goes on from its own state, on its own split."""
     arms = [(JOINT, bench.objective), (SEQUENTIAL, bench.objective), (JOINT, bench.elsewhere)]
     pair, resumed = {attrs.PAIR: 0}, []
     for params, objective in arms:

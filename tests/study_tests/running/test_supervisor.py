@@ -89,14 +89,11 @@ def test_keeps_dying(job: WorkerJob, tmp_path: Path, monkeypatch: pytest.MonkeyP
         with pytest.raises(StudyError, match=re.escape(message)):
             supervise(job, stop, count_finished=lambda: 7, say=said.append)
         assert stop.pauses_s == [1, 2, 4, 8, 16]
-        assert said == [
-            f"A worker died {reason}; next attempt in {s}.0 s." for s in (1, 2, 4, 8, 16)
-        ]
+        pauses = [1, 2, 4, 8, 16]
+        assert said == [f"A worker died {reason}; next attempt in {s}.0 s." for s in pauses]
 
 
-def test_progress_forgives_deaths(
-    job: WorkerJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_progress_counts(job: WorkerJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As long as the study goes on, by whomever, deaths are no reason to give up."""
     kill_each(monkeypatch, tmp_path, "os._exit(3)")
     counts = iter([0, 0, 0, 1, 1, None, 2, *[2] * 99])
@@ -122,10 +119,7 @@ def test_outage(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """A worker whose database is away is started again until it is back, then does its work.
-
-    One that stays away longer than anybody waits for it is an error.
-    """
+    """A worker is started again until its database is back, and for no longer than a day."""
     (tmp_path / "elsewhere").mkdir()
     elsewhere = job_of(tmp_path / "elsewhere", toys)
     wanting(elsewhere.url, toys)

@@ -131,10 +131,7 @@ def trials_until(source: StudyRecord | None, seed: int, level: float, *, n_trial
 
 @pytest.mark.slow
 def test_a_misleading_study_costs_little_and_a_good_one_helps() -> None:
-    """Over 160 searches, a misleading prior takes at most a fifth more trials, a good one half.
-
-    The levels are a little and half above what 60 trials reach; standard errors are 6 %.
-    """
+    """Over 160 searches, a misleading prior takes at most a fifth more trials, a good one half."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     for level in (0.0129, 0.0161):
         cold, misled, guided = (

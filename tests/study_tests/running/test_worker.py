@@ -59,11 +59,7 @@ def test_last_step_is_never_pruned(url: str, toys: StudySettings, store: Path) -
 
 
 def test_interrupted(url: str, toys: StudySettings, store: Path) -> None:
-    """An interrupted trial fails, even where it would be pruned, and waits to be gone on with.
-
-    The repetition has the same parameters, seed and beginning of the curve; one of a deliberate
-    repetition has its replicate, which gives it a seed of its own.
-    """
+    """An interrupted trial fails, even where it would be pruned, and is gone on with."""
     kept = {attrs.DESIGN_INDEX: 0, attrs.REPLICATE: 2}
     study, objective = wanting(url, toys), objective_of(toys, store)
     study.pruner, stop = ThresholdPruner(upper=0.0), threading.Event()
@@ -218,11 +214,7 @@ def test_outage(
 def test_claims(
     url: str, toys: StudySettings, wait_until: Wait, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker goes on until the study has all that it wants, or is told to stop.
-
-    What a dead worker left is taken over first. While another worker runs the last trial, this one
-    stays, and takes it over if need be.
-    """
+    """A worker goes on until all is there or it is stopped; what the dead left comes first."""
     monkeypatch.setattr("study.running.worker.REAP_INTERVAL_S", 0.0)
     waiting, stop = wanting(url, toys, 4), threading.Event()
     claim(waiting).set_user_attr(attrs.WORKER, dead_worker())
@@ -282,11 +274,7 @@ def test_trials_that_cannot_be_sampled(url: str, settings: StudySettings, tmp_pa
 
 
 def test_stop_signals() -> None:
-    """Within the block a signal is an event, behind it everything is as it was.
-
-    One that this process was told to ignore is none.
-    A thread can run a worker as well, only without signals.
-    """
+    """Within the block a signal is an event, unless it is ignored or this is a thread."""
     for number in (signal.SIGINT, signal.SIGTERM):
         before = signal.getsignal(number)
         with stop_signals() as stop:
@@ -330,7 +318,6 @@ with stop_signals() as stop:
 
 def test_signals_that_come_at_the_wrong_moment() -> None:
     """Whatever a signal interrupts, waiting for one or the handler of another, nothing hangs."""
-    done = subprocess.run(
-        [sys.executable, "-c", SHOWER], capture_output=True, text=True, timeout=120
-    )
+    command = [sys.executable, "-c", SHOWER]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")

@@ -11,7 +11,7 @@ from tests.conftest import Cli
 from tests.servers import opened
 from tests.study_tests.analysis.test_ablation import ablated
 from tests.study_tests.analysis.test_confirmation import confirmed
-from tests.study_tests.foreign import make_study
+from tests.study_tests.foreign import best_of, make_study
 
 N_STUDIES = 15
 STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL", "running": "RUNNING"}
@@ -56,10 +56,7 @@ def test_as_optuna_says(cli: Cli) -> None:
             states = [trial.state.name for trial in study.trials]
             counts = {**STATES, "waiting": "WAITING"}
             assert found["counts"] == {key: states.count(name) for key, name in counts.items()}
-            try:
-                theirs = study.best_trials if several else [study.best_trial]
-            except ValueError:  # there is none
-                theirs = []
+            theirs = best_of(study)
             assert front == [trial.number for trial in theirs]
             assert (best is None) == (several or not theirs)
             if best is not None:

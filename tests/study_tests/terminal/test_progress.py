@@ -36,10 +36,7 @@ def trial(state: TrialState, seconds: float = 0.0, *own: float, **more: int) -> 
 
 
 def test_description() -> None:
-    """Counts, the best value of a complete trial that keeps the constraint, and the ETA.
-
-    Points of a grid that are answered from another's training take no time, before and after now.
-    """
+    """Counts, the best that keeps the constraint, and the ETA; answered points take no time."""
     trials = [
         trial(TrialState.COMPLETE, 60, 0.25),
         trial(TrialState.COMPLETE, 60, 0.125),
@@ -51,9 +48,8 @@ def test_description() -> None:
     assert describe(trials, target=4, n_workers=2, metric=LOW) == said
     end = " · ETA 5 min 0 s, 120 trials/h"
     assert describe(trials, target=14, n_workers=2, metric=LOW) == said + end
-    assert (
-        describe(trials, target=5, n_workers=2, metric=LOW) == f"{said} · ETA 30.0 s, 120 trials/h"
-    )
+    short = describe(trials, target=5, n_workers=2, metric=LOW)
+    assert short == f"{said} · ETA 30.0 s, 120 trials/h"
     assert describe(trials[2:3], target=1, n_workers=1, metric=LOW) == "0 pruned · 0 failed"
     best = describe(trials, target=4, n_workers=2, metric=replace(LOW, direction="maximize"))
     assert best == "1 pruned · 1 failed · best 0.2500"
@@ -68,10 +64,7 @@ def test_description() -> None:
 
 
 def test_eta() -> None:
-    """What remains takes the mean of what was, less what has begun, shared by the workers.
-
-    A trial that has taken longer than the mean is about to end, and saves no other's time.
-    """
+    """The mean of what was, less what has begun but never below none, shared by the workers."""
     for durations_s, begun_s, remaining, n_workers, said in (
         ([], [50.0], 5, 2, "ETA …"),
         ([40.0, 80.0], [], 10, 2, "ETA 5 min 0 s, 120 trials/h"),
@@ -91,10 +84,7 @@ BEST = "best 0.1250 · ETA 0.0 s"
 def test_progress_line(
     url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A file gets a last line on standard error, between others as they are, also at an error.
-
-    While the database is locked, the line is left out; a damaged database is an error.
-    """
+    """A file gets a last line, at an error too; while the database is locked, none."""
     monkeypatch.setattr("storage.rdb._SQLITE_TIMEOUT_S", 0)
     line = "A worker died [red]by[/red] SIGKILL; " + 30 * "word " + "1.5 s."
     path = url.removeprefix("sqlite:///")

@@ -43,9 +43,7 @@ def printed(*parts: RenderableType, width: int) -> str:
     return out.getvalue()
 
 
-def shown(
-    record: StudyRecord, *, width: int = 120, silent_s: Mapping[int, float] | None = None
-) -> str:
+def shown(record: StudyRecord, *, width: int = 120, silent_s: Mapping | None = None) -> str:
     """Return a study's status at noon, its words apart by one space."""
     text = printed(*status_lines(record, silent_s, now=NOW), width=width)
     return "\n".join(" ".join(line.split()) for line in text.splitlines())
@@ -94,10 +92,7 @@ def test_counts_and_names() -> None:
 
 
 def test_eta() -> None:
-    """The rest of the time follows from the mean duration, what has begun, and the workers.
-
-    The second half of a grid of two lengths is answered from the first, in no time.
-    """
+    """It follows from mean, begun trials and workers; a grid's second half takes no time."""
     minute = {"started": NOW - timedelta(seconds=60), "completed": NOW}
     ends = [trial(i, value=0.5, attrs={"design_index": i}, **minute) for i in (0, 1)]
     settings = {**SETTINGS, "space": "notebook", "sampler": "grid", "fixed": {}}
@@ -113,10 +108,7 @@ def test_eta() -> None:
 
 
 def test_workers() -> None:
-    """A running trial is shown with its worker, epoch from 1, speed, error and heartbeat.
-
-    Epochs that an earlier attempt trained do not make the worker faster.
-    """
+    """A running trial is shown with its worker, epoch from 1, speed, error and heartbeat."""
     own = {"worker": "host:[42]", "resumed_epochs": 1}
     fast = trial(
         3,
@@ -156,10 +148,7 @@ def test_watch_ends_with_the_study() -> None:
 
 
 def test_best_first() -> None:
-    """The five best trials are listed, best first; what is fixed for all is said once.
-
-    Of a front, the others are counted.
-    """
+    """The five best come best first, what is fixed once; of a front, the others are counted."""
     params = {"batch_size": 16, "learning_rate": 0.001, "epoch": 20}
     values = enumerate([0.5, 0.2, 0.4, 0.1, 0.3, 0.6])
     trials = [trial(i, value=value, params=params) for i, value in values]
@@ -172,11 +161,7 @@ def test_best_first() -> None:
 
 
 def test_accuracy() -> None:
-    """It is shown if any study has one; trials that break the constraint are never the best.
-
-    Trainings that are the same are listed once, and a study may have two objectives. In the 80
-    columns of a pipe a study's name is still whole.
-    """
+    """It is shown if any study has one; who breaks the constraint is never the best."""
     twin = trial(4, value=0.5, attrs={**GOOD.user_attrs, "reused_from": 3})
     rows = shown(multitask(POOR, GOOD, twin)).splitlines()
     assert "best trial validation MSE accuracy best epoch settings" in rows
