@@ -9,15 +9,9 @@ from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from storage.values import Arm
 from study.analysis import data_of, is_own, kind_of, metrics_of, min_accuracy_of, relative_change
-from study.analysis.estimates import (
-    MIN_SPLITS,
-    Estimate,
-    Interval,
-    by_split,
-)
+from study.analysis.estimates import MIN_SPLITS, Estimate, Interval, by_split, estimate_on
 from study.analysis.expected_best import overtuning
 from study.analysis.experiment import values_of
-from study.analysis.means import estimate_on
 from study.analysis.paired import SIGNIFICANT, Difference, compare, holm, paired, scale_of
 from study.analysis.rise import Again, RiseInfo, get_rise
 from study.analysis.spent import training_seconds

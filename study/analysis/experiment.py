@@ -7,11 +7,9 @@ from itertools import chain
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of
-from study.analysis.estimates import MIN_SPLITS
-from study.analysis.means import mean_on
+from study.analysis.estimates import MIN_SPLITS, Scale, mean_on
 from study.analysis.paired import (
     Difference,
-    Scale,
     Table,
     compare_tables,
     judged_on,

@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from scipy import optimize, special, stats
@@ -13,6 +13,7 @@ from scipy import optimize, special, stats
 from study.analysis.estimates import (
     MIN_SPLITS,
     Interval,
+    Scale,
     by_split,
     corrected,
     is_even,
@@ -43,11 +44,6 @@ MANY = 1000
 """Pairs beyond which nobody will go to tell a difference."""
 
 K = TypeVar("K", bound=Hashable)
-
-Scale = Literal["ratio", "share", "points", "plain"]
-"""How differences are taken: as ratios minus 1, by logarithms; plainly, and told as shares of the
-size of the first ones' mean; plainly, of what are shares, and told in points; or plainly.
-"""
 
 _N_RESAMPLES = 9999  # flips of signs; all that there are up to 13 numbers
 

@@ -10,10 +10,9 @@ from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from storage.values import Arm
 from study.analysis import kind_of
-from study.analysis.estimates import Estimate
+from study.analysis.estimates import Estimate, Scale, estimate_on
 from study.analysis.experiment import trials_of_arm
-from study.analysis.means import estimate_on
-from study.analysis.paired import Difference, Scale, compare_all, paired, scale_of
+from study.analysis.paired import Difference, compare_all, paired, scale_of
 from study.metrics import Metric
 
 

@@ -15,8 +15,7 @@ from storage.records import StudyRecord
 from storage.values import Arm
 from study.analysis.confirmation import ConfirmationInfo, get_confirmation
 from study.analysis.confirmation_text import describe_confirmation, same_order
-from study.analysis.estimates import Estimate
-from study.analysis.means import estimate_on
+from study.analysis.estimates import Estimate, estimate_on
 from study.analysis.paired import power
 from study.followups.testing import MAX_BLOCKS, blocks
 from study.formats import MINUS, format_change, format_number
