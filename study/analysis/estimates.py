@@ -117,6 +117,12 @@ def by_split(values: Sequence[float], sides: Sequence[str] = ()) -> tuple[list[f
     return list(map(fmean, found.values())), fmean(shares) if shares else 0.0
 
 
+def count_splits(sides: Sequence[str]) -> tuple[int, float]:
+    """Return how many independent numbers trainings with these splits give, as ``by_split``."""
+    units, overlap = by_split([0.0] * len(sides), sides)
+    return len(units), overlap
+
+
 def _judged_on(sides: str) -> Hashable:
     """Return the rows that are for validation, or the text itself if it names none."""
     return tuple(row for row, side in enumerate(sides) if side == "v") or sides
