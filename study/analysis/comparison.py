@@ -624,14 +624,12 @@ def _pairs(
         interval = Interval(*map(float, np.quantile(scattered, [tail, 1 - tail])))
         least, most = np.quantile(scattered, [tail / n_pairs, 1 - tail / n_pairs])
         better = mine.study if least > 0.5 else theirs.study if most < 0.5 else None
-        verdict = f"“{better}” is better at equal budget"
-        if better is None:
-            unknown = "it cannot be told which is better"
-            verdict = (
-                unknown
-                if interval.high - interval.low > WIDE
-                else "there is no evidence of a difference"
-            )
+        if better is not None:
+            verdict = f"“{better}” is better at equal budget"
+        elif interval.high - interval.low > WIDE:
+            verdict = "it cannot be told which is better"
+        else:
+            verdict = "there is no evidence of a difference"
         yield PairComparison(
             first=mine.study,
             second=theirs.study,
