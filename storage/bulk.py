@@ -55,11 +55,9 @@ def insert_study(session: Session, study: Mapping[str, Any]) -> None:
             for i, name in enumerate(study["directions"])
         ),
     )
-    for model, found in (
-        (models.StudyUserAttributeModel, study["user_attrs"]),
-        (models.StudySystemAttributeModel, system),
-    ):
-        _insert(session, model, _attributes({"study_id": key}, found))
+    own = {"study_id": key}
+    _insert(session, models.StudyUserAttributeModel, _attributes(own, study["user_attrs"]))
+    _insert(session, models.StudySystemAttributeModel, _attributes(own, system))
 
 
 def pack_trial(

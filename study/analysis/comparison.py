@@ -492,14 +492,13 @@ def _costs(record: StudyRecord, unit: Unit) -> Callable[[TrialRecord], float]:
     if unit == "trials":
         again = is_ours(record)  # is tried what has failed
         return lambda trial: float(trial.finished or not again)
-    spent, fidelity = spent_by(record), kind_of(record).fidelity
+    spent, kind = spent_by(record), kind_of(record)
 
     def steps(trial: TrialRecord) -> float:
         # Where it was answered from a stored curve, what its training would have taken.
         ran = spent[trial.number].steps or steps_reported(trial)
-        asked = None if fidelity is None else trial.params.get(fidelity)
-        if ran == 0 and trial.state == TrialState.COMPLETE and isinstance(asked, int):
-            ran = asked
+        if ran == 0 and trial.state == TrialState.COMPLETE:
+            ran = kind.n_steps(trial.params) or 0
         return float(ran)
 
     if unit == "epochs":
