@@ -80,7 +80,6 @@ class Difference:
 
     Args:
         n_pairs: Pairs in which both finished.
-        n: Independent numbers among them, see ``estimates.by_split``.
         mean, interval: The mean with its 95 % t interval, on the scale; None if there is none.
         margin: Up to what difference, on the scale, they are called equal.
         n_above, n_below: Pairs in which the second is above, and below, the first.
@@ -92,7 +91,6 @@ class Difference:
 
     scale: Scale
     n_pairs: int
-    n: int
     mean: float | None
     interval: Interval | None
     margin: float
@@ -290,7 +288,6 @@ def _difference(table: Table, pairs: Pairs, units: Sequence[float], overlap: flo
     return Difference(
         scale=scale,
         n_pairs=len(pairs),
-        n=len(units),
         mean=told(fmean(units)) if size else None,
         interval=Interval(*map(told, found)) if size and found else None,
         margin=told(_margin(table, pairs)) if size else 0.0,

@@ -194,7 +194,7 @@ def test_seed_split_and_choice() -> None:
     info = confirmed(arms, promised=promised, **more)
     assert (info.n_seeds, info.n_own, info.n_splits) == (6, 3, 4)
     a, rise = info.get("a"), info.rise
-    assert (a.own.n, a.fresh.n, a.difference.n) == (3, 3, 4)
+    assert (a.own.n, a.fresh.n) == (3, 3)
     assert a.own.mean == pytest.approx(stats.gmean(values["a"][::2]))
     assert a.validation.mean**4 == pytest.approx(a.own.mean * a.fresh.mean**3)
     assert (rise.n_own, rise.n_fresh, list(rise.unchosen)) == (3, 3, ["default", "middle"])
