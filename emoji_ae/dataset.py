@@ -58,7 +58,6 @@ class EmojiDataset:
         extra_groups: Of each extra image, the groups of the own images that it is a variant of:
             none, one, or several where a variant joins them.
         extra_fingerprint: Digest of the extra images; empty without any.
-        intake: How the own images were made of their rows.
     """
 
     images: torch.Tensor

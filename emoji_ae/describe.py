@@ -390,7 +390,6 @@ def _describe_split(
 def _describe_leakage(
     dataset: EmojiDataset, sides: str, nearest: NearestTraining, *, method: SplitMethod
 ) -> LeakageInfo:
-    """Count what a split leaks."""
     sides_of: dict[int, set[str]] = {}
     for group, side in zip(dataset.groups, sides, strict=True):
         sides_of.setdefault(group, set()).add(side)

@@ -86,9 +86,8 @@ class LatentSpace:
                 f"`attr({words})` must be in the texts of some images, but {found} have it"
                 f"{_nearest_texts(words, sorted(known))}."
             )
-        having, lacking = (
-            self.latents[sorted(rows[text] for text in texts)] for texts in (carriers, others)
-        )
+        having = self.latents[sorted(rows[text] for text in carriers)]
+        lacking = self.latents[sorted(rows[text] for text in others)]
         return having.mean(dim=0) - lacking.mean(dim=0)
 
     def compose(self, combination: Combination) -> Tensor:

@@ -113,9 +113,8 @@ def attribute_auc(
     for words in ATTRIBUTES:
         carrying = torch.tensor([has_words(text, words) for text in texts])
         comparable = torch.isin(labels, labels[carrying])
-        having, lacking = (
-            _group_means(latents, group, side) for side in (carrying, comparable & ~carrying)
-        )
+        having = _group_means(latents, group, carrying)
+        lacking = _group_means(latents, group, comparable & ~carrying)
         if min(len(having), len(lacking)) >= MIN_CARRIERS:
             areas.append(area_of_pairs(having, lacking))
     return fmean(areas) if areas else None

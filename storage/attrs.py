@@ -93,9 +93,6 @@ FILES = (RECONSTRUCTIONS_FILE, LEARNING_CURVE_FILE, CURVES_FILE)
 GALLERY_FILE = "latent_gallery.png"  # of a confirmation: sums of emoji by its best model
 PICTURES_ENTRY = "pictures"  # the PNG's text about its columns: JSON objects of text, role, mse
 SAMPLE = "sample"  # role of an image that all trials of a study show
-LOWEST = "lowest"  # role of an image with one of a trial's lowest reconstruction errors
-MEDIAN = "median"
-HIGHEST = "highest"
 
 _STORED = {str(name): name for name in list(vars().values()) if isinstance(name, Stored)}
 

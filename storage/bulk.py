@@ -55,11 +55,9 @@ def insert_study(session: Session, study: Mapping[str, Any]) -> None:
             for i, name in enumerate(study["directions"])
         ),
     )
-    for model, found in (
-        (models.StudyUserAttributeModel, study["user_attrs"]),
-        (models.StudySystemAttributeModel, system),
-    ):
-        _insert(session, model, _attributes({"study_id": key}, found))
+    own = {"study_id": key}
+    _insert(session, models.StudyUserAttributeModel, _attributes(own, study["user_attrs"]))
+    _insert(session, models.StudySystemAttributeModel, _attributes(own, system))
 
 
 def pack_trial(
@@ -106,8 +104,8 @@ def insert_trials(
             study_id=study_id,
             number=trial["number"],
             state=TrialState[trial["state"]],
-            datetime_start=_instant(trial["started"]),
-            datetime_complete=_instant(trial["completed"]),
+            datetime_start=instant(trial["started"]),
+            datetime_complete=instant(trial["completed"]),
         )
         for trial in trials
     ]
@@ -187,5 +185,6 @@ def _insert(session: Session, model: Any, rows: Iterable[dict[str, Any]]) -> Non
         session.execute(sqlalchemy.insert(model.__table__), found)
 
 
-def _instant(text: str | None) -> datetime | None:
+def instant(text: str | None) -> datetime | None:
+    """Read a time as ``pack_trial`` writes it."""
     return None if text is None else datetime.fromisoformat(text).astimezone(UTC)

@@ -203,7 +203,6 @@ class _Files:
         return {"system_attrs": own | entries}
 
     def remove(self) -> None:
-        """Remove all copies again."""
         for path in self.written:
             path.unlink(missing_ok=True)
 

@@ -639,7 +639,6 @@ class _Study(Transaction):
         return None if row is None else json.loads(row.value_json)
 
     def set(self, name: str, value: Any) -> None:
-        """Store a user attribute."""
         row = self._attr_row(name)
         if row is None:
             row = models.StudyUserAttributeModel(study_id=self.key, key=name)

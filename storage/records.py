@@ -13,6 +13,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from storage import attrs, operations
+from storage.bulk import instant
 from storage.errors import UnknownStudyError
 from storage.internals import constraints_of, database_of, transaction, trial_key
 from storage.outages import outage
@@ -223,11 +224,7 @@ def _with_times(
 def load_times(storage: BaseStorage, study_id: int) -> dict[int, Times]:
     """Return start and end of each trial, by the database's key."""
     stored = perform(storage, operations.times, study_id=study_id)
-    return {key: (_instant(start), _instant(end)) for key, start, end in stored}
-
-
-def _instant(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+    return {key: (instant(start), instant(end)) for key, start, end in stored}
 
 
 def study_names(storage: BaseStorage) -> list[str]:

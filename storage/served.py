@@ -168,7 +168,6 @@ def _answer(
     arguments: dict[str, Any],
     context: "grpc.ServicerContext",
 ) -> Any:
-    """Do one operation for a client."""
     from grpc import StatusCode
 
     try:

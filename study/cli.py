@@ -62,9 +62,7 @@ def main() -> None:
         command = error.ctx.command_path if error.ctx else "emoji-study"
         screen.say_error(f"{error.format_message()} See {command} --help.")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except click.Abort:  # what click makes of it where it asks
+    except (KeyboardInterrupt, click.Abort):  # the latter where click asks
         sys.exit(130)
     except Unanswered as error:
         screen.say(str(error), err=True)

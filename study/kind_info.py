@@ -48,7 +48,6 @@ class KindInfo(Described):
         name: Empty for a study that was made by other means.
         space: What was searched, without the way to configurations; None if that is not known.
         source: Where its code was found; None for the kinds of this package.
-        wording: How settings are written.
     """
 
     space: SearchSpace | None = None

@@ -92,10 +92,6 @@ class Metric:
         return "highest" if self.maximise else "lowest"
 
     @property
-    def worst(self) -> str:
-        return "lowest" if self.maximise else "highest"
-
-    @property
     def better(self) -> str:
         return "higher" if self.maximise else "lower"
 

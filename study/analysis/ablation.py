@@ -9,8 +9,8 @@ from search_spaces import Scalar
 from storage import attrs
 from storage.records import StudyRecord
 from storage.values import Arm
-from study.analysis import kind_of, relative_change, word_for
-from study.analysis.estimates import MIN_SPLITS, Estimate, by_split
+from study.analysis import relative_change, word_for
+from study.analysis.estimates import MIN_SPLITS, Estimate
 from study.analysis.paired import Difference
 from study.analysis.trained import Trained, get_trained
 from study.formats import format_change, format_list
@@ -63,7 +63,7 @@ class Ablated:
             return "better" if self.better else "worse"
         if self.difference.equal:
             return f"equal {self.difference.within}"
-        return "; ".join(filter(None, ("cannot be told", self.difference.asking("split"))))
+        return f"cannot be told{self.difference.asking('split')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +116,6 @@ def get_ablation(record: StudyRecord) -> AblationInfo | None:
         return None
     path = [arm for arm in trained.arms if arm.role == PATH]
     start, winner = path[0], path[-1]
-    objective = kind_of(record).objective
     around = [arm for arm in trained.arms if arm.role == SWEEP]
     steps = {arm.name: before for before, arm in pairwise(path)}
     tables = (
@@ -124,7 +123,7 @@ def get_ablation(record: StudyRecord) -> AblationInfo | None:
         trained.compare({arm.name: winner.name for arm in around}),
         trained.compare({winner.name: start.name} if winner is not start else {}),
     )
-    compared = [partial(_ablated, trained, objective, table) for table in tables]
+    compared = [partial(_ablated, trained, table) for table in tables]
     sweeps: dict[str, list[Ablated]] = {}
     for arm in around:
         # The swept one comes first; what only exists with its new value comes along.
@@ -135,7 +134,7 @@ def get_ablation(record: StudyRecord) -> AblationInfo | None:
         study=record.name,
         follows=trained.follows,
         n_seeds=trained.n_seeds,
-        enough=len(by_split([0.0] * trained.n_seeds, trained.sides)[0]) >= MIN_SPLITS,
+        enough=trained.n_splits >= MIN_SPLITS,
         n_missing=trained.n_missing,
         path=tuple(compared[0](arm, steps.get(arm.name)) for arm in path),
         total=compared[2](winner, None if winner is start else start),
@@ -144,7 +143,7 @@ def get_ablation(record: StudyRecord) -> AblationInfo | None:
             for name, others in sweeps.items()
         ),
         guided=all(arm.expected is not None for arm in path),
-        objective=objective,
+        objective=trained.objective,
     )
 
 
@@ -185,11 +184,7 @@ def describe_ablation(info: AblationInfo) -> Iterator[str]:
 
 
 def _ablated(
-    trained: Trained,
-    objective: Metric,
-    table: Mapping[str, Difference],
-    arm: Arm,
-    other: Arm | None,
+    trained: Trained, table: Mapping[str, Difference], arm: Arm, other: Arm | None
 ) -> Ablated:
     changes: dict[str, Scalar] = {}
     expected_difference = None
@@ -206,7 +201,7 @@ def _ablated(
         difference=table.get(arm.name) if other is not None else None,
         expected_difference=expected_difference,
         n_failed=trained.n_failed[arm.name],
-        objective=objective,
+        objective=trained.objective,
     )
 
 

@@ -492,14 +492,13 @@ def _costs(record: StudyRecord, unit: Unit) -> Callable[[TrialRecord], float]:
     if unit == "trials":
         again = is_ours(record)  # is tried what has failed
         return lambda trial: float(trial.finished or not again)
-    spent, fidelity = spent_by(record), kind_of(record).fidelity
+    spent, kind = spent_by(record), kind_of(record)
 
     def steps(trial: TrialRecord) -> float:
         # Where it was answered from a stored curve, what its training would have taken.
         ran = spent[trial.number].steps or steps_reported(trial)
-        asked = None if fidelity is None else trial.params.get(fidelity)
-        if ran == 0 and trial.state == TrialState.COMPLETE and isinstance(asked, int):
-            ran = asked
+        if ran == 0 and trial.state == TrialState.COMPLETE:
+            ran = kind.n_steps(trial.params) or 0
         return float(ran)
 
     if unit == "epochs":
@@ -624,14 +623,12 @@ def _pairs(
         interval = Interval(*map(float, np.quantile(scattered, [tail, 1 - tail])))
         least, most = np.quantile(scattered, [tail / n_pairs, 1 - tail / n_pairs])
         better = mine.study if least > 0.5 else theirs.study if most < 0.5 else None
-        verdict = f"“{better}” is better at equal budget"
-        if better is None:
-            unknown = "it cannot be told which is better"
-            verdict = (
-                unknown
-                if interval.high - interval.low > WIDE
-                else "there is no evidence of a difference"
-            )
+        if better is not None:
+            verdict = f"“{better}” is better at equal budget"
+        elif interval.high - interval.low > WIDE:
+            verdict = "it cannot be told which is better"
+        else:
+            verdict = "there is no evidence of a difference"
         yield PairComparison(
             first=mine.study,
             second=theirs.study,

@@ -9,15 +9,9 @@ from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from storage.values import Arm
 from study.analysis import data_of, is_own, kind_of, metrics_of, min_accuracy_of, relative_change
-from study.analysis.estimates import (
-    MIN_SPLITS,
-    Estimate,
-    Interval,
-    by_split,
-)
+from study.analysis.estimates import MIN_SPLITS, Estimate, Interval, count_splits, estimate_on
 from study.analysis.expected_best import overtuning
 from study.analysis.experiment import values_of
-from study.analysis.means import estimate_on
 from study.analysis.paired import SIGNIFICANT, Difference, compare, holm, paired, scale_of
 from study.analysis.rise import Again, RiseInfo, get_rise
 from study.analysis.spent import training_seconds
@@ -226,7 +220,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         other_data=str(settings.data) if settings and elsewhere else None,
         n_seeds=found.n_seeds,
         n_own=sum(pair in found.own for pair in range(found.n_seeds)),
-        n_splits=len(by_split([0.0] * found.n_seeds, found.sides)[0]),
+        n_splits=found.n_splits,
         n_missing=found.n_missing,
         confirmed=tuple(confirmed),
         best=best,
@@ -377,8 +371,8 @@ def _wilson(share: float, sides: Sequence[str]) -> Interval:
     """
     from statsmodels.stats.proportion import proportion_confint
 
-    units, overlap = by_split([0.0] * len(sides), sides)
-    n = len(units) / (1 + (len(units) - 1) * 2 / math.pi * math.asin(overlap))
+    n_splits, overlap = count_splits(sides)
+    n = n_splits / (1 + (n_splits - 1) * 2 / math.pi * math.asin(overlap))
     return Interval(*map(float, proportion_confint(share * n, n, method="wilson")))
 
 

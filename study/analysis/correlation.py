@@ -329,7 +329,7 @@ def _correlate(
             pearson = spearman = Coefficient()
             if (place := places.get(column.name)) is not None:
                 pearson = _pearson(column.values, y)
-                spearman = _with_interval(_spearman(column.values, y), ranks, place)
+                spearman = _spearman(column.values, y, None if ranks is None else ranks[place])
             partial, n_controls = partials[column.name]
             found[column.name] = ParameterCorrelation(
                 name=column.name,
@@ -379,8 +379,8 @@ def correlate(
         return Coefficient(), Coefficient()
     ranks = None
     if len(x) >= MIN_INTERVAL_TRIALS and n_resamples:
-        ranks = resampled_correlations(x[None], y, n_resamples=n_resamples)
-    return _pearson(x, y), _with_interval(_spearman(x, y), ranks, 0)
+        (ranks,) = resampled_correlations(x[None], y, n_resamples=n_resamples)
+    return _pearson(x, y), _spearman(x, y, ranks)
 
 
 def _pearson(x: np.ndarray, y: np.ndarray) -> Coefficient:
@@ -409,7 +409,7 @@ def linear_interval(value: float | None, n: int) -> Interval | None:
     return Interval(math.tanh(math.atanh(value) - reach), math.tanh(math.atanh(value) + reach))
 
 
-def _spearman(x: np.ndarray, y: np.ndarray) -> Coefficient:
+def _spearman(x: np.ndarray, y: np.ndarray, resampled: np.ndarray | None) -> Coefficient:
     """Return the coefficient; the p-value of few trials is that of a permutation test."""
     found = stats.spearmanr(x, y)
     p = found.pvalue
@@ -422,13 +422,8 @@ def _spearman(x: np.ndarray, y: np.ndarray) -> Coefficient:
             vectorized=True,
             rng=0,
         ).pvalue
-    return Coefficient(value=_finite(found.statistic), p=_finite(p))
-
-
-def _with_interval(found: Coefficient, resampled: np.ndarray | None, place: int) -> Coefficient:
-    if resampled is None:
-        return found
-    return replace(found, interval=percentile_interval(resampled[place]))
+    interval = None if resampled is None else percentile_interval(resampled)
+    return Coefficient(value=_finite(found.statistic), interval=interval, p=_finite(p))
 
 
 def _partials(

@@ -77,7 +77,6 @@ class Matched:
     """Trials of a grid in blocks: those of a block differ in one setting alone.
 
     Args:
-        words: The values of the setting.
         values: Of the metric, shape ``(n_blocks, n_values)``.
         levels: The blocks of each level of another setting, by that level in words.
     """

@@ -1,11 +1,11 @@
-"""Means over seeds and splits of data, and how sure they are."""
+"""Means over seeds and splits of data, by ratios or plainly, and how sure they are."""
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -14,6 +14,11 @@ from study.metrics import Metric
 
 MIN_SPLITS = 3
 """Independent numbers below which nothing is said of their scatter."""
+
+Scale = Literal["ratio", "share", "points", "plain"]
+"""How differences are taken: as ratios minus 1, by logarithms; plainly, and told as shares of the
+size of the first ones' mean; plainly, of what are shares, and told in points; or plainly.
+"""
 
 _EVEN = 1e-5  # scatter, as a share of the mean, that equal numbers have by single precision
 
@@ -42,13 +47,16 @@ def estimate(
     values: Sequence[float],
     metric: Metric | None = None,
     *,
+    scale: Scale = "plain",
     sides: Sequence[str] = (),
     overlapping: bool = True,
 ) -> Estimate | None:
     """Return the mean of values with its 95 % t interval, None without a value.
 
-    The interval of values of which none is negative is cut at 0, that of a metric that is to be
-    high at the highest value that there can be.
+    Values that are compared by ratios have a geometric mean, whose ratio to another one is the
+    mean ratio; its interval is that of the mean logarithm. The interval of values of which none
+    is negative is cut at 0, that of a metric that is to be high at the highest value that there
+    can be.
 
     Args:
         sides: The split that each was trained with, see ``by_split``; empty for independent ones.
@@ -57,13 +65,38 @@ def estimate(
     """
     if not values:
         return None
-    units, overlap = by_split(values, sides)
-    found = mean_interval(units, overlap if overlapping else 0.0)
+    units, overlap = by_split(_on(scale, values), sides)
+    mean, found = fmean(units), mean_interval(units, overlap if overlapping else 0.0)
+    if scale == "ratio":
+        mean, found = math.exp(mean), found and Interval(*map(math.exp, found))
     if found is not None and min(values) >= 0:
         found = found._replace(low=max(0.0, found.low))
     if found is not None and metric is not None and metric.maximise and metric.high is not None:
         found = found._replace(high=min(metric.high, found.high))
-    return Estimate(mean=fmean(units), interval=found, n=len(values))
+    return Estimate(mean=mean, interval=found, n=len(values))
+
+
+def estimate_on(
+    scale: Scale,
+    values: Mapping[int, float],
+    metric: Metric,
+    sides: Sequence[str],
+    *,
+    overlapping: bool = True,
+) -> Estimate | None:
+    """Return ``estimate`` of values by the number of their pair, of which ``sides`` has all."""
+    found, own = list(values.values()), [sides[pair] for pair in values]
+    return estimate(found, metric, scale=scale, sides=own, overlapping=overlapping)
+
+
+def mean_on(scale: Scale, values: Sequence[float], sides: Sequence[str]) -> float:
+    """Return the mean of at least one value, see ``estimate``."""
+    mean = fmean(by_split(_on(scale, values), sides)[0])
+    return math.exp(mean) if scale == "ratio" else mean
+
+
+def _on(scale: Scale, values: Sequence[float]) -> Sequence[float]:
+    return list(map(math.log, values)) if scale == "ratio" else values
 
 
 def by_split(values: Sequence[float], sides: Sequence[str] = ()) -> tuple[list[float], float]:
@@ -82,6 +115,12 @@ def by_split(values: Sequence[float], sides: Sequence[str] = ()) -> tuple[list[f
     rows = [set(place) for place in found if isinstance(place, tuple)]
     shares = [2 * len(a & b) / (len(a) + len(b)) for a, b in combinations(rows, 2)]
     return list(map(fmean, found.values())), fmean(shares) if shares else 0.0
+
+
+def count_splits(sides: Sequence[str]) -> tuple[int, float]:
+    """Return how many independent numbers trainings with these splits give, as ``by_split``."""
+    units, overlap = by_split([0.0] * len(sides), sides)
+    return len(units), overlap
 
 
 def _judged_on(sides: str) -> Hashable:

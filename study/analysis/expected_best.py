@@ -204,14 +204,14 @@ def _n_close(errors: np.ndarray, bound: float) -> int:
 
 
 def _refusal(n_trials: int, n_kept: int) -> str | None:
-    if n_trials >= MIN_TRIALS and not n_kept:
+    if n_trials < MIN_TRIALS:
+        return (
+            f"The expected best needs at least {MIN_TRIALS} complete trials with a finite value; "
+            f"this study has {n_trials}."
+        )
+    if not n_kept:
         return "No complete trial keeps the constraint, so none is expected to be the best."
-    if n_trials >= MIN_TRIALS:
-        return None
-    return (
-        f"The expected best needs at least {MIN_TRIALS} complete trials with a finite value; this "
-        f"study has {n_trials}."
-    )
+    return None
 
 
 def _caution(sampler: str | None, n_pruned: int) -> str | None:

@@ -7,11 +7,9 @@ from itertools import chain
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of
-from study.analysis.estimates import MIN_SPLITS
-from study.analysis.means import mean_on
+from study.analysis.estimates import MIN_SPLITS, Scale, mean_on
 from study.analysis.paired import (
     Difference,
-    Scale,
     Table,
     compare_tables,
     judged_on,
@@ -180,21 +178,18 @@ def _compared(
     tables: Mapping[str, Table], values: Mapping[str, Mapping[str, object]]
 ) -> Iterator[Comparison]:
     """Compare what some tables hold, by metric's label, in words as well."""
-    told = compare_tables(list(tables.values()))
-    alone = sum(map(len, told)) == 1
-    for (label, table), differences in zip(tables.items(), told, strict=True):
-        baseline = next(iter(values[label]))
-        for arm, found in differences.items():
-            pairs = table.samples[arm]
-            yield Comparison(
-                arm=arm,
-                baseline=baseline,
-                metric=label,
-                baseline_mean=mean_on(table.scale, pairs.before, pairs.sides),
-                arm_mean=mean_on(table.scale, pairs.after, pairs.sides),
-                found=found,
-                verdict=f"{arm}: {_verdict(found, label, baseline, alone=alone)}.",
-            )
+    told = compare_tables(tables)
+    for (label, arm), found in told.items():
+        scale, pairs, baseline = found.scale, tables[label].samples[arm], next(iter(values[label]))
+        yield Comparison(
+            arm=arm,
+            baseline=baseline,
+            metric=label,
+            baseline_mean=mean_on(scale, pairs.before, pairs.sides),
+            arm_mean=mean_on(scale, pairs.after, pairs.sides),
+            found=found,
+            verdict=f"{arm}: {_verdict(found, label, baseline, alone=len(told) == 1)}.",
+        )
 
 
 def _verdict(found: Difference, metric: str, baseline: str, *, alone: bool) -> str:
@@ -223,22 +218,16 @@ def _verdict(found: Difference, metric: str, baseline: str, *, alone: bool) -> s
     detail = f"mean difference {mean}; {detail}"
     if found.equal:
         return f"the {metric} is that of {baseline}, {found.within} ({detail})"
-    detail = "; ".join(filter(None, (detail, found.asking("pair"))))
-    return f"cannot be told from {baseline} in {metric} ({detail})"
+    return f"cannot be told from {baseline} in {metric} ({detail}{found.asking('pair')})"
 
 
 def describe_experiment(info: ExperimentInfo) -> Iterator[str]:
-    """Say what came out, line by line."""
+    """Say what each arm does to each metric, and sum up those that are measured on request."""
     if info.n_missing:
         yield (
             f"{info.n_missing} of {info.n_pairs * len(info.arms)} trainings are missing; their "
             "pairs are left out."
         )
-    yield from describe_comparisons(info)
-
-
-def describe_comparisons(info: ExperimentInfo) -> Iterator[str]:
-    """Say what each arm does to each metric, and sum up those that are measured on request."""
     for label in info.labels:
         comparisons = info.of_metric(label)
         if label in info.on_request:

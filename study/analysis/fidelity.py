@@ -428,10 +428,8 @@ def suggest_pruner(info: PrunersInfo, *, offered: bool = False) -> PrunerAdvice 
             return None
         (whole,) = [replay for replay in info.replays if replay.name == found[0].name]
         judged.append(whole.of(other))
-    saved, regrets = (
-        tuple(itertools.chain.from_iterable(values))
-        for values in ([j.saved for j in judged], [j.regrets for j in judged])
-    )
+    saved = tuple(itertools.chain.from_iterable(half.saved for half in judged))
+    regrets = tuple(itertools.chain.from_iterable(half.regrets for half in judged))
     return PrunerAdvice(pruner=chosen, judged=replace(chosen, saved=saved, regrets=regrets))
 
 
@@ -523,7 +521,6 @@ def _early(curves: Sequence[_Curve], epochs: np.ndarray, at_step: bool) -> np.nd
 
 
 def _worst_if_missing(values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Turn NaN into infinity."""
     array = np.asarray(values, dtype=float)
     return np.where(np.isnan(array), np.inf, array)
 

@@ -201,9 +201,9 @@ def get_learning_curves(
 
 def get_summary(record: StudyRecord) -> SummaryInfo:
     """Count trials, time, steps and workers; all are zeros for a study without trials."""
-    fidelity = kind_of(record).fidelity
+    kind = kind_of(record)
     finished = [trial for trial in record.trials if trial.finished]
-    asked = [(t, n) for t in finished if isinstance(n := t.params.get(fidelity or ""), int)]
+    pruned = [trial for trial in finished if trial.state == TrialState.PRUNED]
     best = None if len(record.directions) > 1 else record.best
     return SummaryInfo(
         n_trials=len(record.trials),
@@ -212,9 +212,7 @@ def get_summary(record: StudyRecord) -> SummaryInfo:
         failures=get_failures(record),
         best=best,
         spent=get_spent(record),
-        epochs_saved=sum(
-            max(0, n - epochs_run(t)) for t, n in asked if t.state == TrialState.PRUNED
-        ),
+        epochs_saved=sum(max(0, (kind.n_steps(t.params) or 0) - epochs_run(t)) for t in pruned),
         n_reused=sum(REUSED_FROM.of(trial) is not None for trial in finished),
         last_completed=max((t.completed for t in record.trials if t.completed), default=None),
     )

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from storage import attrs
 from storage.records import StudyRecord
 from study.analysis import kind_of, measured_on_request
-from study.analysis.estimates import Estimate
+from study.analysis.estimates import Estimate, Scale, estimate_on
 from study.analysis.experiment import trials_of_arm, values_of
-from study.analysis.means import estimate_on
-from study.analysis.paired import Scale, scale_of
+from study.analysis.paired import scale_of
 from study.metrics import Metric
 
 

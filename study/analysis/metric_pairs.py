@@ -267,15 +267,10 @@ def _within(rows: np.ndarray, places: np.ndarray, *, n_resamples: int) -> Coeffi
     for counts in resamples(n, n_resamples):
         totals = np.maximum(inside @ counts, 1.0)
         x, y = scaled
-        sums = [(inside * row) @ counts for row in (x, y)]
-        xy, xx, yy = (
-            (a * b) @ counts - (p * q / totals).sum(axis=0)
-            for a, b, p, q in (
-                (x, y, sums[0], sums[1]),
-                (x, x, sums[0], sums[0]),
-                (y, y, sums[1], sums[1]),
-            )
-        )
+        p, q = ((inside * row) @ counts for row in (x, y))
+        xy = (x * y) @ counts - (p * q / totals).sum(axis=0)
+        xx = (x * x) @ counts - (p * p / totals).sum(axis=0)
+        yy = (y * y) @ counts - (q * q / totals).sum(axis=0)
         square = xx * yy
         square[square < 1e-12] = np.nan
         found.append(np.clip(xy / np.sqrt(square), -1, 1))

@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from scipy import optimize, special, stats
@@ -13,8 +13,10 @@ from scipy import optimize, special, stats
 from study.analysis.estimates import (
     MIN_SPLITS,
     Interval,
+    Scale,
     by_split,
     corrected,
+    count_splits,
     is_even,
     mean_interval,
     variance_factor,
@@ -43,11 +45,6 @@ MANY = 1000
 """Pairs beyond which nobody will go to tell a difference."""
 
 K = TypeVar("K", bound=Hashable)
-
-Scale = Literal["ratio", "share", "points", "plain"]
-"""How differences are taken: as ratios minus 1, by logarithms; plainly, and told as shares of the
-size of the first ones' mean; plainly, of what are shares, and told in points; or plainly.
-"""
 
 _N_RESAMPLES = 9999  # flips of signs; all that there are up to 13 numbers
 
@@ -83,7 +80,6 @@ class Difference:
 
     Args:
         n_pairs: Pairs in which both finished.
-        n: Independent numbers among them, see ``estimates.by_split``.
         mean, interval: The mean with its 95 % t interval, on the scale; None if there is none.
         margin: Up to what difference, on the scale, they are called equal.
         n_above, n_below: Pairs in which the second is above, and below, the first.
@@ -95,7 +91,6 @@ class Difference:
 
     scale: Scale
     n_pairs: int
-    n: int
     mean: float | None
     interval: Interval | None
     margin: float
@@ -136,13 +131,13 @@ class Difference:
         return f"within {self.written(self.margin).lstrip('+').replace('.0', '')}"
 
     def asking(self, noun: str) -> str:
-        """Say how many pairs would tell a difference of this size, if that can be said."""
+        """Say behind a semicolon how many pairs would tell such a difference, if that is known."""
         if self.needed is None:
             return ""
         if self.needed > MANY:
-            return f"telling it takes more than {format_count(MANY)} {noun}s of these data"
+            return f"; telling it takes more than {format_count(MANY)} {noun}s of these data"
         needed = format_count(round(self.needed))
-        return f"about {needed} {noun}s would tell it, were it as large as here"
+        return f"; about {needed} {noun}s would tell it, were it as large as here"
 
 
 def paired(
@@ -173,11 +168,14 @@ def compare_all(
     samples: Mapping[str, Pairs], metric: Metric, scale: Scale
 ) -> dict[str, Difference]:
     """Compare the two arms of each sample that has a pair by ``compare_tables``, as one table."""
-    return compare_tables([Table(samples=samples, metric=metric, scale=scale)])[0]
+    found = compare_tables({"": Table(samples=samples, metric=metric, scale=scale)})
+    return {name: one for (_, name), one in found.items()}
 
 
-def compare_tables(tables: Sequence[Table]) -> list[dict[str, Difference]]:
+def compare_tables(tables: Mapping[str, Table]) -> dict[tuple[str, str], Difference]:
     """Compare the two arms of each sample that has a pair; all tables are read together.
+
+    What is returned is by the names of table and sample.
 
     The rule by which two are told apart, everywhere: the p-value, adjusted for all comparisons
     of the tables (Holm), is below ``SIGNIFICANT``. Arms that are equal to the last bit are no
@@ -199,8 +197,8 @@ def compare_tables(tables: Sequence[Table]) -> list[dict[str, Difference]]:
         Biopharmaceutics 15, 1987, by ``statsmodels.stats.weightstats``.
     """
     cells = {
-        (place, name): (table, pairs)
-        for place, table in enumerate(tables)
+        (label, name): (table, pairs)
+        for label, table in tables.items()
         for name, pairs in table.samples.items()
         if len(pairs)
     }
@@ -222,10 +220,7 @@ def compare_tables(tables: Sequence[Table]) -> list[dict[str, Difference]]:
         found[cell] = replace(
             found[cell], p_value=p_values[cell], told=told, equal=equal, needed=needed
         )
-    return [
-        {name: one for (place, name), one in found.items() if place == i}
-        for i in range(len(tables))
-    ]
+    return found
 
 
 def scale_of(metric: Metric, values: Iterable[float]) -> Scale:
@@ -240,8 +235,7 @@ def compare(pairs: Pairs, metric: Metric, scale: Scale) -> Difference:
 
 def describe_power(sides: Sequence[str], n_comparisons: int, noun: str) -> str:
     """Say which differences pairs on such splits can tell, before they are trained."""
-    units, overlap = by_split([0.0] * len(sides), sides)
-    n, told = len(units), counted(len(sides), noun)
+    (n, overlap), told = count_splits(sides), counted(len(sides), noun)
     told += "" if n == len(sides) else f" on {counted(n, 'split')}"
     if n < MIN_SPLITS:
         return f"{told}: too few to tell any difference from chance; {MIN_SPLITS} are needed."
@@ -294,7 +288,6 @@ def _difference(table: Table, pairs: Pairs, units: Sequence[float], overlap: flo
     return Difference(
         scale=scale,
         n_pairs=len(pairs),
-        n=len(units),
         mean=told(fmean(units)) if size else None,
         interval=Interval(*map(told, found)) if size and found else None,
         margin=told(_margin(table, pairs)) if size else 0.0,

@@ -10,10 +10,9 @@ from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from storage.values import Arm
 from study.analysis import kind_of
-from study.analysis.estimates import Estimate
+from study.analysis.estimates import Estimate, Scale, count_splits, estimate_on
 from study.analysis.experiment import trials_of_arm
-from study.analysis.means import estimate_on
-from study.analysis.paired import Difference, Scale, compare_all, paired, scale_of
+from study.analysis.paired import Difference, compare_all, paired, scale_of
 from study.metrics import Metric
 
 
@@ -42,6 +41,11 @@ class Trained:
     @property
     def n_seeds(self) -> int:
         return len(self.sides)
+
+    @property
+    def n_splits(self) -> int:
+        """Independent numbers among them, see ``estimates.by_split``."""
+        return count_splits(self.sides)[0]
 
     @property
     def n_missing(self) -> int:

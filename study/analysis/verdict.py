@@ -12,7 +12,7 @@ Source: the checks are those of the "Deep Learning Tuning Playbook" (Godbole, Da
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from optuna.trial import TrialState
@@ -92,34 +92,28 @@ def get_verdict(
         At least one check; the worst first.
     """
     study = Checked(record, confirmation)
-    if not study.search:
-        some = (
-            *(_failures(study), check_collapsed(study), check_length(study)),
+    if study.search:
+        found = [
+            _enough_trials(study),
+            _boundary(study),
+            _failures(study),
+            check_collapsed(study),
+            check_length(study),
+            check_overfitting(study),
+            check_noise(study),
+            _default(study),
+            _noise(study, noise),
+            _predictable(study, predictable),
+            _pruner(study),
+            _duplicates(study),
+            _idle_workers(study),
             _zombies(study, now),
-        )
-        return _worst_first(some)
-    found = [
-        _enough_trials(study),
-        _boundary(study),
-        _failures(study),
-        check_collapsed(study),
-        check_length(study),
-        check_overfitting(study),
-        check_noise(study),
-        _default(study),
-        _noise(study, noise),
-        _predictable(study, predictable),
-        _pruner(study),
-        _duplicates(study),
-        _idle_workers(study),
-        _zombies(study, now),
-        _leakage(study),
-        _balance(study),
-    ]
-    return _worst_first(found)
-
-
-def _worst_first(found: Iterable[Check | None]) -> tuple[Check, ...]:
+            _leakage(study),
+            _balance(study),
+        ]
+    else:
+        found = [_failures(study), check_collapsed(study), check_length(study)]
+        found.append(_zombies(study, now))
     applying = [one for one in found if one is not None]
     return tuple(sorted(applying, key=lambda one: -one.level))
 

@@ -195,7 +195,6 @@ def _make(
     of_kinds: Sequence[type[Request]],
     without: tuple[str, ...] = (),
 ) -> R:
-    """Make a request of the values of its options."""
     given: dict[str, object] = {}
     for asked, part in _asked(kind, without):
         name, spec = asked.field.name, asked.spec

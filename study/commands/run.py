@@ -79,7 +79,6 @@ def run(request: RunRequest, *, say: Say) -> RunOutcome:
 
 
 def _run(ready: Ready, place: Place, request: RunRequest, *, say: Say) -> RunOutcome:
-    """Ask for trials, and run them."""
     study, settings, replicate = ready.study, ready.settings, request.replicate
     trials = study.get_trials(deepcopy=False)
     before = count(trials).finished, _n_finished(trials, replicate)

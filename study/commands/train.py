@@ -206,7 +206,6 @@ def _content(final: Final, chosen: Chosen) -> dict[str, Any]:
 
 
 def _describe(final: Final, chosen: Chosen, trainer: Trainer, out: Path) -> list[str]:
-    """Say what came out of a training."""
     kind, label, step = chosen.kind, chosen.label, chosen.kind.step
     value = final.best[kind.objective.name]
     reached = f"{kind.objective.label} {format_measured(value, kind.objective)}"

@@ -190,7 +190,6 @@ def _judged(record: StudyRecord) -> Iterator[str]:
 
 
 def _reported(kind: KindInfo) -> str:
-    """Name what is reported of every step."""
     return kind.objective.label.replace(kind.objective.short_label, word_for(kind.objective))
 
 

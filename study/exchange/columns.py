@@ -98,11 +98,8 @@ def columns_of(record: StudyRecord, *, curves: bool = False) -> list[Column]:
         cells = [[t.constraints[name]] if name in t.constraints else [] for t in trials]
         column = column_name("constraints", name)
         found.append(_column(column, cells, part="constraints", key=name))
-    for name, times in (
-        (STARTED, [trial.started for trial in trials]),
-        (COMPLETED, [trial.completed for trial in trials]),
-    ):
-        found.append(_own(name, times, "datetime64[us, UTC]"))
+    found.append(_own(STARTED, [trial.started for trial in trials], "datetime64[us, UTC]"))
+    found.append(_own(COMPLETED, [trial.completed for trial in trials], "datetime64[us, UTC]"))
     found.append(_own(SECONDS, [trial.duration_s for trial in trials], "float64"))
     if curves:
         steps = [list(trial.intermediate_values) for trial in trials]

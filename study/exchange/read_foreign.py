@@ -113,7 +113,6 @@ def _constraints(row: Row, layout: Layout) -> dict[str, float]:
 
 
 def _params(sheet: Sheet, layout: Layout, rows: Sequence[Row]) -> list[Params]:
-    """Return the parameters of each row."""
     found: list[Params] = [{} for _ in rows]
     for column, name in layout.params.items():
         cells = {

@@ -127,10 +127,8 @@ def _together(found: Findings) -> str:
     """Say how many trials are the best in several objectives."""
     labels = [metric.label for metric in found.objectives]
     n_best, n = len(found.unbeaten), len(comparable(found.record))
-    are, all_of_them = (
-        "is" if n_best == 1 else "are",
-        "both" if len(labels) == 2 else "all of them",
-    )
+    are = "is" if n_best == 1 else "are"
+    all_of_them = "both" if len(labels) == 2 else "all of them"
     return (
         f"{format_count(n_best)} of {counted(n, 'trial')} {are} the best in {format_list(labels)} "
         f"together: no other is as good in {all_of_them} and better in one."
@@ -303,10 +301,8 @@ def _sure(found: Findings) -> Iterator[str]:
     info = found.effects
     front, kind, wording = found.front, found.kind, found.kind.wording
     if front is not None and front.joined:
-        low, high, first, second = (
-            *(front.best_in_first, front.best_in_second),
-            *(front.first, front.second),
-        )
+        low, high = front.best_in_first, front.best_in_second
+        first, second = front.first, front.second
         if low and high and low.number != high.number:
             yield (
                 f"{first.best.capitalize()} {first.short_label} and "

@@ -114,16 +114,13 @@ def read_report_data(path: Path) -> ReportData:
             )
         if not values["studies"]:
             raise ValueError("they hold no study")
-        pictures, gallery, files = (  # older pages have no gallery and no files
-            _with_shown(found, shown)
-            for found in (values["pictures"], values.get("gallery"), values.get("files", ()))
-        )
         return ReportData(
             studies=tuple(map(record_from_json, values["studies"])),
             followups=tuple(map(record_from_json, values["followups"])),
-            pictures=convert(pictures, Pictures | None),
-            files=convert(files, tuple[TrialFiles, ...]),
-            gallery=convert(gallery, LatentGallery | None),
+            pictures=convert(_with_shown(values["pictures"], shown), Pictures | None),
+            # Older pages have no files and no gallery.
+            files=convert(_with_shown(values.get("files", ()), shown), tuple[TrialFiles, ...]),
+            gallery=convert(_with_shown(values.get("gallery"), shown), LatentGallery | None),
             correlated="independent" if values["correlated"] == "independent" else "all",
             storage=convert(values.get("storage"), str | None),
             n_left_out=int(values["n_left_out"]),

@@ -53,7 +53,7 @@ def _in_short(some: Sequence[Comparison]) -> str:
         return found.metric
     told = found.found.written(found.found.mean)
     if found.found.needed is not None and found.found.needed <= MANY:
-        told += f"; {found.found.asking('pair')}"
+        told += found.found.asking("pair")
     return f"{found.metric} ({told})"
 
 

@@ -135,7 +135,7 @@ def best_pictures(
     samples, order = _samples(pictures), _comparable(record)
     drawn_images = [
         DrawnImages(
-            caption=f"{_placed(role, trial, order)}: {_describe(trial, objective)}",
+            caption=_caption(role, trial, order, objective),
             drawn_by=training_of(trial),
             reconstructions=tuple(picture.reconstruction for picture in _samples(drawn)),
             errors=tuple(picture.mse for picture in _samples(drawn)),
@@ -171,10 +171,7 @@ def trial_files(
 
         found = _chosen(record, read, lambda content: content is None)
         trials = tuple(
-            TrialFile(
-                caption=f"{_placed(role, trial, order)}: {_describe(trial, kind.objective)}",
-                content=content,
-            )
+            TrialFile(caption=_caption(role, trial, order, kind.objective), content=content)
             for role, (trial, content) in found.items()
             if content is not None
         )
@@ -260,7 +257,7 @@ def true_caption(caption: str, record: StudyRecord) -> str:
         return caption
     source = trials.get(int(drawn_by or number), trial)
     if source.value != trial.value:
-        return f"{_placed(role, source, order)}: {_describe(source, kind_of(record).objective)}"
+        return _caption(role, source, order, kind_of(record).objective)
     return f"{_placed(role, trial, order)}: trial {number}{rest}"
 
 
@@ -268,9 +265,12 @@ def _samples(pictures: Iterable[Picture]) -> list[Picture]:
     return [picture for picture in pictures if picture.role == attrs.SAMPLE]
 
 
-def _describe(trial: TrialRecord, objective: Metric) -> str:
+def _caption(
+    role: str, trial: TrialRecord, order: Sequence[TrialRecord], objective: Metric
+) -> str:
     """Say which trial this is, how good, and who drew its pictures if another one did."""
-    text = f"trial {trial.number}, {objective.label} {format_measured(trial.value, objective)}"
+    value = f"{objective.label} {format_measured(trial.value, objective)}"
+    text = f"{_placed(role, trial, order)}: trial {trial.number}, {value}"
     if (drawn_by := training_of(trial)) != trial.number:
         text += f", drawn by trial {drawn_by}, whose training it shares"
     return text

@@ -1,6 +1,5 @@
 """One worker: claims trials of a study and runs them until none is left."""
 
-import enum
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -97,8 +96,7 @@ def _run_trials(job: WorkerJob, stop: threading.Event, check_folder: Callable[[]
         trial = live_trial(study, claimed)
         if user_attrs:
             write_trial(trial, user_attrs=user_attrs)
-        ended = run_trial(study, trial, own, stop)
-        diverged = diverged + 1 if ended is Ended.DIVERGED else 0
+        diverged = diverged + 1 if run_trial(study, trial, own, stop) else 0
         if diverged == MAX_DIVERGED:
             raise StudyError(
                 f"{diverged} trainings in a row diverged: `emoji-study status --study "
@@ -137,18 +135,12 @@ def claims(
             yield claimed
 
 
-class Ended(enum.Enum):
-    """How a trial ended."""
-
-    TOLD = "complete, pruned, interrupted, or refused"
-    DIVERGED = "its training diverged"
-    TAKEN = "it was judged dead, and another worker has it now"
-
-
 def run_trial(
     study: optuna.Study, trial: optuna.Trial, objective: TrainingObjective, stop: threading.Event
-) -> Ended:
-    """Run one claimed trial and store how it ended.
+) -> bool:
+    """Run one claimed trial and store how it ended; return whether its training diverged.
+
+    One that was judged dead, so that another worker has it now, is left to that one.
 
     Raises:
         StudyError: If it failed for another reason than divergence or what it was enqueued with.
@@ -170,7 +162,7 @@ def run_trial(
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
     except UpdateFinishedTrialError:
-        return Ended.TAKEN
+        return False
     except ArtifactFolderError as error:
         # No fault of the trial; what stands in for its files could not be written either.
         queue.fail(study, trial_key(trial), str(error), queue.Cause.INTERRUPTION)
@@ -181,11 +173,11 @@ def run_trial(
         fail(str(error), queue.Cause.CONFIGURATION)
     except DivergedError as error:
         fail(f"{attrs.DIVERGED}: {error}", queue.Cause.CONFIGURATION)
-        return Ended.DIVERGED
+        return True
     except Exception as error:
         if outage(error) is not None:
             raise
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         fail(reason, queue.Cause.ERROR)
         raise StudyError(f"Trial {trial.number} failed: {reason}") from error
-    return Ended.TOLD
+    return False

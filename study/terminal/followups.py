@@ -88,7 +88,6 @@ def _mean(found: Estimate | None, metric: Metric) -> str:
 
 
 def _difference(found: Difference | None) -> tuple[str, str]:
-    """Write a difference and its interval."""
     if found is None or found.interval is None:
         return format_change(None if found is None else found.mean), MISSING
     return format_change(found.mean), found.interval.written(format_change)

@@ -1,7 +1,6 @@
 """What the latents can do, and sums of emoji."""
 
 from storage import attrs
-from study.analysis import measured_on_request
 from study.analysis.latents import get_latents
 from study.report.findings import Findings
 from study.report.page import Missing, Section
@@ -19,9 +18,4 @@ def section(found: Findings) -> Section | Missing | None:
     if not latents and found.data.gallery is None:
         why = "no trial has measured its latents"
         return Missing(why, found.command("confirm") if found.search else None)
-    data = {
-        "latents": latents,
-        "gallery": found.data.gallery,
-        "measures_on_request": bool(measured_on_request(found.record)),
-    }
-    return Section(data)
+    return Section({"latents": latents, "gallery": found.data.gallery})

@@ -11,11 +11,9 @@ HEADING = "Timeline of workers"
 def section(found: Findings) -> Section | Missing:
     """Draw the time of each trial in the row of its worker."""
     info = get_timeline(found.record)
+    heading = HEADING if found.ours else "Timeline"
     if not info.spent.wall_seconds:
-        heading = None if found.ours else "Timeline"
         return Missing("no trial stores when it ran", heading=heading)
     figure = plot_timeline(info, found.kind)
     folded = f"When did {'which worker run which trial' if found.ours else 'which trial run'}?"
-    heading = HEADING if found.ours else "Timeline"
-    data = {"timeline": info}
-    return Section(data, {"timeline": figure}, heading=heading, folded=folded)
+    return Section({"timeline": info}, {"timeline": figure}, heading=heading, folded=folded)

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from study.analysis.correlation import correlate
-from study.analysis.estimates import estimate
+from study.analysis.estimates import estimate, estimate_on
 from study.analysis.expected_best import get_expected_best
-from study.analysis.means import estimate_on
 from study.analysis.paired import Pairs, compare
 from study.analysis.rise import Again, get_rise
 from study.analysis.unseen import Unseen, interval_of

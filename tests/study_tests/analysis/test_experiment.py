@@ -186,7 +186,7 @@ def test_splits_that_overlap() -> None:
     sides = ("vvtttt", "vvtttt", "ttvvtt", "vtvttt")  # shares of 0, 1/2 and 1/2
     found = analysed(values, sides={"group": sides}).comparisons[0].found
     units = np.log([math.sqrt(1.1 * 1.3), 1.4, 1.6])
-    assert (found.n_pairs, found.n) == (4, 3)
+    assert found.n_pairs == 4
     assert found.mean == pytest.approx(math.expm1(units.mean()))
     r = 1 / 3
     half = stats.t.ppf(0.975, 2) * units.std(ddof=1) * math.sqrt(1 / 3 + r / (1 - r))

@@ -23,7 +23,7 @@ from storage import attrs, queue
 from storage.rdb import open_storage
 from storage.records import count
 from study.errors import StudyError
-from study.running.worker import MAX_DIVERGED, Ended, claims, run_trial, run_worker
+from study.running.worker import MAX_DIVERGED, claims, run_trial, run_worker
 from study.seeds import trial_seed
 from study.settings import StudySettings
 from study.terminal.signals import stop_signals
@@ -64,7 +64,7 @@ def test_interrupted(url: str, toys: StudySettings, store: Path) -> None:
     study, objective = wanting(url, toys), objective_of(toys, store)
     study.pruner, stop = ThresholdPruner(upper=0.0), threading.Event()
     stop.set()
-    assert run_trial(study, claim_point(study, {}, kept), objective, stop) is Ended.TOLD
+    assert not run_trial(study, claim_point(study, {}, kept), objective, stop)
     trial, again = study.get_trials()
     assert trial.state == FAIL
     assert trial.user_attrs[attrs.FAILURE] == "interrupted after rounds 1"
@@ -74,7 +74,7 @@ def test_interrupted(url: str, toys: StudySettings, store: Path) -> None:
     config = space_of(toys).to_config(trial.params)
     assert trial.user_attrs[attrs.SEED] == trial_seed(toys.seed, config, 2)
     study.pruner = NopPruner()
-    assert run_trial(study, claim(study), objective, threading.Event()) is Ended.TOLD
+    assert not run_trial(study, claim(study), objective, threading.Event())
     second = study.get_trials()[1]
     assert (second.state, second.params) == (COMPLETE, trial.params)
     assert second.user_attrs[attrs.SEED] == trial.user_attrs[attrs.SEED]
@@ -127,7 +127,7 @@ def test_judged_dead(url: str, toys: StudySettings, store: Path) -> None:
             open_storage(url, write=True).set_trial_state_values(claimed._trial_id, FAIL)
             return False
 
-    assert run_trial(study, claimed, objective_of(toys, store), Taken()) is Ended.TAKEN
+    assert not run_trial(study, claimed, objective_of(toys, store), Taken())
     (trial,) = study.get_trials()
     assert trial.state == FAIL
     assert attrs.FAILURE not in trial.user_attrs
