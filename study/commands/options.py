@@ -92,13 +92,15 @@ class Command(click.Command):
         return super().get_short_help_str(limit=1000)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the options; what belongs to none of them is refused, as the name that it may be."""
+        """Read the options; what belongs to none is refused, as the name that it may be."""
         ctx.allow_extra_args = True
         super().parse_args(ctx, args)
         if ctx.args and not ctx.resilient_parsing:
             extra = ctx.args[0]
             named = any("--study" in param.opts for param in self.get_params(ctx))
-            meant = f"; a study's name comes after --study: --study {quote(extra)}" if named else ""
+            meant = (
+                f"; a study's name comes after --study: --study {quote(extra)}" if named else ""
+            )
             raise click.UsageError(f"{extra!r} belongs to no option{meant}.", ctx)
         return ctx.args
 
