@@ -88,7 +88,7 @@ def get_ped_anova(record: StudyRecord, *, metric: Metric | None = None) -> PedAn
     pruned ones count as well, behind all complete ones: first those that came further, then those
     with the better value, which is how Optuna's TPE ranks them. A pruned trial says nothing of
     other metrics. A training counts once. Of another program's study the shares are those that
-    Optuna tells, which leaves pruned trials out.
+    Optuna tells, which counts each copy and leaves pruned trials out.
 
     Args:
         metric: By which the best tenth is chosen, None for the objective.
@@ -98,7 +98,8 @@ def get_ped_anova(record: StudyRecord, *, metric: Metric | None = None) -> PedAn
     """
     metric = metric or kind_of(record).objective
     ours = is_ours(record)
-    complete = ranked_once(ranked(record, metric=metric))
+    complete = ranked(record, metric=metric)
+    complete = ranked_once(complete) if ours else complete
     pruned = _pruned(record, metric) if metric.objective and ours else []
     best_first = [*(((value,), trial) for value, trial in complete), *pruned]
     trials = [
