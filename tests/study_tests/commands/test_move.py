@@ -60,6 +60,21 @@ def test_asked_first(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) 
     assert "kept" not in cli("list", *AT)[1]
 
 
+def test_several(cli: Cli) -> None:
+    """All studies are copied under their names; what is for one alone says so."""
+    for more in ((), ("--name", "other")):
+        assert cli(*COPY, *more, "--yes")[::2] == (0, "")
+    third = ("--storage", "sqlite:///third.db")
+    copy = ("copy", *AT, "--to", third[1], "--all", "--yes")
+    assert "one study, but these are 2: leave it out, or" in cli(*copy, "--name", "x")[2]
+    assert "Copied studies 'kept', 'other' with 6 trials to sqlite:///third" in cli(*copy)[1]
+    assert "already; --study NAME --name NEW copies it alone, under another." in cli(*copy)[2]
+    for name in ("kept", "other"):
+        assert cli("delete", "--study", name, *third, "--yes")[0] == 0
+    back = cli("copy", *third, "--to", AT[1], "--all", "--yes")
+    assert back[::2] == (1, "Error: The storage holds no study that could be copied.\n")
+
+
 def test_refused(cli: Cli) -> None:
     """A study that is not there, and a name that is taken or can be none, are said in a line."""
     assert cli(*COPY, "--yes")[::2] == (0, "")

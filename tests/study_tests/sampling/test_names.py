@@ -39,6 +39,24 @@ def test_names() -> None:
         assert [type(pruner) for pruner in built] == [*pruners]
 
 
+def test_pruners_of_a_length() -> None:
+    """Rungs, warm-up and patience are parts of the longest training, where that is known."""
+    thirds = {"_reduction_factor": 3}
+    expected = {
+        ("median", 200): {"_patience": 10},
+        ("median", None): {"_patience": 1},
+        ("halving", 200): {"_min_resource": 7, **thirds},
+        ("halving", None): {"_min_resource": 1, **thirds},
+        ("hyperband", 200): {"_min_resource": 7, "_max_resource": 200, **thirds},
+        ("hyperband", None): {"_min_resource": 1, "_max_resource": "auto", **thirds},
+    }
+    for (name, n), values in expected.items():
+        assert vars(make_pruner(name, max_steps=n)).items() >= values.items(), (name, n)
+    median = vars(make_pruner("median", max_steps=200))["_wrapped"]
+    own = {"_n_startup_trials": 5, "_n_warmup_steps": 20, "_n_min_trials": 3}
+    assert vars(median).items() >= own.items()
+
+
 @pytest.mark.parametrize("name", [*SAMPLERS, PAIRED])
 def test_first_point(name: str) -> None:
     """What a design decides, or a trial was enqueued with, holds; the seed decides the rest."""

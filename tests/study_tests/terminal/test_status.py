@@ -52,7 +52,9 @@ def shown(record: StudyRecord, *, width: int = 120, silent_s: Mapping | None = N
 def listed(*records: StudyRecord, width: int = 120) -> list[list[str]]:
     """Return the words of each row of the table of studies."""
     table = study_table(list(map(summary, records)))
-    return [line.split() for line in printed(table, width=width).splitlines()[1:]]
+    head, *rows = (line.split() for line in printed(table, width=width).splitlines())
+    assert head[:8] == ["study", "kind", "space", "done", "failed", "running", "waiting", "best"]
+    return rows
 
 
 def summary(record: StudyRecord) -> StudySummary:
@@ -89,6 +91,7 @@ def test_counts_and_names() -> None:
     rows = listed(record, foreign, study(name="empty", settings=SETTINGS))
     assert [row[0] for row in rows] == ["[red]s[/red]", "foreign", "empty"]
     assert [row[-1] for row in rows] == ["0.5000", "0.5000", "—"]
+    assert listed(PLANTED)[0][1:7] == ["autoencoder", "extended", "38", "2", "0", "0"]
 
 
 def test_eta() -> None:
@@ -123,6 +126,9 @@ def test_workers() -> None:
     rows = shown(record, silent_s={fast.trial_id: 7.4}).splitlines()
     assert "3 host:[42] 1 3 of 20 0.500 0.2500 7.4 s ago" in rows
     assert "4 — 0 — — — —" in rows
+    others = shown(replace(record, user_attrs={}), silent_s={fast.trial_id: 7.4}).splitlines()
+    assert "3 4.0 s 0.2500 at step 2, sign of life 7.4 s ago" in others
+    assert "4 0.0 s —" in others
 
 
 def test_watch_ends_with_the_study() -> None:
