@@ -43,7 +43,7 @@ check: $(VENV)/.dev ## check format, style, the directions of imports, and types
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 -p emoji_ae -p search_spaces -p storage -p study # benchmarks fork
 	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
 
 format: $(VENV)/.dev ## format the code and mend what can be mended
