@@ -111,6 +111,11 @@ class Effect:
     turned: str | None
     clear: bool
 
+    @property
+    def turning(self) -> str:
+        """Say behind a comma where it is the other way round; empty where it is nowhere."""
+        return "" if self.turned is None else f", the other way round with {self.turned}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectsInfo:
@@ -155,9 +160,8 @@ def get_effects(
     TPE searched the test alone finds a setting that does nothing. So there, and where it is not
     known how trials were chosen, a setting is clear if the forest needs it as well, which knows
     the others, and a fit with all of them does (``partial_p_values``); of fewer trials than a
-    forest is grown on, if the test is far surer. How often
-    dead settings are named then is measured in
-    ``tests/study_tests/analysis/test_naming.py``.
+    forest is grown on, if the test is far surer. How often dead settings are named then is
+    measured in ``tests/study_tests/analysis/test_naming.py``.
 
     Args:
         needed: The settings that a forest of all trials needs to predict the metric. Beside
@@ -226,7 +230,7 @@ def describe_effect(effect: Effect, metric: Metric, wording: Wording | None = No
         return (
             f"{name}{best.words} instead of {worst.words}: {_change(effect, metric)} in the mean, "
             f"{metric.better} in {n_better} of {counted(n_blocks, 'pair')} with all else equal"
-            f"{'' if effect.turned is None else f', the other way round with {effect.turned}'}"
+            f"{effect.turning}"
         )
     medians = (
         f"medians {format_measured(best.median, metric)} and "

@@ -331,7 +331,7 @@ def _sure(found: Findings) -> Iterator[str]:
     more = [
         wording.label(effect.name)
         + ("" if effect.size is None else f" (× {format_number(effect.size, 2)})")
-        + ("" if effect.turned is None else f", the other way round with {effect.turned}")
+        + effect.turning
         for effect in info.clear[MAX_EFFECTS:]
     ]
     if more and len(infos) == 1:
