@@ -1,6 +1,6 @@
 """What an ablation says: what took the default to the winner, and what lies around it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -156,7 +156,7 @@ def describe_ablation(info: AblationInfo) -> Iterator[str]:
     if diverging:
         yield f"With some seed the training diverged: {', '.join(diverging)}."
     total = info.total
-    if len(info.path) == 1:
+    if not info.path[1:]:
         yield "The winner is the default: there is no path between them."
     elif total.difference is not None and total.difference.mean is not None:
         yield (
@@ -211,19 +211,19 @@ def _steps(path: Sequence[Ablated]) -> Iterator[str]:
     def size(step: Ablated) -> float:
         return abs((step.difference and step.difference.mean) or 0.0)
 
-    def names(steps: Iterable[Ablated]) -> list[str]:
-        return [step.name.removeprefix("then ") for step in steps]
+    def name(step: Ablated) -> str:
+        return step.name.removeprefix("then ")
 
     told = sorted((step for step in path if step.better or step.worse), key=lambda s: -size(s))
     if told:
-        texts = [f"{name} ({_change(s)})" for name, s in zip(names(told), told, strict=True)]
+        texts = [f"{name(step)} ({_change(step)})" for step in told]
         yield f"Steps that make a difference: {'; '.join(texts)}."
     else:
         yield "No single step makes a difference beyond what chance explains."
     equal = [step for step in path if step.difference is not None and step.difference.equal]
     if equal and equal[0].difference is not None:
         within = equal[0].difference.within
-        yield f"Steps that change next to nothing, {within}: {format_list(names(equal))}."
+        yield f"Steps that change next to nothing, {within}: {format_list([*map(name, equal)])}."
 
 
 def _change(found: Ablated) -> str:

@@ -112,9 +112,9 @@ class Effect:
     clear: bool
 
     @property
-    def turning(self) -> str:
-        """Say behind a comma where it is the other way round; empty where it is nowhere."""
-        return "" if self.turned is None else f", the other way round with {self.turned}"
+    def turning(self) -> tuple[str, ...]:
+        """Where it is the other way round, in words; empty where it is nowhere."""
+        return () if self.turned is None else (f"the other way round with {self.turned}",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,11 +227,11 @@ def describe_effect(effect: Effect, metric: Metric, wording: Wording | None = No
     name = "" if wording is None else f"{wording.label(effect.name)} "
     if effect.blocks is not None:
         n_better, n_blocks = effect.blocks
-        return (
+        paired = (
             f"{name}{best.words} instead of {worst.words}: {_change(effect, metric)} in the mean, "
             f"{metric.better} in {n_better} of {counted(n_blocks, 'pair')} with all else equal"
-            f"{effect.turning}"
         )
+        return ", ".join((paired, *effect.turning))
     medians = (
         f"medians {format_measured(best.median, metric)} and "
         f"{format_measured(worst.median, metric)} of {best.n_trials} and {worst.n_trials} trials"

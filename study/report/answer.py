@@ -328,12 +328,11 @@ def _sure(found: Findings) -> Iterator[str]:
         for effect in told.clear[: 1 if len(infos) > 2 else 2 if several else MAX_EFFECTS]:
             text = describe_effect(effect, told.metric, wording)
             yield f"{wording.heading(lead) + text if lead else wording.begin(text)}."
-    more = [
-        wording.label(effect.name)
-        + ("" if effect.size is None else f" (× {format_number(effect.size, 2)})")
-        + effect.turning
-        for effect in info.clear[MAX_EFFECTS:]
-    ]
+    more = []
+    for effect in info.clear[MAX_EFFECTS:]:
+        size = () if effect.size is None else (f"× {format_number(effect.size, 2)}",)
+        aside = "; ".join((*size, *effect.turning))
+        more.append(wording.label(effect.name) + (f" ({aside})" if aside else ""))
     if more and len(infos) == 1:
         yield f"Clear as well: {format_list(more)}."
     for pair in found.explained.acting[:1]:

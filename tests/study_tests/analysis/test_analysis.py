@@ -334,8 +334,11 @@ def test_objectives_of_a_foreign_study() -> None:
     # Each pair of objectives has a front, up to six; of two alone it is the whole truth.
     for n, n_fronts in ((2, 1), (3, 3), (4, 6), (5, 6)):
         more = study(*(replace(t, values=(*t.values, 1.0, 1.0)[:n]) for t in trials))
-        fronts = get_fronts(replace(more, directions=("minimize",) * n))
+        more = replace(more, directions=("minimize", *["maximize"] * (n - 1)))
+        fronts = get_fronts(more)
         assert [front.joined for front in fronts] == [n == 2] * n_fronts
+        unbeaten = {t.number for t in get_unbeaten(more)}
+        assert {point.number for point in fronts[0].front} == unbeaten
     assert get_unbeaten(FEW) == (FEW.trials[1],)
     assert get_unbeaten(study()) == ()
 

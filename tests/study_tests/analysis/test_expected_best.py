@@ -58,15 +58,16 @@ def test_points_reach_from_one_trial_to_all() -> None:
     """Each has its value and seconds, and from two trials to a tenth of them an interval."""
     values = np.random.default_rng(1).random(40)
     info = get_expected_best(record(values, training_seconds=[2.0, 4.0] * 20))
-    assert [p.n for p in info.points][:3] == [1, 2, 3]
-    assert info.points[-1].n == info.n_trials == 40
+    assert [p.n for p in info.points] == [*range(1, 22), 23, 24, 26, 27, 29, 31, 33, 35, 38, 40]
+    assert info.points[1].interval == pytest.approx((0.2482657734790025, 0.4282278544837703))
     for point in info.points:
         assert point.value == pytest.approx(expected_minimum(values, point.n))
         assert (point.interval is None) == (not 2 <= point.n <= 4)
         low, high = point.interval or (point.value, point.value)
         assert low <= point.value <= high
         assert point.seconds == pytest.approx(3.0 * point.n)
-    assert (info.refusal, info.caution, info.adaptive, info.n_reliable) == (None, None, False, 4)
+    said = (info.refusal, info.caution, info.adaptive, info.n_reliable, info.n_trials)
+    assert said == (None, None, False, 4, 40)
 
 
 @given(values=st.lists(st.floats(0.1, 10), min_size=5, max_size=30))
@@ -84,7 +85,8 @@ def test_what_does_not_count() -> None:
     """Points of another study and pruned trials; the time is that of the whole study."""
     begun = record([0.1, 1.0, 2.0, 3.0, 4.0, 5.0], warm_start=["other, trial 1", *[None] * 5])
     pruned = (trial(6 + i, state=TrialState.PRUNED, curve=(0.1,)) for i in range(3))
-    info = get_expected_best(replace(begun, trials=(*begun.trials, *pruned)))
+    failed = trial(9, state=TrialState.FAIL)
+    info = get_expected_best(replace(begun, trials=(*begun.trials, *pruned, failed)))
     assert (info.n_trials, info.best) == (5, 1.0)
     assert str(info.caution).startswith("3 pruned trials have no value and are left out")
     assert (info.seconds_per_trial, info.points[0].seconds) == (None, None)

@@ -80,7 +80,7 @@ def test_parameters_that_do_not_vary_are_left_out() -> None:
         ([0.0, 0.5] * 6, FloatDistribution(0, 1), "linear", 2),
         ([0.1, 0.5, 0.7], FloatDistribution(0, 1), "linear", 1),
         ([1e-3, 1e-2] * 2, CategoricalDistribution((1e-3, 1e-2)), "category", 2),
-        (list(range(20)), CategoricalDistribution(tuple(range(20))), "linear", 4),
+        (list(range(1, 21)), CategoricalDistribution(tuple(range(1, 21))), "linear", 4),
         (ODD, CategoricalDistribution(tuple(ODD)), "category", [2, 10, None, True, "b"]),
     ],
 )

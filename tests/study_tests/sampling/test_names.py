@@ -13,8 +13,6 @@ from study.choices import Pruner
 from study.experiment import PAIRED
 from study.sampling.names import (
     ADAPTIVE_SAMPLERS,
-    HALVING_MIN_EPOCHS,
-    HYPERBAND_MIN_TRIALS,
     SAMPLERS,
     StalledPruner,
     default_pruner,
@@ -80,11 +78,11 @@ def test_default_pruner() -> None:
     """A grid is completed; long trainings of the notebook's space are halved, others less so."""
     for space, sampler, n_trials, max_epochs, pruner in (
         ("notebook", "grid", 1000, 200, "none"),
-        ("notebook", "tpe", 1, HALVING_MIN_EPOCHS, "halving"),
-        ("notebook", "tpe", 40, HALVING_MIN_EPOCHS - 1, "median"),
-        ("extended", "tpe", HYPERBAND_MIN_TRIALS - 1, 200, "median"),
-        ("extended", "qmc", HYPERBAND_MIN_TRIALS, 200, "hyperband"),
-        ("notebook", "tpe", HYPERBAND_MIN_TRIALS, None, "median"),
+        ("notebook", "tpe", 1, 100, "halving"),
+        ("notebook", "tpe", 40, 99, "median"),
+        ("extended", "tpe", 99, 200, "median"),
+        ("extended", "qmc", 100, 200, "hyperband"),
+        ("notebook", "tpe", 100, None, "median"),
     ):
         found = default_pruner(space, sampler, n_trials=n_trials, max_steps=max_epochs)
         assert found == pruner, (space, sampler, n_trials, max_epochs)
