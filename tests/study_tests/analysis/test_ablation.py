@@ -109,6 +109,8 @@ def test_path() -> None:
     flags = [(step.better, step.worse) for step in info.path]
     assert flags == [(False, False), (False, False), (True, False)]
     assert (first.verdict, last.verdict) == ("equal within 10\N{NO-BREAK SPACE}%", "better")
+    equal = "Steps that change next to nothing, within 10\N{NO-BREAK SPACE}%: learning_rate 0.001."
+    assert equal in describe_ablation(info)
     changes = [{}, {"learning_rate": 0.001}, {"auto_encoder": "linear", "bottleneck_dim": 32}]
     assert [step.changes for step in info.path] == changes
     total = info.total
