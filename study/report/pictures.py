@@ -112,7 +112,6 @@ class Pictures:
     texts: tuple[str, ...]
     originals: tuple[bytes, ...]
     trials: tuple[DrawnImages, ...]
-    n_trials: int
 
 
 def best_pictures(
@@ -150,7 +149,6 @@ def best_pictures(
         texts=tuple(picture.text for picture in samples),
         originals=tuple(picture.original for picture in samples),
         trials=tuple(drawn_images),
-        n_trials=len(order),
     )
 
 

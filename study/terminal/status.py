@@ -189,7 +189,8 @@ def _running_table(
         value = "—" if last is None else format_measured(reports[last], kind.objective)
         told = value if last is None else f"{value} at {kind.step} {last}"
         told += "" if silence is None else f", sign of life {format_duration(silence)} ago"
-        table.add_row(str(trial.number), format_duration(age_s(trial, now)), told)
+        age = "—" if trial.started is None else format_duration(age_s(trial, now))
+        table.add_row(str(trial.number), age, told)
     return table
 
 

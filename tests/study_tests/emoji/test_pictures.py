@@ -125,7 +125,6 @@ def test_only_comparable_ones(study: Study, strips: list[bytes], tiny_data: Path
     study.finish(0.4, strips[3], sides="ttv")
     pictures = study.pictures()
     assert [trial.drawn_by for trial in pictures.trials] == [0, 5]
-    assert pictures.n_trials == 3
 
 
 def test_reused_pictures_name_their_trial(study: Study, strips: list[bytes]) -> None:

@@ -128,7 +128,7 @@ def test_workers() -> None:
     assert "4 — 0 — — — —" in rows
     others = shown(replace(record, user_attrs={}), silent_s={fast.trial_id: 7.4}).splitlines()
     assert "3 4.0 s 0.2500 at step 2, sign of life 7.4 s ago" in others
-    assert "4 0.0 s —" in others
+    assert "4 — —" in others
 
 
 def test_watch_ends_with_the_study() -> None:
