@@ -15,9 +15,9 @@ from tests.conftest import Wait
 from tests.study_tests.synthetic import planted
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def processes() -> Iterator[OtherProcesses]:
-    """Return one other process."""
+    """Return one other process; none outlives a test that may have killed it."""
     found = OtherProcesses(1)
     yield found
     found.close()
