@@ -40,7 +40,6 @@ def copy(request: CopyRequest, *, say: Say) -> bool:
         Unanswered: If nobody can be asked.
         StorageError: If a study cannot be read, or the other storage cannot take it.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     target = find_storage(request.to)
     storage = open_storage(request.url)
     held = study_names(storage)

@@ -50,7 +50,6 @@ def main() -> None:
     """Refresh the study that one line of JSON names: url, study and artifacts."""
     if hasattr(os, "nice"):
         os.nice(19)  # the least claim to a core: a refresh must not slow the workers
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     asked = json.loads(sys.stdin.readline())
     storage = open_storage(asked["url"], write=True)
     refresh(storage, asked["study"], url=asked["url"], artifacts=Path(asked["artifacts"]))
