@@ -39,24 +39,31 @@ def insert_study(session: Session, study: Mapping[str, Any]) -> None:
             attributes whose names hold a trial's key, as what stands before it, the trial's
             number, what stands behind it, and the value.
     """
-    row: Any = models.StudyModel(study_name=study["name"])
-    session.add(row)
-    session.flush()
-    key = int(row.study_id)
+    key = insert_empty_study(session, study["name"], study["directions"])
     keys = insert_trials(session, key, study["trials"], study["ranges"])
     system = dict(study["system_attrs"])
     for before, number, behind, value in study["keyed_attrs"]:
         system[f"{before}{keys[number]}{behind}"] = value
-    _insert(
-        session,
-        models.StudyDirectionModel,
-        (
-            {"study_id": key, "objective": i, "direction": StudyDirection[name]}
-            for i, name in enumerate(study["directions"])
-        ),
-    )
+    insert_study_attrs(session, key, study["user_attrs"], system)
+
+
+def insert_empty_study(session: Session, name: str, directions: Sequence[str]) -> int:
+    """Add a study that has nothing but its objectives; return its key."""
+    row: Any = models.StudyModel(study_name=name)
+    session.add(row)
+    session.flush()
+    key = int(row.study_id)
+    ways = ({"objective": i, "direction": StudyDirection[way]} for i, way in enumerate(directions))
+    _insert(session, models.StudyDirectionModel, ({"study_id": key, **way} for way in ways))
+    return key
+
+
+def insert_study_attrs(
+    session: Session, key: int, user: Mapping[str, Any], system: Mapping[str, Any]
+) -> None:
+    """Add attributes that a study does not have yet."""
     own = {"study_id": key}
-    _insert(session, models.StudyUserAttributeModel, _attributes(own, study["user_attrs"]))
+    _insert(session, models.StudyUserAttributeModel, _attributes(own, user))
     _insert(session, models.StudySystemAttributeModel, _attributes(own, system))
 
 
