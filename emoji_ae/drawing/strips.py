@@ -7,8 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image, PngImagePlugin
+from torch import Tensor
 
+from emoji_ae.evaluation import image_errors, reconstruct, to_float
 from emoji_ae.images import picture_png
+from emoji_ae.models import Autoencoder
 
 PICTURES_ENTRY = "pictures"
 """The PNG's text entry about its columns: a JSON list of objects with text, role and mse."""
@@ -28,6 +31,14 @@ N_COLOURS = 256
 """Chosen for each picture. They differ from the exact ones by a per cent in the mean, and halve
 what the pictures of a study take, to at most 25 kB a trial.
 """
+
+
+def reconstructions_png(model: Autoencoder, images: Tensor, texts: Sequence[str]) -> bytes:
+    """Draw the uint8 images that all models show, and those that this one draws best and worst."""
+    reconstructions = reconstruct(model, images)
+    originals = model.arrange(to_float(images, reconstructions.device))
+    errors = image_errors(reconstructions, originals)
+    return strip_png(images.cpu().numpy(), reconstructions.numpy(), errors.numpy(), texts)
 
 
 def strip_png(

@@ -18,7 +18,7 @@ from emoji_ae.curve import EpochMetrics, MultitaskMetrics, best_metrics, metrics
 from emoji_ae.dataset import labelled_images, load_dataset
 from emoji_ae.drawing.gallery import draw_gallery, drawable
 from emoji_ae.drawing.learning_curve import learning_curve_png
-from emoji_ae.drawing.reconstructions import reconstructions_png
+from emoji_ae.drawing.strips import reconstructions_png
 from emoji_ae.evaluation import classify, reconstruction_errors, to_float
 from emoji_ae.images import captioned_png
 from emoji_ae.labels import CLASSES

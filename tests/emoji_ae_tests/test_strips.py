@@ -13,8 +13,7 @@ from emoji_ae.config import AutoencoderConfig
 from emoji_ae.curve import MultitaskMetrics
 from emoji_ae.dataset import load_dataset
 from emoji_ae.drawing.learning_curve import learning_curve_png
-from emoji_ae.drawing.reconstructions import reconstructions_png
-from emoji_ae.drawing.strips import N_COLOURS, lay_out, pick, rank, strip_png
+from emoji_ae.drawing.strips import N_COLOURS, lay_out, pick, rank, reconstructions_png, strip_png
 from emoji_ae.images import encode_png
 from study.report.pictures import ERROR_COLOUR, cut_strip
 from tests.emoji_ae_tests.reference import initial_model
