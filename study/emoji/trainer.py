@@ -244,9 +244,8 @@ class EmojiTraining(CurveTraining):
 
     def measure(self) -> dict[str, float]:
         """Return the numbers for the model's latents, those that there are."""
-        quality = measure_latents(self.checkpoint.model.cpu(), self._data.latent_sample)
-        numbers = {f"latent_{name}": value for name, value in asdict(quality).items()}
-        return {name: value for name, value in numbers.items() if value is not None}
+        numbers = measure_latents(self.checkpoint.model.cpu(), self._data.latent_sample)
+        return {f"latent_{name}": value for name, value in numbers.items()}
 
 
 def metrics_of(rows: Sequence[Step]) -> list[EpochMetrics]:
