@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from statistics import fmean
 from typing import NamedTuple
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from emoji_ae.dataset import EmojiDataset
 from emoji_ae.labels import CLASSES, has_words
 from emoji_ae.latent import LatentSpace, encode, lerp
 from emoji_ae.models import Autoencoder
@@ -41,30 +41,25 @@ class Analogy(NamedTuple):
     target: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LatentSample:
-    """What a latent space is measured by: training images of an ``EmojiDataset``, then others."""
-
-    images: Tensor
-    texts: tuple[str, ...]
-    labels: Tensor
-    groups: tuple[int, ...]
-    n_train: int
-
-
-def measure_latents(model: Autoencoder, sample: LatentSample) -> dict[str, float]:
+def measure_latents(
+    model: Autoencoder, dataset: EmojiDataset, train: Sequence[int], others: Sequence[int]
+) -> dict[str, float]:
     """Measure the latent space of a model on the CPU, which is left in evaluation mode.
 
     Returns numbers from 0 to 1 by the names of the functions that say what they are, but for
-    those of which the sample has nothing to measure.
+    those of which the images have nothing to measure: own ones, ``train`` rows and ``others``.
     """
-    space = encode(model, sample.images, sample.texts)
+    rows = [*train, *others]
+    texts, labels = [dataset.texts[row] for row in rows], dataset.labels[rows]
+    space = encode(model, dataset.images[rows], texts)
     latents = space.latents.flatten(1)
     measured = {
-        "attribute_auc": attribute_auc(latents, sample.texts, sample.labels, sample.groups),
-        "analogy_rank": analogy_rank(latents, sample.texts, read_analogies()),
+        "attribute_auc": attribute_auc(
+            latents, texts, labels, [dataset.groups[row] for row in rows]
+        ),
+        "analogy_rank": analogy_rank(latents, texts, read_analogies()),
         "path_smoothness": path_smoothness(space),
-        "probe_accuracy": probe_accuracy(latents, sample.labels, n_train=sample.n_train),
+        "probe_accuracy": probe_accuracy(latents, labels, n_train=len(train)),
         "variance_used": variance_used(latents),
     }
     return {name: value for name, value in measured.items() if value is not None}

@@ -244,7 +244,9 @@ class EmojiTraining(CurveTraining):
 
     def measure(self) -> dict[str, float]:
         """Return the numbers for the model's latents, those that there are."""
-        numbers = measure_latents(self.checkpoint.model.cpu(), self._data.latent_sample)
+        model, data = self.checkpoint.model.cpu(), self._data
+        own = data.split.train[: data.n_own]
+        numbers = measure_latents(model, data.dataset, own, data.split.validation)
         return {f"latent_{name}": value for name, value in numbers.items()}
 
 
