@@ -6,7 +6,6 @@ since they answer trials whose training was done before.
 """
 
 from pathlib import Path
-from typing import cast, get_args
 
 from optuna.storages import BaseStorage
 
@@ -16,20 +15,10 @@ from storage.artifacts import ArtifactFolder, clear_pictures, study_uid, unfinis
 from storage.records import StudyRecord, TrialRecord, load_study_record
 from study.analysis import ranked_by_constraint
 from study.choices import Pictures
-from study.errors import StudyError
 from study.seeds import training_name
 
 N_BEST = 10
 """Trials that count as the best."""
-
-
-def kept_pictures(record: StudyRecord) -> Pictures:
-    """Return whose pictures a study keeps; a StudyError if it has stored another word."""
-    keep = str(attrs.KEPT_PICTURES.of(record) or "all")
-    if keep not in get_args(Pictures):
-        known = ", ".join(get_args(Pictures))
-        raise StudyError(f"`pictures` must be one of {known}, but got {keep!r}.")
-    return cast(Pictures, keep)
 
 
 def spared(record: StudyRecord, keep: Pictures) -> set[int]:
