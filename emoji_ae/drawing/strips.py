@@ -24,8 +24,8 @@ LOWEST, MEDIAN, HIGHEST = "lowest", "median", "highest"
 STRIP_PADDING = 2
 """White between the images, in pixels."""
 
-N_SAMPLES, N_RANKED = 3, 1
-"""Images that all strips show, evenly spaced over the validation split; and those of each role."""
+N_SAMPLES = 3
+"""Images that all strips show, evenly spaced over the validation split."""
 
 N_COLOURS = 256
 """Chosen for each picture. They differ from the exact ones by a per cent in the mean, and halve
@@ -54,7 +54,7 @@ def strip_png(
     colours were reduced. Images are all of a split, ``(n, 3, 64, 64)``, and at least one.
     """
     samples = [(row, SAMPLE) for row in pick(len(images), N_SAMPLES)]
-    chosen = samples + rank(errors, N_RANKED)
+    chosen = samples + rank(errors)
     rows = [row for row, _ in chosen]
     drawn = Image.fromarray(lay_out(images[rows], reconstructions[rows]))
     drawn = drawn.quantize(N_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
@@ -86,18 +86,13 @@ def pick(n: int, count: int) -> list[int]:
     return [(2 * i + 1) * n // (2 * count) for i in range(count)]
 
 
-def rank(errors: npt.NDArray[np.floating], count: int) -> list[tuple[int, str]]:
-    """Return the rows of the lowest, the middle and the highest errors, each with its role.
+def rank(errors: npt.NDArray[np.floating]) -> list[tuple[int, str]]:
+    """Return the rows of the lowest, the middle and the highest error, each with its role.
 
-    ``count`` rows of each role, or fewer of fewer than ``3 * count``, from the lowest error to
-    the highest; equal ones are ordered by row. Where the middle cannot be halved, it reaches
-    further down.
+    Equal errors are ordered by row; of two in the middle it is the lower one. One row that would
+    have several roles is an end rather than the middle, and the lowest rather than the highest.
     """
     order = np.argsort(errors, kind="stable").tolist()
-    n_each = min(count, max(1, len(order) // 3))
-    starts = {LOWEST: 0, HIGHEST: len(order) - n_each, MEDIAN: (len(order) - n_each) // 2}
-    roles: dict[int, str] = {}
-    for role, start in starts.items():
-        for place in range(start, start + n_each):
-            roles.setdefault(place, role)
+    last = len(order) - 1
+    roles = {last // 2: MEDIAN} | {last: HIGHEST} | {0: LOWEST}
     return [(order[place], role) for place, role in sorted(roles.items())]
