@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import sqlalchemy
@@ -120,51 +120,41 @@ def insert_trials(
     session.flush()
     keyed = [(int(row.trial_id), trial) for row, trial in zip(rows, trials, strict=True)]
     param, value, report = _OF_TRIALS[:3]
-    _insert(
-        session,
-        param,
-        (
-            {
-                "trial_id": key,
-                "param_name": name,
-                "param_value": internal,
-                "distribution_json": ranges[place],
-            }
-            for key, trial in keyed
-            for name, internal, place in trial["params"]
-        ),
+    params = (
+        {
+            "trial_id": key,
+            "param_name": name,
+            "param_value": internal,
+            "distribution_json": ranges[place],
+        }
+        for key, trial in keyed
+        for name, internal, place in trial["params"]
     )
-    _insert(
-        session,
-        value,
-        (
-            {"trial_id": key, "objective": i, "value": stored, "value_type": kind}
-            for key, trial in keyed
-            for i, number in enumerate(trial["values"])
-            for stored, kind in [value.value_to_stored_repr(number)]
-        ),
+    values = (
+        {"trial_id": key, "objective": i, "value": stored, "value_type": kind}
+        for key, trial in keyed
+        for i, number in enumerate(trial["values"])
+        for stored, kind in [value.value_to_stored_repr(number)]
     )
-    _insert(
-        session,
-        report,
-        (
-            {
-                "trial_id": key,
-                "step": step,
-                "intermediate_value": stored,
-                "intermediate_value_type": kind,
-            }
-            for key, trial in keyed
-            for step, number in trial["reports"]
-            for stored, kind in [report.intermediate_value_to_stored_repr(number)]
-        ),
+    reports = (
+        {
+            "trial_id": key,
+            "step": step,
+            "intermediate_value": stored,
+            "intermediate_value_type": kind,
+        }
+        for key, trial in keyed
+        for step, number in trial["reports"]
+        for stored, kind in [report.intermediate_value_to_stored_repr(number)]
     )
+    for model, found in ((param, params), (value, values), (report, reports)):
+        _insert(session, model, found)
     for model, part in (
         (models.TrialUserAttributeModel, "user_attrs"),
         (models.TrialSystemAttributeModel, "system_attrs"),
     ):
-        rows_of = (_attributes({"trial_id": key}, trial[part]) for key, trial in keyed)
-        _insert(session, model, (row for found in rows_of for row in found))
+        of_each = (_attributes({"trial_id": key}, trial[part]) for key, trial in keyed)
+        _insert(session, model, chain.from_iterable(of_each))
     return {trial["number"]: key for key, trial in keyed}
 
 
