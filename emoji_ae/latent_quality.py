@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from statistics import fmean
 from typing import NamedTuple
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from emoji_ae.dataset import EmojiDataset
 from emoji_ae.labels import CLASSES, has_words
 from emoji_ae.latent import LatentSpace, encode, lerp
 from emoji_ae.models import Autoencoder
@@ -32,28 +32,6 @@ PROBE_PENALTY = 1.0
 """Of the linear probe's weights, for latents of unit variance."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LatentQuality:
-    """What a latent space is good for, each from 0 to 1; None with nothing to measure it by.
-
-    Args:
-        attribute_auc: Mean over attributes of the area under the ROC curve by which the
-            attribute's vector tells who carries it; chance gives 0.5.
-        analogy_rank: Mean over analogies of 1 / rank of the right emoji among those nearest to
-            the sum (mean reciprocal rank).
-        path_smoothness: Mean over straight paths of mean step / longest step of the decoded
-            pictures; 1 where pictures change evenly.
-        probe_accuracy: Share of the held-out images whose class a linear model tells.
-        variance_used: Directions that variance fills, as a share of those that it could.
-    """
-
-    attribute_auc: float | None
-    analogy_rank: float | None
-    path_smoothness: float | None
-    probe_accuracy: float | None
-    variance_used: float | None
-
-
 class Analogy(NamedTuple):
     """``without`` is to ``with_`` as ``base`` is to ``target``, each an emoji's text."""
 
@@ -63,28 +41,28 @@ class Analogy(NamedTuple):
     target: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LatentSample:
-    """What a latent space is measured by: training images of an ``EmojiDataset``, then others."""
+def measure_latents(
+    model: Autoencoder, dataset: EmojiDataset, train: Sequence[int], others: Sequence[int]
+) -> dict[str, float]:
+    """Measure the latent space of a model on the CPU, which is left in evaluation mode.
 
-    images: Tensor
-    texts: tuple[str, ...]
-    labels: Tensor
-    groups: tuple[int, ...]
-    n_train: int
-
-
-def measure_latents(model: Autoencoder, sample: LatentSample) -> LatentQuality:
-    """Measure the latent space of a model on the CPU, which is left in evaluation mode."""
-    space = encode(model, sample.images, sample.texts)
+    Returns numbers from 0 to 1 by the names of the functions that say what they are, but for
+    those of which the images have nothing to measure: own ones, ``train`` rows and ``others``.
+    """
+    rows = [*train, *others]
+    texts, labels = [dataset.texts[row] for row in rows], dataset.labels[rows]
+    space = encode(model, dataset.images[rows], texts)
     latents = space.latents.flatten(1)
-    return LatentQuality(
-        attribute_auc=attribute_auc(latents, sample.texts, sample.labels, sample.groups),
-        analogy_rank=analogy_rank(latents, sample.texts, read_analogies()),
-        path_smoothness=path_smoothness(space),
-        probe_accuracy=probe_accuracy(latents, sample.labels, n_train=sample.n_train),
-        variance_used=variance_used(latents),
-    )
+    measured = {
+        "attribute_auc": attribute_auc(
+            latents, texts, labels, [dataset.groups[row] for row in rows]
+        ),
+        "analogy_rank": analogy_rank(latents, texts, read_analogies()),
+        "path_smoothness": path_smoothness(space),
+        "probe_accuracy": probe_accuracy(latents, labels, n_train=len(train)),
+        "variance_used": variance_used(latents),
+    }
+    return {name: value for name, value in measured.items() if value is not None}
 
 
 def read_analogies() -> tuple[Analogy, ...]:
@@ -96,12 +74,13 @@ def read_analogies() -> tuple[Analogy, ...]:
 def attribute_auc(
     latents: Tensor, texts: Sequence[str], labels: Tensor, groups: Sequence[int]
 ) -> float | None:
-    """Return how well attribute vectors tell who carries the attribute, as in ``LatentQuality``.
+    """Return how well attribute vectors tell who carries the attribute; chance gives 0.5.
 
-    An emoji with the attribute and one without are told apart by the vector from the mean of
-    those without to the mean of those with it, which was made without either of the two. Those
-    without are of the classes of those with it, so that telling a cat from a person is not
-    enough to know a grin. The variants of an emoji count as one, their mean.
+    It is the mean over attributes of the area under the ROC curve. An emoji with the attribute
+    and one without are told apart by the vector from the mean of those without to the mean of
+    those with it, which was made without either of the two. Those without are of the classes of
+    those with it, so that telling a cat from a person is not enough to know a grin. The variants
+    of an emoji count as one, their mean.
 
     Source: attribute vectors as classifiers: White, "Sampling Generative Networks", 2016,
         arXiv:1609.04468, section 4.2; leaving out pairs, which is not biased with few emoji as
@@ -143,7 +122,7 @@ def _group_means(latents: Tensor, groups: Tensor, chosen: Tensor) -> Tensor:
 def analogy_rank(
     latents: Tensor, texts: Sequence[str], analogies: Sequence[Analogy]
 ) -> float | None:
-    """Return the mean reciprocal rank of the right emoji, as in ``LatentQuality``.
+    """Return the mean of 1 / rank of the right emoji among those nearest to an analogy's sum.
 
     ``with_ - without + base`` should be nearest to ``target``, the three that were added up left
     out. Of equal texts the first counts; analogies of which an image is missing are not asked.
@@ -167,7 +146,7 @@ def analogy_rank(
 
 
 def path_smoothness(space: LatentSpace) -> float | None:
-    """Return how evenly pictures change on straight paths, as in ``LatentQuality``.
+    """Return how evenly pictures change on straight paths: mean step / longest step, in the mean.
 
     Source: pictures along latent paths as a measure of a latent space: Karras, Laine, Aila, "A
         Style-Based Generator Architecture", CVPR 2019, arXiv:1812.04948, section 4.1.
@@ -187,7 +166,7 @@ def path_smoothness(space: LatentSpace) -> float | None:
 
 
 def probe_accuracy(latents: Tensor, labels: Tensor, *, n_train: int) -> float | None:
-    """Return how well a linear model tells the classes, as in ``LatentQuality``.
+    """Return the share of the held-out images whose class a linear model tells.
 
     The model is a ridge regression of one indicator per class on standardised latents, fitted on
     the training images and judged on the others; in its dual form, as there are few images.
@@ -212,7 +191,7 @@ def probe_accuracy(latents: Tensor, labels: Tensor, *, n_train: int) -> float | 
 
 
 def variance_used(latents: Tensor) -> float | None:
-    """Return the share of directions that variance fills, as in ``LatentQuality``.
+    """Return the directions that variance fills, as a share of those that it could.
 
     The participation ratio of the variances along the principal directions, (sum)^2 / sum of
     squares, is the number of directions that would hold the variance if they shared it evenly.

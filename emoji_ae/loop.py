@@ -6,8 +6,9 @@ What is minimised and measured is up to a ``Task``; a hook after every epoch is 
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from operator import attrgetter
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -17,7 +18,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from emoji_ae.config import AutoencoderConfig, Schedule
 from emoji_ae.curve import EpochMetrics, metrics_from_dict
 from emoji_ae.models import count_parameters
-from emoji_ae.resume import Resume, TrainState
+from emoji_ae.resume import Resume, TrainState, read_state, write_state
 
 
 class Task(Protocol):
@@ -82,8 +83,9 @@ def fit(
     state_bytes = 4 * 4 * count_parameters(model)  # weights, the best ones, Adam's two means
     curve: list[EpochMetrics] = []
     best_weights = {name: value.clone() for name, value in model.state_dict().items()}
-    if resume is not None and resume.state is not None:
-        kept = resume.state
+    seed = generator.initial_seed()
+    kept = None if resume is None else resume.load(lambda path: read_state(path, config, seed))
+    if resume is not None and kept is not None:
         model.load_state_dict(kept.weights)
         optimizer.load_state_dict(kept.optimizer)
         if scheduler is not None and kept.scheduler is not None:
@@ -93,15 +95,16 @@ def fit(
         curve += kept.curve
         for name, value in kept.best_weights.items():
             best_weights[name].copy_(value)
+        resume.resumed([asdict(metrics) for metrics in curve])
     judge = attrgetter(task.judged_by)
     best = min(curve, key=judge, default=None)
     seconds = curve[-1].seconds if curve else 0.0
     stopped = diverged = False
 
-    def state() -> TrainState:
-        return TrainState(
+    def save(path: Path) -> None:
+        state = TrainState(
             identity=config.identity(),
-            seed=generator.initial_seed(),
+            seed=seed,
             curve=tuple(curve),
             weights=model.state_dict(),
             best_weights=best_weights,
@@ -110,6 +113,7 @@ def fit(
             generator=generator.get_state(),
             random=torch.get_rng_state(),
         )
+        write_state(state, path)
 
     for epoch in range(len(curve), config.epoch):
         if config.patience and best is not None and epoch - 1 - best.epoch >= config.patience:
@@ -143,12 +147,12 @@ def fit(
             stopped = on_epoch is not None and on_epoch(metrics)
         except BaseException:
             if resume is not None:
-                resume.save(state())
+                resume.save(save)
             raise
         if stopped:
             break
         if resume is not None and epoch + 1 < config.epoch:
-            resume.offer(state, n_bytes=state_bytes)
+            resume.offer(save, n_bytes=state_bytes)
     model.load_state_dict(best_weights)
     model.eval()
     return Course(curve=tuple(curve), best=best, stopped=stopped, diverged=diverged)

@@ -37,20 +37,16 @@ _MAX_LOG_VARIANCE = 10.0
 class Autoencoder(nn.Module):
     """Encodes images, ``(batch, 3, 64, 64)`` float32 in [0, 1], to latents, and decodes these."""
 
-    channels_last = False
+    layout: torch.memory_format = torch.contiguous_format
+    """That of the weights in memory, and of whatever encoder and decoder are given.
+
+    Kernels are chosen by it, and what two of them compute may differ in the last bits.
+    """
 
     def __init__(self, *, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-
-    @property
-    def layout(self) -> torch.memory_format:
-        """That of the weights in memory, and of whatever encoder and decoder are given.
-
-        Kernels are chosen by it, and what two of them compute may differ in the last bits.
-        """
-        return torch.channels_last if self.channels_last else torch.contiguous_format
 
     def arrange(self, batch: Tensor) -> Tensor:
         """Return images or latents in the model's layout, a copy if need be."""
@@ -231,7 +227,7 @@ def build_model(config: AutoencoderConfig) -> Autoencoder:
     model = build(config, _ACTIVATIONS[config.activation])
     if config.classification is not None:
         model = add_classifier(model, config, config.classification)
-    model.channels_last = memory_format(config) == torch.channels_last
+    model.layout = memory_format(config)
     return model.to(memory_format=model.layout)
 
 

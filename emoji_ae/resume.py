@@ -1,16 +1,18 @@
 """The state of an unfinished training on disk; it goes on from there as if never interrupted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
+from emoji_ae.config import AutoencoderConfig
 from emoji_ae.curve import EpochMetrics, metrics_from_dict
 from emoji_ae.files import load_content
 
+Result = TypeVar("Result")
 _FORMAT = "emoji-study training 1"
 
 
@@ -33,20 +35,20 @@ class TrainState:
     generator: Tensor
     random: Tensor
 
-    def fits(self, identity: str, seed: int, max_epochs: int) -> bool:
-        """Say whether it is of a training, and before an epoch."""
-        return (self.identity, self.seed) == (identity, seed) and len(self.curve) < max_epochs
-
 
 class Resume(Protocol):
-    """Where a training keeps its state; ``state`` is None if there is none that fits."""
+    """Where a training keeps its state: a file that what it is given writes and reads."""
 
-    state: TrainState | None
+    def load(self, read: Callable[[Path], Result]) -> Result | None:
+        """Return what an earlier attempt has saved, None without any."""
 
-    def offer(self, make_state: Callable[[], TrainState], *, n_bytes: int) -> None:
+    def resumed(self, steps: Sequence[Mapping[str, float]]) -> None:
+        """Hear of the metrics of the epochs that earlier attempts did."""
+
+    def offer(self, save: Callable[[Path], object], *, n_bytes: int) -> None:
         """Save the state after an epoch, if that takes no more time than it may."""
 
-    def save(self, state: TrainState) -> None:
+    def save(self, save: Callable[[Path], object]) -> None:
         """Save the state, as before an interruption; raise an OSError if that fails."""
 
 
@@ -57,8 +59,11 @@ def write_state(state: TrainState, path: Path) -> None:
     torch.save(content, path)
 
 
-def read_state(path: Path) -> TrainState | None:
-    """Read a state; None if the file is missing or damaged, which only costs time."""
+def read_state(path: Path, config: AutoencoderConfig, seed: int) -> TrainState | None:
+    """Read the state of a training before its end.
+
+    None if the file is missing, damaged or of another training, which only costs time.
+    """
     if not path.is_file():
         return None
     try:
@@ -66,6 +71,8 @@ def read_state(path: Path) -> TrainState | None:
         if content.pop("format") != _FORMAT:
             return None
         content["curve"] = tuple(metrics_from_dict(metrics) for metrics in content["curve"])
-        return TrainState(**content)
+        state = TrainState(**content)
+        fits = (state.identity, state.seed) == (config.identity(), seed)
+        return state if fits and len(state.curve) < config.epoch else None
     except Exception:  # damaged files raise anything from EOFError to KeyError
         return None

@@ -191,23 +191,27 @@ class SearchSpace:
 
     def require(self, values: Mapping[str, Any], fixed: Mapping[str, Scalar]) -> None:
         """Raise a SearchSpaceError unless a trial can have these values, of whatever type."""
-        by_name = {parameter.name: parameter for parameter in self.parameters}
         for name, value in values.items():
-            shown = reprlib.repr(value)  # cuts what is long
-            if name not in by_name:
-                raise SearchSpaceError(
-                    f"The {self.name} space has no parameter {reprlib.repr(name)}; "
-                    f"it has: {', '.join(by_name)}."
-                )
+            parameter, shown = self._named(name), reprlib.repr(value)  # cuts what is long
             if name in fixed:
                 if not _equal(value, fixed[name]):
                     raise SearchSpaceError(
                         f"`{name}` is fixed to {fixed[name]} in this study, but got {shown}."
                     )
-            elif not by_name[name].allows(value):
+            elif not parameter.allows(value):
                 raise SearchSpaceError(
-                    f"`{name}` must be {by_name[name].describe_range()}, but got {shown}."
+                    f"`{name}` must be {parameter.describe_range()}, but got {shown}."
                 )
+
+    def _named(self, name: str) -> Parameter:
+        """Return a parameter; raise a SearchSpaceError if there is none of that name."""
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter
+        known = ", ".join(parameter.name for parameter in self.parameters)
+        raise SearchSpaceError(
+            f"The {self.name} space has no parameter {reprlib.repr(name)}; it has: {known}."
+        )
 
     def grid(self, fixed: Mapping[str, Scalar]) -> Iterator[dict[str, Scalar]]:
         """Yield every point once, in a fixed order; SearchSpaceError for continuous ranges."""
@@ -259,22 +263,16 @@ class SearchSpace:
 
         A SearchSpaceError says that a name is unknown, or a value none to train a model with.
         """
-        by_name = {parameter.name: parameter for parameter in self.parameters}
         fixed: dict[str, Scalar] = {}
         for name, text in assignments.items():
-            if name not in by_name:
-                raise SearchSpaceError(
-                    f"The {self.name} space has no parameter {name!r}; "
-                    f"it has: {', '.join(by_name)}."
-                )
-            fixed[name] = _parse(by_name[name], text)
+            fixed[name] = _parse(self._named(name), text)
             self.check(name, fixed[name])
         return fixed
 
     def check(self, name: str, value: Scalar) -> None:
         """Raise a SearchSpaceError unless a configuration can hold ``value`` for ``name``."""
-        parameter = next(p for p in self.parameters if p.name == name)
-        params = {other: values[0] for other, values in parameter.when.items()} | {name: value}
+        needed = self._named(name).when.items()
+        params = {other: values[0] for other, values in needed} | {name: value}
         try:
             self.to_config(params)
         except ValueError as error:

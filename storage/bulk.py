@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import sqlalchemy
@@ -39,24 +39,31 @@ def insert_study(session: Session, study: Mapping[str, Any]) -> None:
             attributes whose names hold a trial's key, as what stands before it, the trial's
             number, what stands behind it, and the value.
     """
-    row: Any = models.StudyModel(study_name=study["name"])
-    session.add(row)
-    session.flush()
-    key = int(row.study_id)
+    key = insert_empty_study(session, study["name"], study["directions"])
     keys = insert_trials(session, key, study["trials"], study["ranges"])
     system = dict(study["system_attrs"])
     for before, number, behind, value in study["keyed_attrs"]:
         system[f"{before}{keys[number]}{behind}"] = value
-    _insert(
-        session,
-        models.StudyDirectionModel,
-        (
-            {"study_id": key, "objective": i, "direction": StudyDirection[name]}
-            for i, name in enumerate(study["directions"])
-        ),
-    )
+    insert_study_attrs(session, key, study["user_attrs"], system)
+
+
+def insert_empty_study(session: Session, name: str, directions: Sequence[str]) -> int:
+    """Add a study that has nothing but its objectives; return its key."""
+    row: Any = models.StudyModel(study_name=name)
+    session.add(row)
+    session.flush()
+    key = int(row.study_id)
+    ways = ({"objective": i, "direction": StudyDirection[way]} for i, way in enumerate(directions))
+    _insert(session, models.StudyDirectionModel, ({"study_id": key, **way} for way in ways))
+    return key
+
+
+def insert_study_attrs(
+    session: Session, key: int, user: Mapping[str, Any], system: Mapping[str, Any]
+) -> None:
+    """Add attributes that a study does not have yet."""
     own = {"study_id": key}
-    _insert(session, models.StudyUserAttributeModel, _attributes(own, study["user_attrs"]))
+    _insert(session, models.StudyUserAttributeModel, _attributes(own, user))
     _insert(session, models.StudySystemAttributeModel, _attributes(own, system))
 
 
@@ -113,51 +120,41 @@ def insert_trials(
     session.flush()
     keyed = [(int(row.trial_id), trial) for row, trial in zip(rows, trials, strict=True)]
     param, value, report = _OF_TRIALS[:3]
-    _insert(
-        session,
-        param,
-        (
-            {
-                "trial_id": key,
-                "param_name": name,
-                "param_value": internal,
-                "distribution_json": ranges[place],
-            }
-            for key, trial in keyed
-            for name, internal, place in trial["params"]
-        ),
+    params = (
+        {
+            "trial_id": key,
+            "param_name": name,
+            "param_value": internal,
+            "distribution_json": ranges[place],
+        }
+        for key, trial in keyed
+        for name, internal, place in trial["params"]
     )
-    _insert(
-        session,
-        value,
-        (
-            {"trial_id": key, "objective": i, "value": stored, "value_type": kind}
-            for key, trial in keyed
-            for i, number in enumerate(trial["values"])
-            for stored, kind in [value.value_to_stored_repr(number)]
-        ),
+    values = (
+        {"trial_id": key, "objective": i, "value": stored, "value_type": kind}
+        for key, trial in keyed
+        for i, number in enumerate(trial["values"])
+        for stored, kind in [value.value_to_stored_repr(number)]
     )
-    _insert(
-        session,
-        report,
-        (
-            {
-                "trial_id": key,
-                "step": step,
-                "intermediate_value": stored,
-                "intermediate_value_type": kind,
-            }
-            for key, trial in keyed
-            for step, number in trial["reports"]
-            for stored, kind in [report.intermediate_value_to_stored_repr(number)]
-        ),
+    reports = (
+        {
+            "trial_id": key,
+            "step": step,
+            "intermediate_value": stored,
+            "intermediate_value_type": kind,
+        }
+        for key, trial in keyed
+        for step, number in trial["reports"]
+        for stored, kind in [report.intermediate_value_to_stored_repr(number)]
     )
+    for model, found in ((param, params), (value, values), (report, reports)):
+        _insert(session, model, found)
     for model, part in (
         (models.TrialUserAttributeModel, "user_attrs"),
         (models.TrialSystemAttributeModel, "system_attrs"),
     ):
-        rows_of = (_attributes({"trial_id": key}, trial[part]) for key, trial in keyed)
-        _insert(session, model, (row for found in rows_of for row in found))
+        of_each = (_attributes({"trial_id": key}, trial[part]) for key, trial in keyed)
+        _insert(session, model, chain.from_iterable(of_each))
     return {trial["number"]: key for key, trial in keyed}
 
 

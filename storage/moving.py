@@ -124,21 +124,13 @@ def _retry(trial: FrozenTrial, number: int) -> dict[str, Any]:
     return pack_trial(waiting, {})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Copied:
-    """How many files came along with studies, and how many were not to be found."""
-
-    n_files: int
-    n_lost: int
-
-
 def copy_studies(
     studies: Sequence[Packed], storage: BaseStorage, *, source: Path, target: Path
-) -> Copied:
+) -> tuple[int, int]:
     """Store studies, all or none, with their files from a folder of artifacts in another one.
 
-    A file belongs to one study for ever, so those of a copy have names of their own, also where
-    both folders are one.
+    Returns how many files came along, and how many were not to be found. A file belongs to one
+    study for ever, so those of a copy have names of their own, also where both folders are one.
 
     Raises:
         StorageAccessError: If a name is taken.
@@ -155,7 +147,7 @@ def copy_studies(
         files.remove()
         names = ", ".join(repr(packed.name) for packed in studies)
         raise StorageAccessError(f"There is a study of that name already: {names}; give --name.")
-    return Copied(n_files=len(files.written), n_lost=files.n_lost)
+    return len(files.written), files.n_lost
 
 
 class _Files:

@@ -29,13 +29,12 @@ from typing import Any
 
 import sqlalchemy
 from optuna.storages import RDBStorage
-from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from storage import attrs
-from storage.bulk import insert_study, remove_study
+from storage.bulk import insert_empty_study, insert_study, insert_study_attrs, remove_study
 from storage.internals import (
     ARTIFACTS_ATTR_PREFIX,
     CONSTRAINTS,
@@ -98,15 +97,10 @@ def create_study(
             study_id = _empty_study(session, name, directions)
             if study_id is None:
                 return False
-            system, user = models.StudySystemAttributeModel, models.StudyUserAttributeModel
+            system = models.StudySystemAttributeModel
             named = session.query(system).filter_by(study_id=study_id, key=METRIC_NAMES)
-            if named.first() is None:
-                value = json.dumps(metrics)
-                session.add(system(study_id=study_id, key=METRIC_NAMES, value_json=value))
-            session.add_all(
-                user(study_id=study_id, key=key, value_json=json.dumps(value))
-                for key, value in user_attrs.items()
-            )
+            unnamed = {METRIC_NAMES: metrics} if named.first() is None else {}
+            insert_study_attrs(session, study_id, user_attrs, unnamed)
             study = _Study(session, backend, study_id)
             for params, own in waiting:
                 study.insert(TrialState.WAITING, own, params)
@@ -123,16 +117,7 @@ def _empty_study(session: Session, name: str, directions: Sequence[str]) -> int 
     found = session.query(models.StudyModel).filter_by(study_name=name).with_for_update()
     study = found.one_or_none()
     if study is None:
-        study = models.StudyModel(study_name=name)
-        session.add(study)
-        session.flush()
-        session.add_all(
-            models.StudyDirectionModel(
-                study_id=study.study_id, direction=StudyDirection[direction], objective=objective
-            )
-            for objective, direction in enumerate(directions)
-        )
-        return int(study.study_id)
+        return insert_empty_study(session, name, directions)
     study_id = int(study.study_id)
     rows = session.query(models.StudyDirectionModel).filter_by(study_id=study_id)
     stored = [row.direction.name for row in rows.order_by(models.StudyDirectionModel.objective)]
@@ -305,7 +290,9 @@ def start_design(backend: RDBStorage, study_id: int, replicate: int, end: int | 
         if design is not None and design.replicate == replicate:
             start = design.next
             end = None if end is None or design.end is None else max(end, design.end)
-        for index, number in _failed_points(drawn).items() if end is not None else []:
+        for index, number in sorted(drawn.items()) if end is not None else []:
+            if number is None:
+                continue
             own: dict[str, Any] = {attrs.DESIGN_INDEX: index, attrs.RETRY_OF: number}
             if replicate:
                 own[attrs.REPLICATE] = replicate
@@ -324,7 +311,7 @@ def has_points(backend: RDBStorage, study_id: int) -> bool:
         design = study.get(attrs.DESIGN)
         if design is None or design.end is None or design.next < design.end:
             return True
-        return bool(_failed_points(study.drawn(design.replicate)))
+        return any(n is not None for n in study.drawn(design.replicate).values())
 
 
 def write(
@@ -677,10 +664,10 @@ class _Study(Transaction):
         row = rows.first()
         return None if row is None else int(row[0])
 
-    def drawn(self, replicate: int) -> dict[int, list[tuple[int, bool]]]:
-        """Return the trials of each drawn point of a design: number, whether to try it again.
+    def drawn(self, replicate: int) -> dict[int, int | None]:
+        """Return each drawn point of a design, with its last trial's number if it only failed.
 
-        Only a failed one is, unless its training diverged, as it would again.
+        None for all others, and where a training diverged, as it would again.
         """
         trials, own = models.TrialModel, models.TrialUserAttributeModel
         rows = (
@@ -692,22 +679,13 @@ class _Study(Transaction):
         values: dict[tuple[int, TrialState], dict[str, Any]] = {}
         for number, state, key, value in rows:
             values.setdefault((number, state), {})[key] = json.loads(value)
-        points: dict[int, list[tuple[int, bool]]] = {}
+        points: dict[int, int | None] = {}
         for (number, state), found in values.items():
             index = attrs.DESIGN_INDEX.among(found)
             if index is not None and (attrs.REPLICATE.among(found) or 0) == replicate:
                 again = state == TrialState.FAIL and not attrs.has_diverged(found)
-                points.setdefault(index, []).append((number, again))
+                points[index] = number if again and points.get(index, 0) is not None else None
         return points
-
-
-def _failed_points(drawn: Mapping[int, Sequence[tuple[int, bool]]]) -> dict[int, int]:
-    """Return each point of ``_Study.drawn`` that only failed, with its last trial's number."""
-    return {
-        index: attempts[-1][0]
-        for index, attempts in sorted(drawn.items())
-        if all(again for _, again in attempts)
-    }
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
+import optuna
 import sqlalchemy
 from optuna.exceptions import ExperimentalWarning, OptunaError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
@@ -70,6 +71,7 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
             another program.
         StorageUnreachableError: If it does not answer, or is locked.
     """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would tell of every trial
     address = server_address(url)
     if address is not None:
         try:

@@ -120,12 +120,10 @@ class StudyRecord:
         best trial, that of the first one.
         """
         sign = -1.0 if self.directions[0] == "maximize" else 1.0
-        valued = [
-            (sign * trial.value, trial.number, trial)
-            for trial in self.complete
-            if trial.value is not None and not math.isnan(trial.value) and trial.feasible
-        ]
-        return min(valued, key=lambda item: item[:2])[2] if valued else None
+        valued = (
+            t for t in self.complete if t.values and not math.isnan(t.values[0]) and t.feasible
+        )
+        return min(valued, key=lambda trial: sign * trial.values[0], default=None)
 
 
 def _plain(value: Any) -> Scalar:

@@ -7,8 +7,6 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Self
 
-from optuna.storages import BaseStorage
-
 from search_spaces import SearchSpace
 from storage import attrs
 from storage.values import Settings, read_as
@@ -57,18 +55,6 @@ class StudySettings(Settings):
             f"Study {study!r} was not created by emoji-study: its settings are missing or "
             "have other fields."
         )
-
-    @classmethod
-    def of_study(cls, storage: BaseStorage, study: str) -> Self | None:
-        """Read the settings of a study; None if there is none of that name, or only its name."""
-        try:
-            study_id = storage.get_study_id_from_name(study)
-        except KeyError:
-            return None
-        user_attrs = storage.get_study_user_attrs(study_id)
-        if not user_attrs and not storage.get_n_trials(study_id):
-            return None
-        return cls.from_attrs(user_attrs, study=study)
 
     def require_training(self, kind: Kind, *, study: str) -> None:
         """Raise a StudyError unless this version trains as that which made the study."""

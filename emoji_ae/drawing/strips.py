@@ -7,8 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image, PngImagePlugin
+from torch import Tensor
 
+from emoji_ae.evaluation import image_errors, reconstruct, to_float
 from emoji_ae.images import picture_png
+from emoji_ae.models import Autoencoder
 
 PICTURES_ENTRY = "pictures"
 """The PNG's text entry about its columns: a JSON list of objects with text, role and mse."""
@@ -21,13 +24,21 @@ LOWEST, MEDIAN, HIGHEST = "lowest", "median", "highest"
 STRIP_PADDING = 2
 """White between the images, in pixels."""
 
-N_SAMPLES, N_RANKED = 3, 1
-"""Images that all strips show, evenly spaced over the validation split; and those of each role."""
+N_SAMPLES = 3
+"""Images that all strips show, evenly spaced over the validation split."""
 
 N_COLOURS = 256
 """Chosen for each picture. They differ from the exact ones by a per cent in the mean, and halve
 what the pictures of a study take, to at most 25 kB a trial.
 """
+
+
+def reconstructions_png(model: Autoencoder, images: Tensor, texts: Sequence[str]) -> bytes:
+    """Draw the uint8 images that all models show, and those that this one draws best and worst."""
+    reconstructions = reconstruct(model, images)
+    originals = model.arrange(to_float(images, reconstructions.device))
+    errors = image_errors(reconstructions, originals)
+    return strip_png(images.cpu().numpy(), reconstructions.numpy(), errors.numpy(), texts)
 
 
 def strip_png(
@@ -43,7 +54,7 @@ def strip_png(
     colours were reduced. Images are all of a split, ``(n, 3, 64, 64)``, and at least one.
     """
     samples = [(row, SAMPLE) for row in pick(len(images), N_SAMPLES)]
-    chosen = samples + rank(errors, N_RANKED)
+    chosen = samples + rank(errors)
     rows = [row for row, _ in chosen]
     drawn = Image.fromarray(lay_out(images[rows], reconstructions[rows]))
     drawn = drawn.quantize(N_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
@@ -75,18 +86,13 @@ def pick(n: int, count: int) -> list[int]:
     return [(2 * i + 1) * n // (2 * count) for i in range(count)]
 
 
-def rank(errors: npt.NDArray[np.floating], count: int) -> list[tuple[int, str]]:
-    """Return the rows of the lowest, the middle and the highest errors, each with its role.
+def rank(errors: npt.NDArray[np.floating]) -> list[tuple[int, str]]:
+    """Return the rows of the lowest, the middle and the highest error, each with its role.
 
-    ``count`` rows of each role, or fewer of fewer than ``3 * count``, from the lowest error to
-    the highest; equal ones are ordered by row. Where the middle cannot be halved, it reaches
-    further down.
+    Equal errors are ordered by row; of two in the middle it is the lower one. One row that would
+    have several roles is an end rather than the middle, and the lowest rather than the highest.
     """
     order = np.argsort(errors, kind="stable").tolist()
-    n_each = min(count, max(1, len(order) // 3))
-    starts = {LOWEST: 0, HIGHEST: len(order) - n_each, MEDIAN: (len(order) - n_each) // 2}
-    roles: dict[int, str] = {}
-    for role, start in starts.items():
-        for place in range(start, start + n_each):
-            roles.setdefault(place, role)
+    last = len(order) - 1
+    roles = {last // 2: MEDIAN} | {last: HIGHEST} | {0: LOWEST}
     return [(order[place], role) for place, role in sorted(roles.items())]

@@ -8,7 +8,7 @@ from study.commands.confirm import asked_search, own_confirmation
 from study.commands.next_step import next_step
 from study.commands.show import Show
 from study.followups.arms import ablation_arms
-from study.followups.setup import Search, judged, run_followup, set_up
+from study.followups.setup import Search, judged, run_experiment, set_up
 from study.requests import AblateRequest, Say
 from study.running.choosing import find_trial
 from study.running.coordinator import RunOutcome
@@ -33,7 +33,7 @@ def ablate(request: AblateRequest, *, say: Say, show: Show) -> RunOutcome:
         return ablation_arms(search.record, space, kind, fixed, winner, only=only)
 
     followup = set_up(search, attrs.ABLATION, choose, request, n_own=0, say=say)
-    outcome, after = run_followup(followup, request.place, say=say)
+    outcome, after = run_experiment(followup, request.place, say=say)
     info = get_ablation(after)
     assert info is not None  # it was stored as one
     if request.as_json:

@@ -16,10 +16,10 @@ def clean_request(request: CleanRequest, *, say: Say) -> None:
         StorageError: If the study cannot be read.
     """
     storage, record = stored_record(request.url, request.study)
-    cleaned = clean(storage, record, existing_artifacts(request), keep=request.pictures)
+    freed = clean(storage, record, existing_artifacts(request), keep=request.pictures)
     again = placed("train", "--study", record.name, url=request.url)
     say(
-        f"Pictures of {counted(cleaned.n_trials, 'trial')} of study {in_line(record.name)} "
-        f"removed, {format_number(cleaned.n_bytes / 1e6, 3)} MB; curves stay."
+        f"Pictures of {counted(len(freed), 'trial')} of study {in_line(record.name)} "
+        f"removed, {format_number(sum(freed) / 1e6, 3)} MB; curves stay."
         + (f" `{again} --trial N` draws new ones." if is_ours(record) else "")
     )

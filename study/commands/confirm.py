@@ -12,7 +12,7 @@ from study.analysis.to_confirm import confirmation_arms
 from study.commands.next_step import next_step
 from study.commands.show import Show
 from study.errors import StudyError
-from study.followups.setup import Search, find_search, judged, run_followup, set_up
+from study.followups.setup import Search, find_search, judged, run_experiment, set_up
 from study.followups.testing import measure_models
 from study.requests import ConfirmRequest, FollowupRequest, Say
 from study.running.coordinator import RunOutcome
@@ -52,9 +52,9 @@ def confirm(request: ConfirmRequest, *, say: Say, show: Show) -> RunOutcome:
         return tuple(replace(arm, expected=None) for arm in arms)
 
     what = attrs.CONFIRMATION if other_data is None else attrs.TRANSFER
-    n_own = request.n_own if other_data is None else 0
-    followup = set_up(search, what, choose, request, n_own=n_own, other=other_data, say=say)
-    outcome, after = run_followup(followup, place, say=say)
+    own = request.n_own
+    followup = set_up(search, what, choose, request, n_own=own, other=other_data, say=say)
+    outcome, after = run_experiment(followup, place, say=say)
     info = get_confirmation(after)
     assert info is not None  # it was stored as one
     if info.n_missing == 0:

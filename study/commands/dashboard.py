@@ -11,7 +11,6 @@ from multiprocessing import util
 from pathlib import Path
 from typing import NoReturn
 
-import optuna
 from optuna.storages import BaseStorage
 
 from storage.artifacts import artifact_folder
@@ -35,7 +34,6 @@ def dashboard_request(request: DashboardRequest, *, say: Say) -> None:
         StorageError: If the storage cannot be read.
         StudyError: If the port or the folder cannot be used.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(request.url, write=request.allow_edit)
     n_studies = len(study_names(storage))
     folder = existing_artifacts(request)
@@ -99,7 +97,6 @@ def refresh_request(request: DashboardRequest, *, say: Say) -> None:
         StorageError: If the storage cannot be written, or has no such study.
     """
     url, study = request.url, request.study
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(url, write=True)
     for name in [study] if study is not None else study_names(storage):
         ours = refresh(storage, name, url=url, artifacts=artifact_folder(url, request.artifacts))

@@ -61,7 +61,7 @@ def experiment(request: ExperimentRequest, *, say: Say) -> RunOutcome:
     assignments = kind.with_steps(request.given.assignments, request.given.n_steps)
     fixed = _fixed(assignments, design, kind, stored_settings)
     settings = replace(settings, space=design.space, fixed=fixed)
-    _, data = load_here(kind, settings, place.device, study=study, stored=stored is not None)
+    trainer, data = load_here(kind, settings, place.device, study=study, stored=stored is not None)
     settings = replace(settings, data_fingerprint=data.fingerprint, sides=data.sides)
     if stored is not None:
         stored.settings.require_equal(settings, study=study)
@@ -79,7 +79,13 @@ def experiment(request: ExperimentRequest, *, say: Say) -> RunOutcome:
         },
     )
     prepared = Prepared(
-        database=database, name=study, settings=settings, found=found, data=data, experiment=wanted
+        database=database,
+        name=study,
+        settings=settings,
+        found=found,
+        trainer=trainer,
+        data=data,
+        experiment=wanted,
     )
     outcome, record = run_experiment(prepared, place, say=say)
     info = get_experiment(record)

@@ -40,7 +40,6 @@ def copy(request: CopyRequest, *, say: Say) -> bool:
         Unanswered: If nobody can be asked.
         StorageError: If a study cannot be read, or the other storage cannot take it.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     target = find_storage(request.to)
     storage = open_storage(request.url)
     held = study_names(storage)
@@ -74,16 +73,16 @@ def copy(request: CopyRequest, *, say: Say) -> bool:
     if not confirmed(_copy_question(names, studies, request.to), yes=request.yes, say=say):
         return False
     target = target or open_storage(request.to, create=True, write=True)
-    copied = copy_studies(studies, target, source=source, target=folder)
+    n_files, n_lost = copy_studies(studies, target, source=source, target=folder)
     n_trials = sum(len(packed.study["trials"]) for packed in studies)
-    files = f", {counted(copied.n_files, 'file')} to {folder}" if copied.n_files else ""
+    files = f", {counted(n_files, 'file')} to {folder}" if n_files else ""
     what = f"{_listed(names)} with {counted(n_trials, 'trial')}"
     given = [packed.name for packed in studies]
     renamed = "" if given == names else f" as {format_list(list(map(repr, given)))}"
     say(f"Copied {what} to {redact(request.to)}{renamed}{files}.")
-    if copied.n_lost:
+    if n_lost:
         say(
-            f"Warning: {counted(copied.n_lost, 'file')} of the trials not found in {source}; "
+            f"Warning: {counted(n_lost, 'file')} of the trials not found in {source}; "
             "where they lie elsewhere, --artifacts says so."
         )
     left = _left(storage, names)

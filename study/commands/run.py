@@ -1,7 +1,8 @@
 """What ``emoji-study run`` does: a study is created or continued, and trials of it are run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from optuna.trial import FrozenTrial
 
@@ -11,7 +12,7 @@ from storage.artifacts import artifact_folder, require_folder
 from storage.internals import storage_of
 from storage.limits import require_names
 from storage.rdb import await_server
-from storage.records import StudyRecord, count, load_study_record
+from storage.records import count, load_study_record
 from study.commands.next_step import next_step
 from study.errors import StudyError
 from study.kind_sources import find_kind, require_same_code
@@ -50,14 +51,9 @@ def run(request: RunRequest, *, say: Say) -> RunOutcome:
     space = settings.space_in(own)
     require_names("a parameter", (parameter.name for parameter in space.parameters))
     require_names("a metric", (metric.name for metric in own.metrics))
-    source = None
-    if request.warm_start is not None:
-        source = _warm_start_source(database, request.warm_start, settings, space, stored)
+    waiting = _first_points(database, request, settings, space, stored)
     _, data = load_here(own, settings, place.device, study=name, stored=stored is not None)
     settings = replace(settings, data_fingerprint=data.fingerprint, sides=data.sides)
-    waiting = []
-    if source is not None:
-        waiting = best_points(source, space, settings.fixed, n_trials=request.n_first)
     info, facts = found.info(space), data.facts()
     require_folder(artifact_folder(place.url, place.artifacts))
     opened = open_study(database.create(), name, settings, info, user_attrs=facts, waiting=waiting)
@@ -71,9 +67,9 @@ def run(request: RunRequest, *, say: Say) -> RunOutcome:
     for attr, value in from_now_on.items():
         if value is not None:
             opened.set_user_attr(attr, value)
-    if source is not None and stored is None:
+    if waiting and stored is None:
         first = "trial repeats" if len(waiting) == 1 else f"{len(waiting)} trials repeat"
-        say(f"The first {first} the best points of study {source.name}.")
+        say(f"The first {first} the best points of study {request.warm_start}.")
     ready = Ready(study=opened, settings=settings, kind=own, space=space, data=data)
     return _run(ready, place, request, say=say)
 
@@ -123,30 +119,33 @@ def _default_trials(ready: Ready, replicate: int) -> int:
     return max(0, n_points - _n_finished(trials, replicate))
 
 
-def _warm_start_source(
+def _first_points(
     database: Database,
-    name: str,
+    request: RunRequest,
     settings: StudySettings,
     space: SearchSpace,
     stored: StoredStudy | None,
-) -> StudyRecord:
-    """Read the older study that a new one, which may be stored already, is to begin with."""
+) -> Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Return the points that a new study, which may be stored already, is to begin with."""
+    if request.warm_start is None:
+        return ()
     if settings.sampler not in ADAPTIVE_SAMPLERS:
         raise StudyError(
             f"--warm-start needs a sampler that learns ({', '.join(ADAPTIVE_SAMPLERS)}), not "
             f"{settings.sampler}."
         )
     storage = database.existing()
-    source = load_study_record(storage, name)
+    source = load_study_record(storage, request.warm_start)
     record = None if stored is None else load_study_record(storage, stored.name)
     if record is not None and record.trials and not began_with(record, source.name):
         raise StudyError(
             f"--warm-start begins a new study, but {record.name!r} has trials; take another "
             "--study name, or leave --warm-start out."
         )
-    if not best_points(source, space, settings.fixed, n_trials=1):
+    points = best_points(source, space, settings.fixed, n_trials=request.n_first)
+    if not points:
         raise StudyError(
             f"--warm-start has no effect: no complete trial of study {source.name!r} has a "
             "parameter that this study searches."
         )
-    return source
+    return points

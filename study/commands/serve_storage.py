@@ -1,7 +1,5 @@
 """What ``emoji-study serve-storage`` does: one database for hundreds of workers."""
 
-import optuna
-
 from storage.rdb import open_storage
 from storage.served import make_server
 from storage.urls import redact, server_address
@@ -19,7 +17,6 @@ def serve(request: ServeRequest, *, say: Say) -> None:
     url, host, port = request.url, request.host, request.port
     if server_address(url) is not None:
         raise StudyError(f"`storage` must be a database to be served, but got {redact(url)!r}.")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(url, create=True, write=True)
     with stop_signals() as stop:
         server = make_server(storage, host=host, port=port, n_threads=request.threads)

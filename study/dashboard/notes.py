@@ -87,7 +87,7 @@ def study_note(record: StudyRecord, *, study_id: int, url: str) -> str:
 
     ``study_id`` is the database's key; a password in ``url`` is masked.
     """
-    place, kind = _place(record, url), kind_of(record)
+    place, kind = place_of(record, url), kind_of(record)
     code = describe_code(record)
     shown = [(file.name, _FILES.get(file.name, escape(file.label))) for file in kind.files]
     shown.append((attrs.CURVES_FILE, f"all numbers of all {plural(kind.step)}"))
@@ -97,9 +97,7 @@ def study_note(record: StudyRecord, *, study_id: int, url: str) -> str:
         _what(record),
         *_judged(record),
         *([code] if code else []),
-        f"[Report of this study](/report/{study_id}), as `emoji-study dashboard` offers it; as a "
-        "file to keep and to send:",
-        code_block(f"emoji-study report {place}"),
+        *report_of(study_id, place),
         "### What you see",
         "- **History**: a dot per trial; the line is the best so far. Charts below it are "
         "refreshed every few trials.\n"
@@ -134,9 +132,23 @@ def trial_note(record: StudyRecord, trial: TrialRecord, *, url: str) -> str:
     if trial.given and attrs.MEASURED_ON.of(trial) != "test":
         lines += [
             f"Train it again for good, and measure it once on the test {data_of(record)}:",
-            code_block(f"emoji-study train {_place(record, url)} --trial {trial.number}"),
+            code_block(f"emoji-study train {place_of(record, url)} --trial {trial.number}"),
         ]
     return "\n\n".join(lines) + "\n"
+
+
+def place_of(record: StudyRecord, url: str) -> str:
+    """Return the options that name a study."""
+    return join(["--storage", redact(url), "--study", record.name])
+
+
+def report_of(study_id: int, place: str) -> list[str]:
+    """Say where the report of a study is, and which command writes it to a file."""
+    return [
+        f"[Report of this study](/report/{study_id}), as `emoji-study dashboard` offers it; as a "
+        "file to keep and to send:",
+        code_block(f"emoji-study report {place}"),
+    ]
 
 
 def escape(text: str) -> str:
@@ -203,11 +215,6 @@ def _glossary(record: StudyRecord) -> Iterator[tuple[str, str]]:
         if name in present or (not record.trials and (name in own or name not in _MEASURED)):
             text = _GLOSSARY.get(name, own.get(name, ""))
             yield name, text.format(step=kind.step, steps=plural(kind.step), second=second)
-
-
-def _place(record: StudyRecord, url: str) -> str:
-    """Return the options that name a study."""
-    return join(["--storage", redact(url), "--study", record.name])
 
 
 def _result(kind: KindInfo, trial: TrialRecord) -> str:

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from optuna.trial import TrialState
 
 from storage.records import StudyRecord, TrialRecord
-from storage.urls import redact
 from study.analysis import objectives_of
-from study.dashboard.notes import code_block, escape
+from study.dashboard.notes import escape, place_of, report_of
 from study.formats import (
     capitalised,
     format_duration,
@@ -16,7 +15,6 @@ from study.formats import (
     format_state,
 )
 from study.metrics import Metric
-from study.shell import join
 from study.wording import Wording
 
 
@@ -25,7 +23,6 @@ def study_note(record: StudyRecord, *, study_id: int, url: str) -> str:
 
     ``study_id`` is the database's key; a password in ``url`` is masked.
     """
-    place = join(["--storage", redact(url), "--study", record.name])
     lines = [
         f"## {escape(record.name)}",
         "A study that was not made by emoji-study.",
@@ -36,11 +33,7 @@ def study_note(record: StudyRecord, *, study_id: int, url: str) -> str:
     ]
     if any(trial.constraints for trial in record.trials):
         lines.append("A trial that breaks a constraint is no candidate for the best.")
-    lines += [
-        f"[Report of this study](/report/{study_id}), as `emoji-study dashboard` offers it; as a "
-        "file to keep and to send:",
-        code_block(f"emoji-study report {place}"),
-    ]
+    lines += report_of(study_id, place_of(record, url))
     return "\n\n".join(lines) + "\n"
 
 

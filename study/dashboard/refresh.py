@@ -10,6 +10,7 @@ from pathlib import Path
 import optuna
 from optuna.storages import BaseStorage
 
+from storage import attrs
 from storage.annotations import noted_trials, write_graphs, write_study_note, write_trial_notes
 from storage.artifacts import ArtifactFolder
 from storage.internals import key_of
@@ -19,7 +20,7 @@ from study.analysis import is_ours
 from study.dashboard import notes as our_notes
 from study.dashboard import other_notes
 from study.dashboard.graphs import draw_graphs
-from study.dashboard.retention import clean, kept_pictures
+from study.dashboard.retention import clean
 
 
 def refresh(storage: BaseStorage, name: str, *, url: str, artifacts: Path) -> bool:
@@ -41,7 +42,7 @@ def refresh(storage: BaseStorage, name: str, *, url: str, artifacts: Path) -> bo
     note = about.study_note(record, study_id=key_of(study), url=url)
     unedited = write_study_note(study, note)
     write_graphs(study, draw_graphs(record))
-    if kept_pictures(record) == "best":
+    if attrs.KEPT_PICTURES.of(record) == "best":
         clean(storage, record, ArtifactFolder(artifacts), keep="best")
     return unedited
 
@@ -50,7 +51,6 @@ def main() -> None:
     """Refresh the study that one line of JSON names: url, study and artifacts."""
     if hasattr(os, "nice"):
         os.nice(19)  # the least claim to a core: a refresh must not slow the workers
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     asked = json.loads(sys.stdin.readline())
     storage = open_storage(asked["url"], write=True)
     refresh(storage, asked["study"], url=asked["url"], artifacts=Path(asked["artifacts"]))

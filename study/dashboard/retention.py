@@ -5,9 +5,7 @@ of the first trial for all of them, and an entry without a file would break its 
 since they answer trials whose training was done before.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, get_args
 
 from optuna.storages import BaseStorage
 
@@ -17,28 +15,10 @@ from storage.artifacts import ArtifactFolder, clear_pictures, study_uid, unfinis
 from storage.records import StudyRecord, TrialRecord, load_study_record
 from study.analysis import ranked_by_constraint
 from study.choices import Pictures
-from study.errors import StudyError
 from study.seeds import training_name
 
 N_BEST = 10
 """Trials that count as the best."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cleaned:
-    """Of how many trials the pictures were removed, and by how much the files became smaller."""
-
-    n_trials: int
-    n_bytes: int
-
-
-def kept_pictures(record: StudyRecord) -> Pictures:
-    """Return whose pictures a study keeps; a StudyError if it has stored another word."""
-    keep = str(attrs.KEPT_PICTURES.of(record) or "all")
-    if keep not in get_args(Pictures):
-        known = ", ".join(get_args(Pictures))
-        raise StudyError(f"`pictures` must be one of {known}, but got {keep!r}.")
-    return cast(Pictures, keep)
 
 
 def spared(record: StudyRecord, keep: Pictures) -> set[int]:
@@ -56,15 +36,15 @@ def spared(record: StudyRecord, keep: Pictures) -> set[int]:
 
 def clean(
     storage: BaseStorage, record: StudyRecord, store: ArtifactFolder, *, keep: Pictures
-) -> Cleaned:
-    """Remove the pictures of ended trials, but for those that stay."""
+) -> list[int]:
+    """Remove the pictures of ended trials, but for those that stay; return each one's bytes."""
     stay = spared(record, keep)
     freed = [
         clear_pictures(store, storage, trial.trial_id)
         for trial in record.trials
         if trial.state.is_finished() and trial.number not in stay
     ]
-    return Cleaned(n_trials=sum(n > 0 for n in freed), n_bytes=sum(freed))
+    return [n_bytes for n_bytes in freed if n_bytes]
 
 
 def clean_states(storage: BaseStorage, name: str, space: SearchSpace, folder: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage import attrs
-from storage.records import Progress, StudySummary
+from storage.records import StudySummary
 from study.formats import format_measured, format_settings
 from study.kind_info import objective_of
 from study.report.page import render_page
@@ -17,16 +17,14 @@ class Row:
 
     Args:
         what: It searches, or repeats.
-        best, metric: Its best value, and of what; a dash without one, as with several objectives.
+        best, metric: The best value, and of what; a dash without one, as with several objectives.
         follows: Whether it stands under the search that it follows.
     """
 
-    study_id: int
-    name: str
+    summary: StudySummary
     what: str
     best: str
     metric: str
-    progress: Progress
     follows: bool
 
 
@@ -62,11 +60,9 @@ def _row(summary: StudySummary, *, follows: bool) -> Row:
     metric = objective_of(summary)
     value = None if best is None else metric.of(best)
     return Row(
-        study_id=summary.study_id,
-        name=summary.name,
+        summary=summary,
         what=what,
         best=format_measured(value, metric),
         metric=f"{n_objectives} objectives" if n_objectives > 1 else metric.label,
-        progress=summary.progress,
         follows=follows,
     )

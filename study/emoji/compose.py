@@ -24,7 +24,7 @@ from storage.rdb import open_storage
 from study.emoji.data import StudyData
 from study.emoji.requests import ComposeRequest
 from study.emoji.trainer import EmojiTrainer
-from study.errors import StudyError
+from study.errors import StudyError, require_ending
 from study.formats import format_number
 from study.kinds import Run
 from study.requests import Say
@@ -45,8 +45,7 @@ def compose_request(request: ComposeRequest, *, say: Say) -> None:
     combinations = [parse(expression) for expression in request.expressions]
     out = request.out or Path("runs/gallery.png" if request.gallery else "runs/composition.png")
     allowed = (".png", ".gif") if len(combinations) > 1 else (".png",)
-    if out.suffix.lower() not in allowed:
-        raise StudyError(f"`out` must end in {' or '.join(allowed)}, but got {str(out)!r}.")
+    require_ending(out, *allowed)
     if (request.study is None) == (request.checkpoint is None):
         raise StudyError("Give either --study or --checkpoint: the model that adds up.")
     if request.checkpoint is not None:

@@ -13,7 +13,6 @@ from emoji_ae.config import AutoencoderConfig
 from emoji_ae.dataset import EmojiDataset, Intake, LabelledImages, labelled_images
 from emoji_ae.evaluation import to_float
 from emoji_ae.labels import CLASSES
-from emoji_ae.latent_quality import LatentSample
 from emoji_ae.splits import Split, redraw_validation, split_dataset
 from storage import attrs
 from study.formats import counted
@@ -63,20 +62,7 @@ class StudyData(Data):
     @property
     def own_train(self) -> LabelledImages:
         """The training images without the extra ones."""
-        images, labels = self.train.images, self.train.labels
-        return LabelledImages(images=images[: self.n_own], labels=labels[: self.n_own])
-
-    @cached_property
-    def latent_sample(self) -> LatentSample:
-        """By which latents are measured: the own training and validation images."""
-        rows = [*self.split.train[: self.n_own], *self.split.validation]
-        return LatentSample(
-            images=self.dataset.images[rows],
-            texts=tuple(self.dataset.texts[row] for row in rows),
-            labels=self.dataset.labels[rows],
-            groups=tuple(self.dataset.groups[row] for row in rows),
-            n_train=self.n_own,
-        )
+        return labelled_images(self.dataset, self.split.train[: self.n_own])
 
     @property
     def sides(self) -> str:

@@ -15,19 +15,13 @@ from storage.files import atomic_path, write_bytes
 from study.emoji.data import StudyData
 from study.emoji.page import render_data_report
 from study.emoji.requests import BuildRequest, DescribeRequest
-from study.errors import StudyError, require_ending
+from study.errors import require_ending
 
 
 def build_data(request: BuildRequest) -> int:
     """Write the installed images of a vendor as a data set file; return how many there are."""
-    out = request.out
-    try:
-        with atomic_path(out) as partial:
-            return build_parquet(request.vendor, partial)
-    except OSError as error:
-        raise StudyError(
-            f"`{out}` must be a file that can be written, but got: {error.strerror or error}."
-        ) from error
+    with atomic_path(request.out) as partial:
+        return build_parquet(request.vendor, partial)
 
 
 def describe_data(request: DescribeRequest) -> Path:

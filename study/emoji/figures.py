@@ -21,8 +21,8 @@ def plot_words(info: WordsInfo) -> go.Figure:
         orientation="h",
         # A word may look like a number, which plotly would put elsewhere.
         y=rows,
-        x=[found.n_images for found in info.top],
-        customdata=[escape(found.word) for found in info.top],
+        x=[n for _, n in info.top],
+        customdata=[escape(word) for word, _ in info.top],
         marker={"color": SKY_BLUE},
         hovertemplate="%{customdata}<br>%{x} images<extra></extra>",
         showlegend=False,
@@ -31,7 +31,7 @@ def plot_words(info: WordsInfo) -> go.Figure:
     figure.update_yaxes(
         autorange="reversed",
         tickvals=rows,
-        ticktext=[escape(_label(found.word)) for found in info.top],
+        ticktext=[escape(_label(word)) for word, _ in info.top],
         showgrid=False,
     )
     return figure

@@ -1,6 +1,6 @@
 """Trains the emoji autoencoders for a study: ``emoji_ae`` behind the protocol of a kind."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +18,7 @@ from emoji_ae.curve import EpochMetrics, MultitaskMetrics, best_metrics, metrics
 from emoji_ae.dataset import labelled_images, load_dataset
 from emoji_ae.drawing.gallery import draw_gallery, drawable
 from emoji_ae.drawing.learning_curve import learning_curve_png
-from emoji_ae.drawing.reconstructions import reconstructions_png
+from emoji_ae.drawing.strips import reconstructions_png
 from emoji_ae.evaluation import classify, reconstruction_errors, to_float
 from emoji_ae.images import captioned_png
 from emoji_ae.labels import CLASSES
@@ -26,7 +26,7 @@ from emoji_ae.latent import encode
 from emoji_ae.latent_quality import measure_latents
 from emoji_ae.models import count_multiply_adds, count_parameters
 from emoji_ae.recipes import gallery
-from emoji_ae.resume import TrainState, read_state, write_state
+from emoji_ae.resume import read_state
 from emoji_ae.seeding import resolve_device
 from emoji_ae.splits import Split, split_dataset
 from emoji_ae.training import DivergedError, TrainResult, suspended_result, train_model
@@ -61,9 +61,6 @@ class EmojiTrainer(Trainer):
         return data
 
     def train(self, config: AutoencoderConfig, data: StudyData, run: Run) -> "EmojiTraining":
-        resume = _RunState(run, config)
-        if resume.state is not None:
-            run.resumed([asdict(metrics) for metrics in resume.state.curve])
         try:
             result = train_model(
                 config,
@@ -73,14 +70,16 @@ class EmojiTrainer(Trainer):
                 device=torch.device(run.device),
                 images_per_epoch=data.n_own,
                 on_epoch=lambda metrics: run.step(asdict(metrics)),
-                resume=resume,
+                resume=run,
             )
         except DivergedError as error:
             training = EmojiTraining(error.result, config, data, run.seed)
             raise kinds.DivergedError(str(error), training) from None
         except kinds.Interrupted as error:
-            if resume.state is not None:  # kept before the interruption was passed on
-                result = suspended_result(config, resume.state)
+            # It was saved before the interruption was passed on.
+            state = run.load(lambda path: read_state(path, config, run.seed))
+            if state is not None:
+                result = suspended_result(config, state)
                 error.training = EmojiTraining(result, config, data, run.seed)
             raise
         return EmojiTraining(result, config, data, run.seed)
@@ -245,26 +244,10 @@ class EmojiTraining(CurveTraining):
 
     def measure(self) -> dict[str, float]:
         """Return the numbers for the model's latents, those that there are."""
-        quality = measure_latents(self.checkpoint.model.cpu(), self._data.latent_sample)
-        numbers = {f"latent_{name}": value for name, value in asdict(quality).items()}
-        return {name: value for name, value in numbers.items() if value is not None}
-
-
-class _RunState:
-    """Keeps the state of a training where the run wants it."""
-
-    def __init__(self, run: Run, config: AutoencoderConfig) -> None:
-        state = run.load(read_state)
-        fits = state is not None and state.fits(config.identity(), run.seed, config.epoch)
-        self.state = state if fits else None
-        self._run = run
-
-    def offer(self, make_state: Callable[[], TrainState], *, n_bytes: int) -> None:
-        self._run.offer(lambda path: write_state(make_state(), path), n_bytes=n_bytes)
-
-    def save(self, state: TrainState) -> None:
-        self._run.save(lambda path: write_state(state, path))
-        self.state = state
+        model, data = self.checkpoint.model.cpu(), self._data
+        own = data.split.train[: data.n_own]
+        numbers = measure_latents(model, data.dataset, own, data.split.validation)
+        return {f"latent_{name}": value for name, value in numbers.items()}
 
 
 def metrics_of(rows: Sequence[Step]) -> list[EpochMetrics]:

@@ -84,18 +84,12 @@ def columns_of(record: StudyRecord, *, curves: bool = False) -> list[Column]:
         found.append(_own(value_name(i), values, "float64"))
     names = parameter_names(record)
     for name in names:
-        found.append(
-            _column(
-                column_name("params", name),
-                [[t.params[name]] if name in t.params else [] for t in trials],
-                part="params",
-                key=name,
-                ranges=_ranges(trials, name),
-            )
-        )
+        cells, ranges = _cells((t.params for t in trials), name), _ranges(trials, name)
+        column = column_name("params", name)
+        found.append(_column(column, cells, part="params", key=name, ranges=ranges))
     found += _attributes(record, names)
     for name in _names(trial.constraints for trial in trials):
-        cells = [[t.constraints[name]] if name in t.constraints else [] for t in trials]
+        cells = _cells((t.constraints for t in trials), name)
         column = column_name("constraints", name)
         found.append(_column(column, cells, part="constraints", key=name))
     found.append(_own(STARTED, [trial.started for trial in trials], "datetime64[us, UTC]"))
@@ -146,7 +140,7 @@ def _attributes(record: StudyRecord, params: Sequence[str]) -> list[Column]:
         if all(isinstance(value, str | int | float) for cell in cells for value in cell):
             columns[column_name("user_attrs", name, params)] = name, cells
     for name in _names(trial.other_attrs for trial in trials):
-        others = [[t.other_attrs[name]] if name in t.other_attrs else [] for t in trials]
+        others = _cells((t.other_attrs for t in trials), name)
         column = f"attr_{encode_name(name)}"
         _, cells = columns.get(column, (name, [[] for _ in trials]))
         columns[column] = name, [a or b for a, b in zip(cells, others, strict=True)]
@@ -158,6 +152,11 @@ def _attributes(record: StudyRecord, params: Sequence[str]) -> list[Column]:
 
 def _told(value: Any) -> bool:
     return value is not None and value == value
+
+
+def _cells(found: Iterable[Mapping[str, Any]], name: str) -> list[list[Any]]:
+    """Return what each trial has of a name: 0 or 1 values, of which one may be None."""
+    return [[own[name]] if name in own else [] for own in found]
 
 
 def _names(found: Iterable[Mapping[str, Any]]) -> list[str]:

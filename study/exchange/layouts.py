@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
+from itertools import count
 
 from storage.internals import CONSTRAINTS
 from study.errors import StudyError
@@ -65,9 +66,7 @@ def _exported(sheet: Sheet) -> Layout:
         told = sheet.fields.get(column)
         part, key = (told["part"], told["key"]) if told else meaning(column)
         found[part][column] = key
-    n = 0
-    while value_name(n) in sheet.columns:
-        n += 1
+    n = next(i for i in count() if value_name(i) not in sheet.columns)
     names = sheet.about.get("metric_names") or [None] * n
     return Layout(
         values={value_name(i): name for i, name in enumerate(names)},

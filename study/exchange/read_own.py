@@ -12,12 +12,13 @@ from search_spaces import Scalar, SearchSpace, is_number
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from study.errors import StudyError
-from study.exchange.columns import COMPLETED, CURVE, EXACT, SECONDS, STARTED, meaning
+from study.exchange.columns import COMPLETED, CURVE, EXACT, SECONDS, STARTED
+from study.exchange.layouts import Layout
 from study.exchange.sheet import Row, Sheet
 from study.exchange.trial_cells import curve_of, in_order, state_of, times_of
 from study.kind_sources import FoundKind
 from study.kinds import Source
-from study.metrics import Metric, value_name
+from study.metrics import Metric
 from study.settings import IMPORTED, default_settings
 
 
@@ -60,43 +61,39 @@ def read_runs(sheet: Sheet, found: FoundKind, *, name: str) -> StudyRecord:
 
 
 def read_own(
-    sheet: Sheet, found: FoundKind, space: SearchSpace, n_values: int, *, name: str
+    sheet: Sheet, layout: Layout, found: FoundKind, space: SearchSpace, *, name: str
 ) -> StudyRecord:
     """Read a table that we exported of a study of a kind; trials that have not ended are none."""
-    values = [value_name(i) for i in range(n_values)]
     names, trials = _names(space), []
-    stored = [(column, *meaning(column)) for column in sheet.columns]
-    params = {key: column for column, part, key in stored if part == "params" and key in names}
-    attributes = {
-        key: column for column, part, key in stored if part and column not in params.values()
-    }
+    params = {key: column for column, key in layout.params.items() if key in names}
+    others: dict[str, Any] = {**layout.params, **layout.user_attrs, **layout.constraints}
+    attributes = {key: column for column, key in others.items() if column not in params.values()}
     for row in in_order(sheet.rows):
-        state = state_of(row, values)
+        state = state_of(row, layout.values)
         if not state.is_finished():
             continue
         complete = state is TrialState.COMPLETE
-        numbers = tuple(_finite(row, column) for column in values) if complete else ()
+        numbers = tuple(_finite(row, column) for column in layout.values) if complete else ()
         began = any(column in row.cells for column in params.values())
         own = {key: row.value(column) for key, column in attributes.items() if column in row.cells}
         user_attrs = {**_cost(row), attrs.MEASURED_ON: "validation", **own}
         point = _params(space, row, params) if began else {}
         trials.append(_trial(row, state, numbers, point, user_attrs))
-    return _imported(sheet, found, space, trials, name=name, pareto=n_values > 1)
+    return _imported(sheet, found, space, trials, name=name, pareto=len(layout.values) > 1)
 
 
-def space_of(sheet: Sheet, kinds: Sequence[FoundKind]) -> tuple[FoundKind, SearchSpace] | None:
+def space_of(layout: Layout, kinds: Sequence[FoundKind]) -> tuple[FoundKind, SearchSpace] | None:
     """Return the smallest space that a table has the parameters of, and the kind that it is of.
 
     None if there is none that has all of them, or of which one is missing that it always has.
     """
-    own = {key for part, key in map(meaning, sheet.columns) if part == "params"}
     spaces = [
         (found, space)
         for found in kinds
         for whole in found.kind.spaces.values()
         for space in (found.kind.narrow(whole, Source()), whole)
     ]
-    used = set[str]().union(*(_names(space) for _, space in spaces)) & own
+    used = set[str]().union(*(_names(space) for _, space in spaces)) & {*layout.params.values()}
     fitting = [
         (found, space)
         for found, space in spaces

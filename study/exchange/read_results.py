@@ -41,9 +41,9 @@ def _read(
     layout = layout_of(sheet)
     if layout is not None and not layout.plain:
         of = sheet.about.get("kind")
-        fitting = space_of(sheet, [k for k in kinds if not sheet.about or k.kind.name == of])
+        fitting = space_of(layout, [k for k in kinds if not sheet.about or k.kind.name == of])
         if fitting is not None:
-            return read_own(sheet, *fitting, len(layout.values), name=name)
+            return read_own(sheet, layout, *fitting, name=name)
         if not sheet.about and {attrs.CODE_VERSION, attrs.DATA_FINGERPRINT} <= set(sheet.columns):
             raise StudyError(
                 f"{sheet.path} is of a kind that is not installed here. Import it where that is "

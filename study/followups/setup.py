@@ -47,22 +47,18 @@ class Search:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """An experiment that can be run, as the study ``name``, with all pairs that are wanted."""
+    """An experiment that can be run, as the study ``name``, with all pairs that are wanted.
+
+    The data of one that follows a search are parted as the search's own.
+    """
 
     database: Database
     name: str
     settings: StudySettings
     found: FoundKind
+    trainer: Trainer
     data: Data
     experiment: Experiment
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Followup(Prepared):
-    """An experiment that follows a search; its data are parted as the search's own."""
-
-    record: StudyRecord
-    trainer: Trainer
 
 
 def find_search(study: str, place: Place, *, say: Say) -> Search:
@@ -95,8 +91,8 @@ def set_up(
     n_own: int | None,
     other: Path | None = None,
     say: Say,
-) -> Followup:
-    """Continue a stored follow-up with its own arms, or set up a new one.
+) -> Prepared:
+    """Continue a stored follow-up with its own arms, or set up a new one; say how long it takes.
 
     Args:
         what: It is: a name of ``QUESTIONS``.
@@ -132,8 +128,6 @@ def set_up(
             f"{other} holds the very images of study {record.name!r}; leave --other-data out."
         )
     settings = replace(settings, data_fingerprint=data.fingerprint, sides=data.sides)
-    if old is not None:
-        old.require_equal(settings, study=name)
     kept = before.sides[method] if before is not None else ()
     if searched.sampler == IMPORTED and n_own:
         raise StudyError(
@@ -167,15 +161,19 @@ def set_up(
         follows=record.name,
         keep_models=what != attrs.ABLATION,
     )
-    return Followup(
+    seconds = mean_seconds(record, arms)
+    if seconds is not None:
+        n = experiment.n_trials
+        time = format_duration(seconds * n / place.n_workers)
+        say(f"{n} trainings in all; at the times that the search took, about {time}.")
+    return Prepared(
         database=search.database,
         name=name,
         settings=settings,
         found=search.found,
+        trainer=trainer,
         data=data,
         experiment=experiment,
-        record=record,
-        trainer=trainer,
     )
 
 
@@ -217,16 +215,6 @@ def own_pairs(
             )
     counted = (n_wanted * (i + 1) // n_new > n_wanted * i // n_new for i in range(n_new))
     return frozenset(len(kept) + i for i, is_own in enumerate(counted) if is_own)
-
-
-def run_followup(followup: Followup, place: Place, *, say: Say) -> tuple[RunOutcome, StudyRecord]:
-    """Say how long it may take, and run it."""
-    n = followup.experiment.n_trials
-    seconds = mean_seconds(followup.record, followup.experiment.arms)
-    if seconds is not None:
-        time = format_duration(seconds * n / place.n_workers)
-        say(f"{n} trainings in all; at the times that the search took, about {time}.")
-    return run_experiment(followup, place, say=say)
 
 
 def run_experiment(

@@ -21,7 +21,7 @@ from storage.records import StudyRecord, TrialRecord, load_study_record
 from storage.served import perform
 from study.analysis.confirmation import get_confirmation
 from study.analysis.experiment import trials_of_arm
-from study.followups.setup import Followup
+from study.followups.setup import Prepared
 from study.formats import counted
 from study.kinds import EXAMPLES
 from study.requests import Place, Say
@@ -39,7 +39,7 @@ class _KeptModels:
     folder: Path
     uid: str
     study_id: int
-    followup: Followup
+    followup: Prepared
 
     def find(self, trial: TrialRecord) -> Path | None:
         """Return where a trial's model is; None if it is lost, or another one lies there."""
@@ -62,7 +62,7 @@ class _KeptModels:
 
 
 def measure_models(
-    followup: Followup, storage: BaseStorage, record: StudyRecord, place: Place, *, say: Say
+    followup: Prepared, storage: BaseStorage, record: StudyRecord, place: Place, *, say: Say
 ) -> StudyRecord:
     """Measure the kept models of a confirmation on the test data, each once, after all choices.
 

@@ -81,7 +81,6 @@ def open_study(
 
     A new one gets more ``user_attrs``, and ``waiting`` trials: parameters and user attributes.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     objectives = kind.objectives(pareto=settings.pareto)
     created = perform(
         storage,

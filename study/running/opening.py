@@ -62,11 +62,16 @@ class Database:
     def find(self, name: str) -> StoredStudy | None:
         """Read a study of this package, None if there is none, or nothing but its name."""
         storage = self._opened
-        settings = None if storage is None else StudySettings.of_study(storage, name)
-        if storage is None or settings is None:
+        if storage is None:
             return None
-        study_id = storage.get_study_id_from_name(name)
+        try:
+            study_id = storage.get_study_id_from_name(name)
+        except KeyError:
+            return None
         user_attrs = storage.get_study_user_attrs(study_id)
+        if not user_attrs and not storage.get_n_trials(study_id):
+            return None
+        settings = StudySettings.from_attrs(user_attrs, study=name)
         kind = stored_kind(user_attrs) or FOREIGN
         return StoredStudy(name=name, settings=settings, kind=kind, user_attrs=user_attrs)
 

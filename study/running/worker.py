@@ -52,7 +52,6 @@ def run_worker(job: WorkerJob, stop: threading.Event) -> None:
 
 def _run_trials(job: WorkerJob, stop: threading.Event, check_folder: Callable[[], None]) -> None:
     own_threads(job.threads)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(job.url, write=True)
     study = optuna.load_study(study_name=job.study, storage=storage)
     user_attrs = study.user_attrs

@@ -56,13 +56,8 @@ def progress_line(
                 if outage(error) is None:
                     raise
                 return  # the workers' supervisors tell of it
-            status = describe(
-                record.trials,
-                target=(total := wanted(record, target)),
-                n_workers=n_workers,
-                trainings=trainings,
-                metric=kind_of(record).objective if len(record.directions) == 1 else None,
-            )
+            total = wanted(record, target)
+            status = describe(record, target=total, n_workers=n_workers, trainings=trainings)
             finished = count(record.trials).finished
             if live:
                 bar.update(task, completed=finished, total=total, status=status, refresh=True)
@@ -111,31 +106,19 @@ def wanted(record: StudyRecord, target: int) -> int:
 
 
 def describe(
-    trials: Sequence[TrialRecord],
-    *,
-    target: int,
-    n_workers: int,
-    metric: Metric | None,
-    trainings: Sequence[str] = (),
+    record: StudyRecord, *, target: int, n_workers: int, trainings: Sequence[str] = ()
 ) -> str:
     """Say in a few words how far a study is that is done at ``target`` finished trials.
 
-    ``n_workers`` share the work; ``trainings`` are of a grid's points, see ``grid_trainings``;
-    ``metric`` is what is searched for, None with several objectives, of which none decides.
+    ``n_workers`` share the work; ``trainings`` are of a grid's points, see ``grid_trainings``.
     """
-    progress = count(trials)
+    progress = count(record.trials)
     parts = [f"{progress.pruned} pruned", f"{progress.failed} failed"]
-    values = [
-        trial.value
-        for trial in trials
-        if trial.state == TrialState.COMPLETE and trial.value is not None and trial.feasible
-    ]
-    if values and metric is not None:
-        best = (max if metric.maximise else min)(values)
-        parts.append(f"best {format_measured(best, metric)}")
+    if record.best is not None and len(record.directions) == 1:
+        parts.append(f"best {format_measured(record.best.value, kind_of(record).objective)}")
     remaining = target - progress.finished
     if remaining > 0:
-        parts.append(eta(trials, trainings, remaining=remaining, n_workers=n_workers))
+        parts.append(eta(record.trials, trainings, remaining=remaining, n_workers=n_workers))
     return " · ".join(parts)
 
 

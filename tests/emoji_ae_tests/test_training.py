@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from emoji_ae.evaluation import reconstruct, reconstruction_errors, to_float
 from emoji_ae.latent import encode
 from emoji_ae.losses import color_error, edge_error
 from emoji_ae.models import Autoencoder, MultitaskAutoencoder, build_model
-from emoji_ae.resume import TrainState, read_state, write_state
+from emoji_ae.resume import read_state
 from emoji_ae.tasks import Labels
 from emoji_ae.training import (
     DivergedError,
@@ -382,25 +382,22 @@ def test_diverging_classifier() -> None:
 class ResumeFile:
     """Keeps the state of a training in a file, on an interruption alone."""
 
-    def __init__(self, path: Path, *, identity: str, seed: int, max_epochs: int) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        state = read_state(path)
-        fits = state is not None and state.fits(identity, seed, max_epochs)
-        self.state: TrainState | None = state if fits else None
 
-    def offer(self, make_state: Callable[[], TrainState], *, n_bytes: int) -> None:
+    def load(self, read: Callable[[Path], Any]) -> Any:
+        """Read the file."""
+        return read(self._path)
+
+    def resumed(self, steps: Sequence[Mapping[str, float]]) -> None:
         """Do nothing."""
 
-    def save(self, state: TrainState) -> None:
-        """Save the state."""
-        write_state(state, self._path)
-        self.state = state
+    def offer(self, save: Callable[[Path], object], *, n_bytes: int) -> None:
+        """Do nothing."""
 
-
-def resume_file(path: Path, config: AutoencoderConfig, **changes: Any) -> ResumeFile:
-    """Return the resume file of a training of ``config``."""
-    arguments = {"identity": config.identity(), "seed": 0, "max_epochs": config.epoch}
-    return ResumeFile(path, **(arguments | changes))
+    def save(self, save: Callable[[Path], object]) -> None:
+        """Write the file."""
+        save(self._path)
 
 
 def train_resumed(
@@ -415,7 +412,7 @@ def train_resumed(
             raise KeyboardInterrupt
         return False
 
-    resume = None if path is None else resume_file(path, config)
+    resume = None if path is None else ResumeFile(path)
     try:
         return train(config, on_epoch=on_epoch, resume=resume), seen
     except KeyboardInterrupt:
@@ -458,7 +455,7 @@ def test_an_interrupted_training_ends_like_an_uninterrupted_one(
     for stop_after in range(n_kept):
         assert train_resumed(config, path, stop_after) == (None, [stop_after])
 
-    state = resume_file(path, config).state
+    state = read_state(path, config, 0)
     reached = suspended_result(config, state)
     assert {type(metrics) for metrics in reached.curve} == {type(whole.curve[0])}
     assert timeless(reached.curve) == timeless(whole.curve)[:n_kept]
@@ -485,14 +482,15 @@ def test_a_state_that_does_not_fit_is_not_used(tmp_path: Path) -> None:
     """A state of another training, of too late an epoch, or a damaged one counts as none."""
     path = tmp_path / "state.pt"
     assert train_resumed(PLAIN, None, 0) == (None, [0])  # nor is one needed
-    assert resume_file(path, PLAIN).state is None
+    assert read_state(path, PLAIN, 0) is None
     train_resumed(PLAIN, path, 1)
-    assert resume_file(path, PLAIN).state is not None
-    for changes in ({"seed": 1}, {"identity": "another"}, {"max_epochs": 2}):
-        assert resume_file(path, PLAIN, **changes).state is None
+    assert read_state(path, PLAIN, 0) is not None
+    assert read_state(path, PLAIN, 1) is None
+    for changes in ({"learning_rate": 0.5}, {"epoch": 2}):
+        assert read_state(path, replace(PLAIN, **changes), 0) is None
     for content in (b"", path.read_bytes()[: path.stat().st_size // 2]):
         path.write_bytes(content)
-        assert resume_file(path, PLAIN).state is None
+        assert read_state(path, PLAIN, 0) is None
 
 
 def test_divergence() -> None:

@@ -109,10 +109,10 @@ def test_copy_has_files_of_its_own(study: optuna.Study, store: ArtifactFolder) -
     search, storage, folder = filled(study, store), study._storage, store.folder
     for name in ("copy", "copy of the copy"):
         packed = pack_study(storage, search.study_name, new_name=f"{search.study_name} {name}")
-        copied = copy_studies([packed], storage, source=folder, target=folder)
-        assert (copied.n_files, copied.n_lost) == (6, 0)
+        n_copied, n_lost = copy_studies([packed], storage, source=folder, target=folder)
+        assert (n_copied, n_lost) == (6, 0)
         n_files = delete_studies(storage, [search.study_name], store)
-        assert n_files == copied.n_files - (name == "copy") * 3
+        assert n_files == n_copied - (name == "copy") * 3
         search = optuna.load_study(study_name=packed.name, storage=storage)
         first, ran, waiting, *_ = search.get_trials()
         for file, expected in (("a.png", b"picture"), ("b.png", b"other")):

@@ -11,6 +11,7 @@ from optuna.study import StudyDirection
 from storage import attrs
 from storage.rdb import open_storage
 from study.errors import StudyError
+from study.running.opening import Database
 from study.settings import StudySettings, code_version, training_number
 from tests.study_tests.studies import kind_of, open_study
 
@@ -32,9 +33,9 @@ def test_round_trip(settings: StudySettings, url: str, changes: Any, names: list
     """Settings come back from a study, which has their objectives and opens with them again."""
     decided = replace(settings, **changes)
     storage = open_storage(url, create=True, write=True)
-    assert StudySettings.of_study(storage, "s") is None
+    assert Database(url).find("s") is None
     study = open_study(storage, "s", decided)
-    assert StudySettings.of_study(open_storage(url), "s") == decided
+    assert Database(url).find("s").settings == decided
     assert study.metric_names == names
     assert study.directions == [StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE][: len(names)]
     assert open_study(storage, "s", decided)._study_id == study._study_id
@@ -42,7 +43,7 @@ def test_round_trip(settings: StudySettings, url: str, changes: Any, names: list
     assert stored.get("vendors") == (["twitter", "apple"] if "options" in changes else None)
     with pytest.raises(StudyError, match=r"^Study 's' has sampler 'random', but got 'qmc'; "):
         open_study(storage, "s", replace(decided, sampler="qmc"))
-    assert StudySettings.of_study(open_storage(url), "s") == decided
+    assert Database(url).find("s").settings == decided
 
 
 @pytest.mark.parametrize(
@@ -113,13 +114,13 @@ def test_studies_of_others(settings: StudySettings, url: str) -> None:
     storage = open_storage(url, create=True, write=True)
     for name, direction in (("cut", "minimize"), ("t", "maximize"), ("s", "minimize")):
         plain = optuna.create_study(storage=storage, study_name=name, direction=direction)
-        assert StudySettings.of_study(storage, name) is None
+        assert Database(url).find(name) is None
     plain.enqueue_trial({})
     with pytest.raises(StudyError, match=OTHERS):
-        StudySettings.of_study(storage, "s")
+        Database(url).find("s")
     for name in ("s", "t"):
         with pytest.raises(StudyError, match=f"'{name}' was not made by `emoji-study run`"):
             open_study(storage, name, settings)
     assert attrs.SETTINGS not in plain.user_attrs
     assert open_study(storage, "cut", settings).metric_names == [ERROR]
-    assert StudySettings.of_study(storage, "cut") == settings
+    assert Database(url).find("cut").settings == settings

@@ -30,7 +30,7 @@ from study.analysis.to_confirm import confirmation_arms
 from study.commands.show import stored_record
 from study.emoji import LATENT_METRICS, MULTITASK
 from study.errors import StudyError
-from study.followups.setup import Followup, find_search, own_pairs, run_followup, set_up
+from study.followups.setup import Prepared, find_search, own_pairs, run_experiment, set_up
 from study.followups.testing import measure_models
 from study.requests import FollowupRequest, Place
 from study.seeds import pair_seed
@@ -323,7 +323,7 @@ def test_models_of_others(copy: Path, tmp_path: Path) -> None:
     """Two commands test once; under old names models are tested if they are the trial's."""
     place = Place(url=url_of(copy), threads=1)
 
-    def follow() -> Followup:
+    def follow() -> Prepared:
         """Set up or continue a confirmation of the best trial, with one seed."""
         search = find_search("search", place, say=print)
         kind, settings = search.found.kind, search.settings
@@ -332,7 +332,7 @@ def test_models_of_others(copy: Path, tmp_path: Path) -> None:
         request = FollowupRequest(place=place, name="trained", n_seeds=1)
         return set_up(search, attrs.CONFIRMATION, choose, request, n_own=0, say=str)
 
-    run_followup(follow(), place, say=str)
+    run_experiment(follow(), place, say=str)
     followup, before, models = follow(), read(copy, "trained"), copy / "artifacts" / "models"
     shutil.copytree(models, tmp_path / "kept")
     storage, said = open_storage(url_of(copy), write=True), list[str]()

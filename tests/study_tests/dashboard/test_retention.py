@@ -18,7 +18,7 @@ from storage.artifacts import (
 )
 from storage.records import load_study_record
 from study.dashboard.refresh import refresh
-from study.dashboard.retention import Cleaned, clean, clean_states, spared
+from study.dashboard.retention import clean, clean_states, spared
 from study.report.pictures import best_pictures
 from study.running.worker import run_trial
 from study.seeds import training_name
@@ -68,12 +68,12 @@ def test_refreshing_cleans_a_study_that_keeps_the_best(copied: Path) -> None:
             gone = [picture == no_picture() for picture in pictures(made, number, store)]
             assert gone == [number not in stay] * 2
         assert best_pictures(record, storage, store) == before
-        assert clean(storage, record, store, keep="best") == Cleaned(n_trials=0, n_bytes=0)
+        assert clean(storage, record, store, keep="best") == []
         sizes = {path: path.stat().st_size for path in files}
         rest = clean(storage, record, store, keep="none")
     freed = sum(sizes.values()) - sum(path.stat().st_size for path in sizes)
     assert freed > 10_000
-    assert rest == Cleaned(n_trials=len(stay), n_bytes=freed)
+    assert (len(rest), sum(rest)) == (len(stay), freed)
 
 
 def test_states_of_finished_trainings_are_removed(tmp_path: Path, settings: StudySettings) -> None:

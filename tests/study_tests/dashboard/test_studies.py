@@ -22,5 +22,5 @@ def test_followups_stand_under_their_search() -> None:
         for name, value, own in named
     ]
     told = [("new", "–", False), ("old", "0.01309", False), ("again", "0.5000", True)]
-    assert [(row.name, row.best, row.follows) for row in rows(made)] == told
+    assert [(row.summary.name, row.best, row.follows) for row in rows(made)] == told
     assert {row.metric for row in rows(made)} == {"validation MSE"}

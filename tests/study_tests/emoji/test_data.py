@@ -16,7 +16,7 @@ from storage.rdb import open_storage
 from study.emoji.data import StudyData
 from study.emoji.trainer import EmojiTrainer
 from study.errors import StudyError
-from study.running.opening import load_data
+from study.running.opening import Database, load_data
 from study.settings import StudySettings
 from tests.study_tests.studies import open_study
 
@@ -109,7 +109,7 @@ def test_stored_split_is_the_one_drawn(
     storage = open_storage(url, create=True, write=True)
     split = split_dataset(dataset, method="random", seed=7)  # the settings would give other sides
     open_study(storage, "study", replace(drawn(settings, dataset, split), data="gone"))
-    stored = StudySettings.of_study(storage, "study")
+    stored = Database(url).find("study").settings
     again = load(stored, data=settings.data)
     assert again.split == split
     assert again.fingerprint == stored.data_fingerprint

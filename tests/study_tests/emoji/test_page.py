@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from emoji_ae.dataset import load_dataset
-from emoji_ae.describe import DatasetInfo, WordInfo, describe_dataset
+from emoji_ae.describe import DatasetInfo, describe_dataset
 from emoji_ae.images import encode_png
 from emoji_ae.rows import read_rows
 from study.emoji.describe import describe_data, draw_splits
@@ -142,7 +142,7 @@ def test_charts_draw_what_was_counted(info: DatasetInfo) -> None:
     for found, trace in zip(info.neighbours.distances, bars[:2], strict=True):
         assert (trace.name, list(trace.y)) == (found.side, list(found.counts))
         assert trace.x[0] == pytest.approx(info.neighbours.threshold / 2)
-    top = tuple(WordInfo(word="x" * 50 + end, n_images=n) for n, end in ((3, "a"), (2, "b")))
+    top = (("x" * 50 + "a", 3), ("x" * 50 + "b", 2))
     (bars,) = plot_words(replace(info.words, top=top)).data
     assert (list(bars.y), list(bars.x)) == ([0, 1], [3, 2])
 

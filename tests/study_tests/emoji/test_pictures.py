@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.dataset import load_dataset
-from emoji_ae.drawing.reconstructions import reconstructions_png
+from emoji_ae.drawing.strips import reconstructions_png
 from storage import attrs
 from storage.artifacts import open_artifacts, save_artifacts
 from storage.rdb import open_storage

@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from PIL import Image
 
 from emoji_ae.dataset import load_dataset
-from emoji_ae.drawing.strips import N_RANKED, N_SAMPLES, pick
+from emoji_ae.drawing.strips import N_SAMPLES, pick
 from emoji_ae.labels import CLASSES
 from emoji_ae.splits import Split
 from storage import attrs, queue
@@ -163,7 +163,7 @@ def check_files(folder: Path, trial: FrozenTrial, data: StudyData) -> None:
     rows = data.split.validation
     samples = [data.dataset.texts[rows[i]] for i in pick(len(rows), N_SAMPLES)]
     assert texts[:N_SAMPLES] == samples
-    assert len(texts) == N_SAMPLES + 3 * N_RANKED
+    assert len(texts) == N_SAMPLES + 3
 
 
 def single(value: float) -> float:

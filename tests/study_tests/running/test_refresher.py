@@ -9,7 +9,6 @@ from typing import Any
 import optuna
 import pytest
 
-from storage import attrs
 from storage.annotations import noted_trials
 from storage.records import load_study_record
 from study.running.job import WorkerJob
@@ -83,10 +82,10 @@ def test_a_database_that_is_away(tmp_path: Path, toys: StudySettings) -> None:
 def test_an_error_of_a_refresh_ends_no_run(tmp_path: Path, toys: StudySettings) -> None:
     """What is wrong with the notes of a study whose trials are done is said in one line."""
     study, job = begun(tmp_path, toys)
-    study.set_user_attr(attrs.KEPT_PICTURES, "half")
+    study._storage.set_study_system_attr(study._study_id, "dashboard:note_ver", "half")
     said: list[str] = []
     with refreshing(study, watched(job), job, say=said.append):
         pass
     (line,) = said
-    assert line.startswith("Warning: notes and charts of the dashboard are not up to date (Study")
-    assert "`pictures` must be one of all, best, none, but got 'half'" in line
+    assert line.startswith("Warning: notes and charts of the dashboard are not up to date (Value")
+    assert line.endswith("; `emoji-study dashboard --refresh` brings them up to date.")

@@ -16,7 +16,7 @@ from storage.records import TrialRecord
 from study.metrics import Metric
 from study.terminal.progress import describe, eta, progress_line, step_bar
 from tests.servers import opened
-from tests.study_tests.synthetic import SETTINGS
+from tests.study_tests.synthetic import SETTINGS, study
 from tests.study_tests.synthetic import trial as record
 
 LOW = Metric(name="loss", label="loss")
@@ -37,21 +37,21 @@ def trial(state: TrialState, seconds: float = 0.0, *own: float, **more: int) -> 
 
 def test_description() -> None:
     """Counts, the best that keeps the constraint, and the ETA; answered points take no time."""
-    trials = [
+    told = study(
         trial(TrialState.COMPLETE, 60, 0.25),
         trial(TrialState.COMPLETE, 60, 0.125),
         trial(TrialState.COMPLETE, 60, 0.01, **{attrs.INFEASIBLE: True}),
         trial(TrialState.PRUNED, 60, 0.001),
         trial(TrialState.FAIL, 1),
-    ]
+    )
     said = "1 pruned · 1 failed · best 0.1250"
-    assert describe(trials, target=4, n_workers=2, metric=LOW) == said
+    assert describe(told, target=4, n_workers=2) == said
     end = " · ETA 5 min 0 s, 120 trials/h"
-    assert describe(trials, target=14, n_workers=2, metric=LOW) == said + end
-    short = describe(trials, target=5, n_workers=2, metric=LOW)
+    assert describe(told, target=14, n_workers=2) == said + end
+    short = describe(told, target=5, n_workers=2)
     assert short == f"{said} · ETA 30.0 s, 120 trials/h"
-    assert describe(trials[2:3], target=1, n_workers=1, metric=LOW) == "0 pruned · 0 failed"
-    best = describe(trials, target=4, n_workers=2, metric=replace(LOW, direction="maximize"))
+    assert describe(study(told.trials[2]), target=1, n_workers=1) == "0 pruned · 0 failed"
+    best = describe(replace(told, directions=("maximize",)), target=4, n_workers=2)
     assert best == "1 pruned · 1 failed · best 0.2500"
     again = {attrs.REUSED_FROM: 0}  # a point that is answered from another's training
     ended = enumerate([(60, {}), (0, again), (0, again), (80, {})])
@@ -59,7 +59,7 @@ def test_description() -> None:
         trial(TrialState.COMPLETE, seconds, 0.5, **{attrs.DESIGN_INDEX: index}, **own)
         for index, (seconds, own) in ended
     ]
-    text = describe(trials, target=8, n_workers=1, metric=LOW, trainings=list("aaabccbd"))
+    text = describe(study(*trials), target=8, n_workers=1, trainings=list("aaabccbd"))
     assert text.endswith("ETA 2 min 20 s, 51 trials/h")  # of c and d
 
 
