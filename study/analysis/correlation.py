@@ -14,6 +14,7 @@ from storage.attrs import WARM_START
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     family_of,
+    grouped,
     is_ours,
     kind_of,
     parameter_names,
@@ -231,9 +232,7 @@ def get_correlations(
         if found and all(isinstance(value, int | float) for value in found)
     ]
     unordered = [n for n in names if n not in ordered and n != kind.family and used]
-    members: dict[str, list[tuple[float, TrialRecord]]] = {}
-    for item in used:
-        members.setdefault(family_of(item[1], kind.family), []).append(item)
+    members = grouped(used, lambda item: family_of(item[1], kind.family))
     correlated, compared = {}, {}
     log_names = _LOG_PARAMETERS if is_ours(record) else ()
     for family, own in sorted(members.items()):
@@ -309,11 +308,8 @@ def _correlate(
     """Correlate the ordered parameters of a family's trials; those of the same trials at once."""
     measured, _ = tamed(np.asarray([value for value, _ in members]))
     columns = _columns(names, [trial for _, trial in members], log_names)
-    same_trials: dict[bytes, list[_Column]] = {}
-    for column in columns:
-        same_trials.setdefault(column.having.tobytes(), []).append(column)
     found = {}
-    for group in same_trials.values():
+    for group in grouped(columns, lambda column: column.having.tobytes()).values():
         y = measured[group[0].having]
         varying = []
         if len(y) >= MIN_TRIALS and np.ptp(y) > 0:

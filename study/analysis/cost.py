@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from storage.attrs import REUSED_FROM, TRAINING_SECONDS
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import NEAR, breaks_constraint, family_of, kind_of, margin, ranked
+from study.analysis import NEAR, breaks_constraint, kind_of, margin, ranked
 from study.analysis.front import non_dominated
 from study.analysis.spent import training_seconds
 from study.analysis.work import WORK, Work, get_work
@@ -18,8 +18,7 @@ _SECONDS = Metric(name=TRAINING_SECONDS, label="training time, seconds")
 class CostPoint:
     """One complete trial that keeps the constraint: its objective, and its cost above 0."""
 
-    number: int
-    family: str
+    trial: TrialRecord
     value: float
     cost: float
     on_front: bool
@@ -83,20 +82,22 @@ def get_costs(record: StudyRecord) -> tuple[CostInfo, ...]:
     if work is not None:
         last = [] if work.even else [Metric(name=WORK, label=work.label)]
     for measure in (*kind.costs, *last):
-        found = sorted(
-            (trial.number, value, cost, family_of(trial, kind.family))
+        found = [
+            (kind.objective.sign * value, cost, trial)
             for value, trial in trials
             if (cost := _cost(kind, measure, trial, work)) is not None and cost > 0
-        )
-        if len({cost for _, _, cost, _ in found}) < 2:
+        ]
+        if len({cost for _, cost, _ in found}) < 2:
             continue
-        losses = [kind.objective.sign * value for _, value, _, _ in found]
-        front = non_dominated([(loss, row[2]) for loss, row in zip(losses, found, strict=True)])
+        near = margin(kind.objective, [loss for loss, *_ in found], NEAR)
+        found.sort(key=lambda item: item[2].number)
+        front = non_dominated([(loss, cost) for loss, cost, _ in found])
         points = tuple(
-            CostPoint(number=number, family=family, value=value, cost=cost, on_front=i in front)
-            for i, (number, value, cost, family) in enumerate(found)
+            CostPoint(
+                trial=trial, value=kind.objective.sign * loss, cost=cost, on_front=i in front
+            )
+            for i, (loss, cost, trial) in enumerate(found)
         )
-        near = margin(kind.objective, sorted(losses), NEAR)
         infos.append(CostInfo(name=measure.name, label=measure.label, points=points, near=near))
     return tuple(infos)
 

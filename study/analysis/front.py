@@ -7,15 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import (
-    branch_of,
-    breaks_constraint,
-    family_of,
-    kind_of,
-    min_accuracy_of,
-    objectives_of,
-    third_of,
-)
+from study.analysis import branch_of, kind_of, min_accuracy_of, objectives_of
 from study.metrics import Metric
 
 MAX_FRONTS = 6
@@ -27,20 +19,15 @@ class FrontPoint:
     """One complete trial with both metrics.
 
     Args:
-        branch: Its value of ``FrontInfo.branch``.
-        first, second: Values of the two metrics, ``third`` that of the kind's third one.
+        first, second: Values of the two metrics.
         on_front: Whether no other trial is at least as good in both metrics and better in one.
             Of several equal trials the earliest stands for all. With several objectives, whether
             no other beats it in all of them.
     """
 
-    number: int
-    family: str
-    branch: str | None
+    trial: TrialRecord
     first: float
     second: float
-    third: float | None
-    infeasible: bool
     on_front: bool
 
 
@@ -104,7 +91,6 @@ def _front(
     joined: bool,
 ) -> FrontInfo:
     """Lay trials along two metrics; without ``unbeaten`` ones find those that are, in these."""
-    kind, branch, third = kind_of(record), branch_of(record), third_of(record)
     measured = [
         (value, other, trial)
         for trial in record.complete
@@ -115,13 +101,9 @@ def _front(
         unbeaten = {measured[i][2].number for i in places}
     points = tuple(
         FrontPoint(
-            number=trial.number,
-            family=family_of(trial, kind.family),
-            branch=None if (own := trial.params.get(branch or "")) is None else str(own),
+            trial=trial,
             first=value,
             second=other,
-            third=None if third is None else third.of(trial),
-            infeasible=breaks_constraint(trial),
             on_front=trial.number in unbeaten,
         )
         for value, other, trial in measured
@@ -132,7 +114,7 @@ def _front(
         second=second,
         points=points,
         front=tuple(sorted(front, key=lambda p: (first.sign * p.first, second.sign * p.second))),
-        branch=branch,
+        branch=branch_of(record),
         least=min_accuracy_of(record),
         joined=joined,
     )

@@ -10,7 +10,6 @@ from optuna.distributions import FloatDistribution
 from search_spaces import Scalar
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
-    family_of,
     is_numeric,
     kind_of,
     parameter_names,
@@ -40,11 +39,9 @@ Scale = Literal["linear", "log", "category"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IsolatedPoint:
-    """One trial, with its value of the parameter, which value or bin that is, and the metric's."""
+    """One trial, with which value or bin of the parameter it has, and the metric's value."""
 
-    number: int
-    family: str
-    value: Scalar
+    trial: TrialRecord
     place: int
     measured: float
 
@@ -125,8 +122,7 @@ def get_isolation(record: StudyRecord, *, metric: Metric | None = None) -> Isola
     Source: "isolation plots" of Godbole, Dahl, Gilmer, Shallue, Nado, "Deep Learning Tuning
         Playbook", 2023, https://github.com/google-research/tuning_playbook.
     """
-    kind = kind_of(record)
-    metric = metric or kind.objective
+    metric = metric or kind_of(record).objective
     used = ranked_once(item for item in ranked(record, metric=metric) if item[1].feasible)
     sampler = sampler_of(record)
     parameters, left_out, alike = [], [], []
@@ -138,7 +134,7 @@ def get_isolation(record: StudyRecord, *, metric: Metric | None = None) -> Isola
         if places.max(initial=0) >= MAX_VALUES and numbers is None:
             left_out.append(name)
         elif places.max(initial=0) > 0:
-            parameters.append(_isolate(name, members, numbers, places, metric, kind.family))
+            parameters.append(_isolate(name, members, numbers, places))
         elif varies(record, name):
             alike.append(name)
     return IsolationInfo(
@@ -157,8 +153,6 @@ def _isolate(
     members: Sequence[tuple[float, TrialRecord]],
     numbers: np.ndarray | None,
     places: np.ndarray,
-    metric: Metric,
-    family: str | None,
 ) -> IsolatedParameter:
     """Look at one parameter.
 
@@ -204,13 +198,7 @@ def _isolate(
         n_trials=len(trials),
         values=tuple(values),
         points=tuple(
-            IsolatedPoint(
-                number=trials[i].number,
-                family=family_of(trials[i], family),
-                value=trials[i].params[name],
-                place=int(places[i]),
-                measured=float(measured[i]),
-            )
+            IsolatedPoint(trial=trials[i], place=int(places[i]), measured=float(measured[i]))
             for i in thin(by_number, MAX_POINTS, keep=lambda i: i < N_BEST_POINTS)
         ),
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from study.analysis import ALL_TRIALS
+from study.analysis import ALL_TRIALS, family_of, grouped
 from study.analysis.ablation import AblationInfo
 from study.analysis.comparison import BudgetPoint, ComparisonInfo, Unit, describe_budget
 from study.analysis.confirmation import ConfirmationInfo
@@ -76,15 +76,17 @@ def plot_front(info: FrontInfo, kind: KindInfo) -> go.Figure:
     mode = line.mode if info.joined else "markers"
     figure.add_trace(line.update(name="trade-off front", mode=mode))
     named: set[str] = set()
-    for (name, infeasible), points in _front_groups(shown_front(info)).items():
-        symbol = branches.get(points[0].branch or "", "circle")
+    for (family, branch, infeasible), points in _front_groups(info, kind):
+        parts = ("" if family == ALL_TRIALS else family, branch)
+        name = escape(", ".join(filter(None, parts))) or "complete trials"
+        symbol = branches.get(branch, "circle")
         marks = _marks(
-            [(point.number, point.first, point.second) for point in points],
+            [(point.trial.number, point.first, point.second) for point in points],
             name=name,
             legendgroup=name,
             showlegend=name not in named,
             marker={
-                "color": family_color(kind, points[0].family),
+                "color": family_color(kind, family),
                 "size": 8,
                 "symbol": f"{symbol}-open" if infeasible else symbol,
                 "line": {"width": 1.5 if infeasible else 0},
@@ -190,10 +192,10 @@ def _cost_traces(info: CostInfo, kind: KindInfo) -> Iterator[go.Scatter]:
     objective = kind.objective
     line = _front_line((p.cost for p in info.front), (p.value for p in info.front))
     yield line.update(name="front")
-    points = shown_costs(info)
-    for family in sorted({point.family for point in points}):
+    families = grouped(shown_costs(info), lambda point: family_of(point.trial, kind.family))
+    for family, points in sorted(families.items()):
         yield _marks(
-            [(p.number, p.cost, p.value) for p in points if p.family == family],
+            [(point.trial.number, point.cost, point.value) for point in points],
             name="complete trials" if family == ALL_TRIALS else escape(family),
             marker={
                 "color": family_color(kind, family),
@@ -312,15 +314,16 @@ def _of_means(
     return figure.update_yaxes(autorange="reversed", showgrid=False, categoryarray=names)
 
 
-def _front_groups(points: Iterable[FrontPoint]) -> dict[tuple[str, bool], list[FrontPoint]]:
-    """Group points by legend entry and constraint, feasible ones of an entry first."""
-    groups: dict[tuple[str, bool], list[FrontPoint]] = {}
-    for point in sorted(points, key=lambda p: (p.family, p.branch or "", p.infeasible)):
-        family = () if point.family == ALL_TRIALS else (point.family,)
-        branch = () if point.branch is None else (point.branch,)
-        name = escape(", ".join((*family, *branch))) or "complete trials"
-        groups.setdefault((name, point.infeasible), []).append(point)
-    return groups
+def _front_groups(
+    info: FrontInfo, kind: KindInfo
+) -> list[tuple[tuple[str, str, bool], list[FrontPoint]]]:
+    """Group the shown points by family, branch and constraint, feasible ones first."""
+
+    def look(point: FrontPoint) -> tuple[str, str, bool]:
+        branch = point.trial.params.get(info.branch or "", "")
+        return family_of(point.trial, kind.family), str(branch), not point.trial.feasible
+
+    return sorted(grouped(shown_front(info), look).items())
 
 
 def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:

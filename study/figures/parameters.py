@@ -10,8 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from search_spaces import Scalar
-from storage.records import StudyRecord
-from study.analysis import kind_of, ranked
+from storage.records import StudyRecord, TrialRecord
+from study.analysis import family_of, grouped, kind_of, ranked
 from study.analysis.correlation import CorrelationsInfo, ParameterCorrelation
 from study.analysis.estimates import Interval
 from study.analysis.isolation import IsolatedParameter, IsolatedPoint, IsolatedValue, IsolationInfo
@@ -206,17 +206,18 @@ def _isolated_traces(
     """Yield the trials, the best of each value, and the median of each that has several."""
     wording = kind.wording
     name, label = parameter_label(parameter.name, wording), escape(metric.label)
-    points = parameter.points
-    for family in sorted({point.family for point in points}):
-        own = [point for point in points if point.family == family]
+
+    def told_value(trial: TrialRecord) -> str:
+        return escape(wording.value(trial.params[parameter.name], parameter.name))
+
+    families = grouped(parameter.points, lambda point: family_of(point.trial, kind.family))
+    for family, own in sorted(families.items()):
         yield go.Scatter(
             name=escape(family),
             meta={"trials": True},
             x=listed([_point_x(parameter, point) for point in own]),
             y=listed(rounded(point.measured for point in own)),
-            customdata=listed(
-                [[p.number, escape(wording.value(p.value, parameter.name))] for p in own]
-            ),
+            customdata=listed([[p.trial.number, told_value(p.trial)] for p in own]),
             mode="markers",
             marker={
                 "color": family_color(kind, family),
@@ -254,7 +255,7 @@ def _isolated_axis(parameter: IsolatedParameter, wording: Wording) -> dict[str, 
         values = [float(value.value or 0) for value in parameter.values]
         axis: dict[str, Any] = {"type": parameter.scale}
         if parameter.scale == "log":
-            drawn = [float(point.value or 0) for point in parameter.points]
+            drawn = [float(p.trial.params[parameter.name] or 0) for p in parameter.points]
             axis |= {"tickformat": PLAIN, "dtick": ticks(max(drawn) / min(drawn), _NARROW)}
         if len(values) <= _FEW and all(value.ends is None for value in parameter.values):
             axis |= {"tickvals": values}
@@ -273,9 +274,10 @@ def _isolated_axis(parameter: IsolatedParameter, wording: Wording) -> dict[str, 
 
 def _point_x(parameter: IsolatedParameter, point: IsolatedPoint) -> float | None:
     if parameter.scale != "category":
-        return rounded([float(point.value or 0)])[0]
+        return rounded([float(point.trial.params[parameter.name] or 0)])[0]
     # Multiples of the golden ratio are evenly spread, however many there are.
-    return rounded([point.place + _SPREAD * (math.modf(point.number * 0.6180339887)[0] - 0.5)])[0]
+    aside = math.modf(point.trial.number * 0.6180339887)[0] - 0.5
+    return rounded([point.place + _SPREAD * aside])[0]
 
 
 def _value_x(parameter: IsolatedParameter, place: int) -> float | None:

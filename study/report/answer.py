@@ -303,12 +303,12 @@ def _sure(found: Findings) -> Iterator[str]:
     if front is not None and front.joined:
         low, high = front.best_in_first, front.best_in_second
         first, second = front.first, front.second
-        if low and high and low.number != high.number:
+        if low and high and low.trial != high.trial:
             yield (
                 f"{first.best.capitalize()} {first.short_label} and "
                 f"{second.best} {second.short_label} are of different trials: "
-                f"{low.number} with {format_measured(low.first, first)} and "
-                f"{format_measured(low.second, second)}, {high.number} with "
+                f"{low.trial.number} with {format_measured(low.first, first)} and "
+                f"{format_measured(low.second, second)}, {high.trial.number} with "
                 f"{format_measured(high.first, first)} and "
                 f"{format_measured(high.second, second)}."
             )

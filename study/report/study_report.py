@@ -57,6 +57,7 @@ def page_words(found: Findings) -> Mapping[str, Any]:
         "steps": plural(kind.step),
         "further": kind.further,
         "images": analysis.data_of(record),
+        "family_of": partial(analysis.family_of, parameter=kind.family),
         "ours": found.ours,
         "own": analysis.is_own(record),
         "time": "training time" if found.ours else "time",

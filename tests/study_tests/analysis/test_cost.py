@@ -43,11 +43,11 @@ def test_fronts_by_hand() -> None:
     infos = get_costs(record)
     names = [attrs.PARAMETER_COUNT, attrs.TRAINING_SECONDS]
     weights, seconds = (info for name in names for info in infos if info.name == name)
-    assert [p.number for p in weights.front] == [3, 1, 0]
-    assert (weights.best.number, weights.cheapest_near.number) == (0, 1)
-    assert [p.number for p in seconds.front] == [3, 0]
+    assert [p.trial.number for p in weights.front] == [3, 1, 0]
+    assert (weights.best.trial.number, weights.cheapest_near.trial.number) == (0, 1)
+    assert [p.trial.number for p in seconds.front] == [3, 0]
     assert seconds.cheapest_near == seconds.best == seconds.front[-1]
-    assert [p.number for p in weights.points] == [0, 1, 2, 3, 4]
+    assert [p.trial.number for p in weights.points] == [0, 1, 2, 3, 4]
     assert weights.spread == 20
     assert [info.saves for info in (weights, seconds)] == [True, False]
     figures = plot_costs(infos, kind_of(record))
@@ -72,12 +72,12 @@ def test_what_has_no_cost_is_left_out() -> None:
         settings=SETTINGS,
     )
     (seconds,) = get_costs(record)
-    assert (seconds.name, [p.number for p in seconds.points]) == ("training_seconds", [0, 1])
+    assert (seconds.name, [p.trial.number for p in seconds.points]) == ("training_seconds", [0, 1])
     assert get_costs(study()) == get_costs(study(costly(0, 0.01, weights=5))) == ()
     linear = {"auto_encoder": "linear", "bottleneck_dim": 16}
     trials = costly(0, 0.02, params=linear), costly(1, 0.01)
     (latents,) = get_costs(study(*trials, settings=SETTINGS))
-    assert [(p.family, p.cost) for p in latents.points] == [("linear", 16), ("CNN", 2048)]
+    assert [(p.trial.number, p.cost) for p in latents.points] == [(0, 16), (1, 2048)]
     assert AutoencoderConfig().latent_size == 2048
     assert get_costs(study(*trials)) == ()
 
@@ -92,7 +92,7 @@ def test_many_trials_are_thinned() -> None:
     info, _ = get_costs(record)
     shown = shown_costs(info)
     assert len(shown) == MAX_MARKS // 2
-    assert {p.number for p in info.front} <= {p.number for p in shown}
+    assert {p.trial.number for p in info.front} <= {p.trial.number for p in shown}
     text = Page(render_report(record)).text("cost")
     words = ("12,345", "1,234", "1 min 30 s", "1 min 0 s", "cheapest within", "an even selection")
     assert [word for word in words if word not in text] == []

@@ -243,9 +243,9 @@ def order(record: StudyRecord) -> dict[str, Any]:
     curve = get_expected_best(record)
     return {
         "best": [t.number for t in get_best_trials(record)],
-        "curves": [(c.number, c.rank) for c in get_learning_curves(record).curves],
+        "curves": [(c.trial.number, c.rank) for c in get_learning_curves(record).curves],
         "incumbents": [i.number for i in get_incumbents(record).incumbents],
-        "history": [i.number for i in get_history(record).incumbents],
+        "history": [i.trial.number for i in get_history(record).incumbents],
         "families": [family.name for family in get_families(record)],
         "importances": get_ped_anova(record).parameters,
         "isolation": [
@@ -255,7 +255,7 @@ def order(record: StudyRecord) -> dict[str, Any]:
         ],
         "expected": [(p.n, round(abs(p.value - curve.best), 9)) for p in curve.points],
         "fronts": [
-            ([p.number for p in info.front], info.best.number, info.cheapest_near.number)
+            ([p.trial.number for p in (*info.front, info.best, info.cheapest_near)])
             for info in get_costs(record)
         ],
     }
@@ -281,7 +281,7 @@ def test_a_mirrored_search() -> None:
         trial(i, value=float(v), attrs={"accuracy": float(v) + rng.normal()})
         for i, v in enumerate(rng.uniform(size=50))
     )
-    fronts = [[p.number for p in get_fronts(r)[0].front] for r in both(study(*trials), PAID)]
+    fronts = [[p.trial.number for p in get_fronts(r)[0].front] for r in both(study(*trials), PAID)]
     assert fronts[0] == fronts[1]
 
 
