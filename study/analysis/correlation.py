@@ -149,8 +149,9 @@ class CorrelationsInfo:
         not_numeric: Parameters whose values have no order, hence no correlation.
         n_trials: Complete trials with a finite value of the metric that were used.
         n_independent: Those that were not chosen by results, used or not.
-        adaptive: Whether the sampler chose trials by earlier results, which bends correlations:
-            good regions are sampled more densely, and parameters move together.
+        tested: Whether results are known to have had no part in the choice of the trials used.
+            A sampler that learns bends correlations: it samples good regions more densely, and
+            moves parameters together.
     """
 
     metric: Metric
@@ -160,13 +161,7 @@ class CorrelationsInfo:
     n_trials: int
     n_independent: int
     n_resamples: int
-    sampler: str | None
-    adaptive: bool
-
-    @property
-    def tested(self) -> bool:
-        """Whether results are known to have had no part in the choice of the trials used."""
-        return self.trials == "independent" or self.sampler in NON_ADAPTIVE_SAMPLERS
+    tested: bool
 
     @property
     def sure(self) -> bool:
@@ -242,7 +237,6 @@ def get_correlations(
     pearson = _adjusted([p.pearson for parameters in correlated.values() for p in parameters])
     spearman = _adjusted([p.spearman for parameters in correlated.values() for p in parameters])
     kruskal = _adjusted([effect for effects in compared.values() for effect in effects])
-    sampler = sampler_of(record)
     return CorrelationsInfo(
         metric=metric,
         families=tuple(
@@ -261,8 +255,7 @@ def get_correlations(
         n_trials=len(used),
         n_independent=sum(trial.number in independent for _, trial in valued),
         n_resamples=n_resamples,
-        sampler=sampler,
-        adaptive=sampler in ADAPTIVE_SAMPLERS,
+        tested=trials == "independent" or sampler_of(record) in NON_ADAPTIVE_SAMPLERS,
     )
 
 

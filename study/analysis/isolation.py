@@ -15,7 +15,6 @@ from study.analysis import (
     parameter_names,
     ranked,
     ranked_once,
-    sampler_of,
     varies,
 )
 from study.analysis.estimates import Interval
@@ -23,7 +22,6 @@ from study.analysis.expected_best import MIN_TRIALS
 from study.analysis.pairs import levels
 from study.analysis.thinning import thin
 from study.metrics import Metric
-from study.sampling.names import ADAPTIVE_SAMPLERS
 
 MAX_VALUES = 12
 """Distinct values that are looked at one by one; more numbers are put into bins."""
@@ -90,8 +88,6 @@ class IsolationInfo:
         left_out: Parameters with more values than can be looked at and without an order.
         alike: Parameters in which finished trials differ, but those that count here do not.
         n_trials: Feasible complete trials with a finite value of the metric, each training once.
-        adaptive: Whether the sampler chose by earlier results, so that good values have more
-            trials, and better values of the other parameters.
     """
 
     metric: Metric
@@ -100,8 +96,6 @@ class IsolationInfo:
     alike: tuple[str, ...]
     n_trials: int
     n_best_points: ClassVar[int] = N_BEST_POINTS
-    sampler: str | None
-    adaptive: bool
 
     @property
     def thinned(self) -> bool:
@@ -124,7 +118,6 @@ def get_isolation(record: StudyRecord, *, metric: Metric | None = None) -> Isola
     """
     metric = metric or kind_of(record).objective
     used = ranked_once(item for item in ranked(record, metric=metric) if item[1].feasible)
-    sampler = sampler_of(record)
     parameters, left_out, alike = [], [], []
     for name in parameter_names(record):
         members = [item for item in used if name in item[1].params]
@@ -143,8 +136,6 @@ def get_isolation(record: StudyRecord, *, metric: Metric | None = None) -> Isola
         left_out=tuple(left_out),
         alike=tuple(alike),
         n_trials=len(used),
-        sampler=sampler,
-        adaptive=sampler in ADAPTIVE_SAMPLERS,
     )
 
 

@@ -14,6 +14,7 @@ from study.report.page import chart_key, render_page
 from study.report.pictures import true_caption
 from study.report.processes import OtherProcesses
 from study.report.sections import groups_of
+from study.sampling.names import ADAPTIVE_SAMPLERS
 
 
 def render_study(data: ReportData, processes: OtherProcesses | None) -> str:
@@ -49,6 +50,8 @@ def page_words(found: Findings) -> Mapping[str, Any]:
         "command": found.command,
         "placed": found.placed,
         "settings": attrs.SETTINGS.of(record),
+        "sampler": analysis.sampler_of(record),
+        "adaptive": analysis.sampler_of(record) in ADAPTIVE_SAMPLERS,
         "kind": kind,
         "wording": kind.wording,
         "objective": kind.objective,
