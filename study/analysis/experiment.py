@@ -9,15 +9,18 @@ from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of
 from study.analysis.estimates import MIN_SPLITS, Scale, mean_on
 from study.analysis.paired import (
+    Compared,
     Difference,
-    Table,
-    compare_tables,
+    compare_together,
     judged_on,
     paired,
     scale_of,
 )
 from study.formats import counted, format_p_value
 from study.metrics import Metric
+
+_Cell = tuple[str, str, str]
+"""The label of a metric, the baseline and the arm that is compared with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +93,7 @@ def get_experiment(record: StudyRecord) -> ExperimentInfo | None:
     """Compare the arms of an experiment pair by pair, or return None if the study is none.
 
     Each metric has a table of its own, in which all arms are compared with the first one by the
-    rule of ``paired.compare_tables``; errors by ratios. The tables of what every training
+    rule of ``paired.compare_together``; errors by ratios. The tables of what every training
     measures are read together, so the more metrics, the stricter; those of what is measured on
     request are read together as well.
     """
@@ -115,12 +118,10 @@ def get_experiment(record: StudyRecord) -> ExperimentInfo | None:
     }
     comparisons: list[Comparison] = []
     for always in (True, False):
-        tables = {
-            metric.label: _table(values[metric.label], metric, sides)
-            for metric in metrics
-            if metric.always == always
-        }
-        comparisons += _compared(tables, values)
+        table: dict[_Cell, Compared] = {}
+        for metric in (metric for metric in metrics if metric.always == always):
+            table |= _against_first(values[metric.label], metric, sides)
+        comparisons += _compared(table)
     errors = values[metrics[0].label]
     return ExperimentInfo(
         name=experiment.name,
@@ -149,11 +150,11 @@ def values_of(trials: Mapping[int, TrialRecord], metric: Metric) -> dict[int, fl
     return {pair: v for pair, t in sorted(trials.items()) if (v := metric.of(t)) is not None}
 
 
-def _table(
+def _against_first(
     values: Mapping[str, Sequence[float | None]],
     metric: Metric,
     sides: Mapping[str, Sequence[str]],
-) -> Table:
+) -> dict[_Cell, Compared]:
     """Return the pairs of every arm but the first with the first, which is the baseline."""
     reached = {
         arm: {pair: value for pair, value in enumerate(column) if value is not None}
@@ -164,23 +165,21 @@ def _table(
     scale: Scale = "points" if metric.is_share else "plain"
     if metric.objective and scale_of(metric, every) == "ratio":
         scale = "ratio"
-    return Table(
-        samples={
-            arm: paired(reached[baseline], reached[arm], judged_on(sides[baseline], sides[arm]))
-            for arm in others
-        },
-        metric=metric,
-        scale=scale,
-    )
+    pairs = {
+        arm: paired(reached[baseline], reached[arm], judged_on(sides[baseline], sides[arm]))
+        for arm in others
+    }
+    return {
+        (metric.label, baseline, arm): Compared(pairs=own, metric=metric, scale=scale)
+        for arm, own in pairs.items()
+    }
 
 
-def _compared(
-    tables: Mapping[str, Table], values: Mapping[str, Mapping[str, object]]
-) -> Iterator[Comparison]:
-    """Compare what some tables hold, by metric's label, in words as well."""
-    told = compare_tables(tables)
-    for (label, arm), found in told.items():
-        scale, pairs, baseline = found.scale, tables[label].samples[arm], next(iter(values[label]))
+def _compared(table: Mapping[_Cell, Compared]) -> Iterator[Comparison]:
+    """Compare what a table holds, in words as well."""
+    told = compare_together(table)
+    for (label, baseline, arm), found in told.items():
+        scale, pairs = found.scale, table[label, baseline, arm].pairs
         yield Comparison(
             arm=arm,
             baseline=baseline,
