@@ -331,15 +331,13 @@ def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:
     figure = new_figure(height=440)
     metric = info.objective  # of either split
     label = escape(metric.short_label)
-    found = info.of_unit(unit)
-    words = unit if found is None else found.words
-    curves = {curve.study: curve for curve in found.curves} if found is not None else {}
+    found, looks = info.budgets[unit], _looks(info)
+    words = found.words
     drawn: list[float | None] = []
     budgets: list[float] = []
-    for name, (color, dash) in _looks(info).items():
-        if name not in curves:
-            continue
-        points = [point for point in curves[name].points if drawable(point.median)]
+    for curve in found.curves:
+        name, (color, dash) = curve.study, looks[curve.study]
+        points = [point for point in curve.points if drawable(point.median)]
         budgets += [point.budget for point in points]
         drawn += [value for p in points for value in (p.median, p.low, p.high)]
         sure = [p for p in points if drawable(p.low) and drawable(p.high)]

@@ -336,19 +336,19 @@ def test_a_mirrored_comparison() -> None:
     worse = tuple(replace(t, values=tuple(v + 0.05 for v in t.values)) for t in good.trials)
     bad = replace(good, name="bad", trials=worse)
     low, high = (compared(*pair) for pair in zip(both(good), both(bad), strict=True))
-    for mine, theirs in zip(high.budgets, low.budgets, strict=True):
+    for mine, theirs in zip(high.budgets.values(), low.budgets.values(), strict=True):
         for one, other in zip(mine.pairs, theirs.pairs, strict=True):
             assert (one.better, one.probability) == (other.better, other.probability)
         for a, b in zip(mine.curves[0].points, theirs.curves[0].points, strict=True):
             turned = [mirror(v) for v in (b.median, b.high, b.low, b.expected)]
             assert [a.median, a.low, a.high, a.expected] == pytest.approx(turned)
-    assert high.budgets[0].pairs[-1].better == "planted"
+    assert high.budgets["trials"].pairs[-1].better == "planted"
     mine, theirs = high.studies[0], low.studies[0]
     assert mine.quantiles == pytest.approx([1 - v for v in theirs.quantiles])
     assert list(mine.distribution) == sorted(mine.distribution)
     low, high = both(good)
     info = compared(low, replace(high, name="other"))
-    assert info.budgets == ()
+    assert info.budgets == {}
     assert "high ones in another" in info.refusals[-1]
     assert compared(high, of_kind(bad, replace(SCORE, label="F1"))).objective.maximise
 
