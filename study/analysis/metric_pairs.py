@@ -64,7 +64,7 @@ class Level:
 class MetricPoint:
     """A trial's two values, and the place of its level."""
 
-    number: int
+    trial: TrialRecord
     first: float
     second: float
     level: int
@@ -186,7 +186,7 @@ def _pair(
         within_pearson=within[0],
         within_spearman=within[1],
         points=tuple(
-            MetricPoint(number=trial.number, first=a, second=b, level=int(place))
+            MetricPoint(trial=trial, first=a, second=b, level=int(place))
             for (a, b, trial), place in zip(told, places, strict=True)
         ),
     )

@@ -32,7 +32,7 @@ from study.figures.style import (
     count_axis,
     drawable,
     family_color,
-    family_symbol,
+    hollow_marker,
     mean_axis,
     new_figure,
     parameter_label,
@@ -70,7 +70,6 @@ def plot_front(info: FrontInfo, kind: KindInfo) -> go.Figure:
     many trials it shows a selection, ``shown_front``.
     """
     figure = new_figure(height=460)
-    first, second = info.first, info.second
     branches = dict(zip(kind.choices(info.branch), _BRANCH_SYMBOLS, strict=False))
     line = _front_line((p.first for p in info.front), (p.second for p in info.front))
     mode = line.mode if info.joined else "markers"
@@ -91,26 +90,18 @@ def plot_front(info: FrontInfo, kind: KindInfo) -> go.Figure:
                 "symbol": f"{symbol}-open" if infeasible else symbol,
                 "line": {"width": 1.5 if infeasible else 0},
             },
-            hovertemplate=f"trial %{{customdata}}<br>{escape(first.label)} {told(first, 'x')}"
-            f"<br>{escape(second.label)} {told(second, 'y')}"
-            + infeasible
-            * "<br>breaks the constraint",
+            hovertemplate=_told_of_two(info) + infeasible * "<br>breaks the constraint",
         )
         figure.add_trace(marks)
         named.add(name)
     if info.least is not None:
         figure.add_hline(
             y=info.least,
-            name=f"{format_measured(info.least, second)} needed",
+            name=f"{format_measured(info.least, info.second)} needed",
             showlegend=True,
             line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
         )
-    figure.update_layout(meta={"brush": {"x": first.column, "y": second.column}})
-    figure.update_xaxes(**value_axis(first, (point.first for point in info.points)))
-    figure.update_yaxes(**value_axis(second, (point.second for point in info.points)))
-    if second.is_share:
-        figure.update_yaxes(tickformat=".0%")
-    return figure
+    return _of_two_metrics(figure, info)
 
 
 def plot_metric_pair(info: MetricPair, wording: Wording = OURS) -> go.Figure:
@@ -120,17 +111,28 @@ def plot_metric_pair(info: MetricPair, wording: Wording = OURS) -> go.Figure:
     for place, words in enumerate([level.words for level in info.levels] or ["trials"]):
         label = parameter_label(info.parameter or "", wording)
         marks = _marks(
-            [(point.number, point.first, point.second) for point in few if point.level == place],
+            [(p.trial.number, p.first, p.second) for p in few if p.level == place],
             name=escape(f"{label} {words}" if info.parameter else words),
             marker={
                 "color": STUDY_COLORS[place % len(STUDY_COLORS)],
                 "size": 8,
                 "symbol": FAMILY_SYMBOLS[place % len(FAMILY_SYMBOLS)],
             },
-            hovertemplate=f"trial %{{customdata}}<br>{escape(info.first.label)} "
-            f"{told(info.first, 'x')}<br>{escape(info.second.label)} {told(info.second, 'y')}",
+            hovertemplate=_told_of_two(info),
         )
         figure.add_trace(marks)
+    return _of_two_metrics(figure, info)
+
+
+def _told_of_two(info: FrontInfo | MetricPair) -> str:
+    """Return what is told of a trial between two metrics."""
+    told_of = ((info.first, "x"), (info.second, "y"))
+    lines = (f"{escape(metric.label)} {told(metric, axis)}" for metric, axis in told_of)
+    return "<br>".join(("trial %{customdata}", *lines))
+
+
+def _of_two_metrics(figure: go.Figure, info: FrontInfo | MetricPair) -> go.Figure:
+    """Put axes to a chart of one metric over another, which can be brushed."""
     figure.update_layout(meta={"brush": {"x": info.first.column, "y": info.second.column}})
     figure.update_xaxes(**value_axis(info.first, (point.first for point in info.points)))
     figure.update_yaxes(**value_axis(info.second, (point.second for point in info.points)))
@@ -197,11 +199,7 @@ def _cost_traces(info: CostInfo, kind: KindInfo) -> Iterator[go.Scatter]:
         yield _marks(
             [(point.trial.number, point.cost, point.value) for point in points],
             name="complete trials" if family == ALL_TRIALS else escape(family),
-            marker={
-                "color": family_color(kind, family),
-                "symbol": f"{family_symbol(kind, family)}-open",
-                "size": 6,
-            },
+            marker=hollow_marker(kind, family),
             hovertemplate="trial %{customdata}"
             f"<br>{escape(objective.label)} {told(objective, 'y')}"
             f"<br>{escape(info.label)} %{{x:,.4~r}}",
@@ -225,23 +223,18 @@ def plot_experiment(info: ExperimentInfo, label: str) -> go.Figure:
         marker={"color": NEUTRAL, "size": 9, "symbol": "line-ns-open"},
         hovertemplate=f"%{{y}}<br>difference %{{x{number}}}",
     )
-    sure = [
-        (c.arm, size * found.mean, size * found.interval.low, size * found.interval.high)
+    sure = {
+        escape(c.arm): (size * found.mean, (size * found.interval.low, size * found.interval.high))
         for c in comparisons
         if (found := c.found).mean is not None and found.interval is not None
-    ]
+    }
     figure.add_scatter(
         name="mean, 95 % interval",
-        x=rounded(mean for _, mean, _, _ in sure),
-        y=[escape(arm) for arm, *_ in sure],
+        x=rounded(mean for mean, _ in sure.values()),
+        y=list(sure),
         mode="markers",
         marker={"color": BLUE, "size": 10},
-        error_x=whiskers(
-            below=(mean - low for _, mean, low, _ in sure),
-            above=(high - mean for _, mean, _, high in sure),
-            color=BLUE,
-            width=6,
-        ),
+        error_x=whiskers(sure.values(), color=BLUE, width=6),
         hovertemplate=f"%{{y}}<br>mean difference %{{x{number}}}",
     )
     figure.update_xaxes(

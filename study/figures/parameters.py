@@ -23,7 +23,7 @@ from study.figures.style import (
     NEUTRAL,
     PLAIN,
     family_color,
-    family_symbol,
+    hollow_marker,
     is_log,
     listed,
     new_figure,
@@ -33,6 +33,7 @@ from study.figures.style import (
     small_multiple,
     ticks,
     told,
+    trial_lines,
     whiskers,
 )
 from study.formats import (
@@ -71,11 +72,7 @@ def plot_importances(info: SurrogateInfo, wording: Wording = OURS) -> go.Figure:
             "color": [GREEN if p.needed else pale(GREEN) for p in parameters],
             "line": {"color": GREEN, "width": 1},
         },
-        error_x=whiskers(
-            below=(p.rise - p.interval.low for p in parameters),
-            above=(p.interval.high - p.rise for p in parameters),
-            color=NEUTRAL,
-        )
+        error_x=whiskers(((p.rise, p.interval) for p in parameters), color=NEUTRAL)
         if info.independent
         else None,
         customdata=[
@@ -130,13 +127,7 @@ def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
                 ],
                 "line": {"color": color, "width": 1},
             },
-            error_x=whiskers(
-                below=(max(0.0, value - low) for value, (low, _) in sure),
-                above=(max(0.0, high - value) for value, (_, high) in sure),
-                color=NEUTRAL,
-                thickness=1.5,
-                width=3,
-            ),
+            error_x=whiskers(sure, color=NEUTRAL, thickness=1.5, width=3),
             customdata=[
                 [
                     p.pearson.value,
@@ -219,11 +210,7 @@ def _isolated_traces(
             y=listed(rounded(point.measured for point in own)),
             customdata=listed([[p.trial.number, told_value(p.trial)] for p in own]),
             mode="markers",
-            marker={
-                "color": family_color(kind, family),
-                "symbol": f"{family_symbol(kind, family)}-open",
-                "size": 6,
-            },
+            marker=hollow_marker(kind, family),
             hovertemplate=f"trial %{{customdata[0]}}<br>{name} %{{customdata[1]}}"
             f"<br>{label} {told(metric, 'y')}",
         )
@@ -372,24 +359,17 @@ def plot_parallel(
         strong = {trial.number for trial in feasible[: max(1, len(feasible) // 10)]}
     n_best = sum(trial.number in strong for trial in members)
     for best in (False, True):
-        x: list[float | None] = []
-        y: list[float | None] = []
-        numbers: list[int | None] = []
-        for i, trial in enumerate(members):
-            if (trial.number in strong) == best:
-                x += [*range(len(axes)), None]
-                y += [*rounded(column[i] for column in places), None]
-                numbers += [trial.number] * len(axes) + [None]
-        figure.add_scatter(
+        lines = trial_lines(
+            (
+                (trial.number, range(len(axes)), row)
+                for trial, row in zip(members, zip(*places, strict=True), strict=True)
+                if (trial.number in strong) == best
+            ),
             name=f"best {n_best}" if best else "others",
-            meta={"trials": True},
-            x=listed(x),
-            y=listed(y),
-            customdata=listed(numbers),
-            mode="lines",
             line={"color": GREEN if best else NEUTRAL, "width": 2 if best else 0.5},
             hovertemplate="trial %{customdata}<extra></extra>",
         )
+        figure.add_trace(lines)
     figure.update_xaxes(
         tickvals=list(range(len(axes))),
         ticktext=["<br>".join(map(escape, wrap(name, 12))) for name in axes],

@@ -31,6 +31,7 @@ from study.figures.style import (
     new_figure,
     rounded,
     told,
+    trial_lines,
     value_axis,
 )
 from study.formats import (
@@ -336,25 +337,15 @@ def _add_curves(
 ) -> None:
     """Add the curves of one group as a single line with gaps, and the ends of stopped ones."""
     state, color = curves[0].trial.state, _color(kind, curves[0].trial)
-    x: list[float | None] = []
-    y: list[float | None] = []
-    numbers: list[int | None] = []
-    for curve in curves:
-        x += [*curve.epochs, None]
-        y += [*rounded(curve.values), None]
-        numbers += [curve.trial.number] * len(curve.epochs) + [None]
-    figure.add_scatter(
+    lines = trial_lines(
+        ((curve.trial.number, curve.epochs, curve.values) for curve in curves),
         name=name,
-        meta={"trials": True},
         legendgroup=name,
         showlegend=showlegend,
-        x=x,
-        y=y,
-        customdata=numbers,
-        mode="lines",
         line={"color": color, "width": 0.5 if pale else 1.5, "dash": _DASHES.get(state)},
         hovertemplate=_curve_hover(kind),
     )
+    figure.add_trace(lines)
     if state in _DASHES:
         figure.add_scatter(
             legendgroup=name,
