@@ -48,7 +48,7 @@ class ExperimentInfo:
 
     Args:
         n_missing: Trials that have not finished, or failed.
-        values: By metric's label and arm: the value of each pair, None where it is missing.
+        values: By metric's label, arm and pair; those that are missing are not there.
         on_request: Labels of the metrics that are measured on request.
         splits: The ways of splitting that arms have.
     """
@@ -60,7 +60,7 @@ class ExperimentInfo:
     n_pairs: int
     n_missing: int
     comparisons: tuple[Comparison, ...]
-    values: Mapping[str, Mapping[str, tuple[float | None, ...]]]
+    values: Mapping[str, Mapping[str, Mapping[int, float]]]
     on_request: tuple[str, ...]
 
     @property
@@ -80,12 +80,10 @@ class ExperimentInfo:
     def differences(self, comparison: Comparison) -> tuple[float, ...]:
         """Return the difference in every pair in which both finished."""
         values = self.values[comparison.metric]
+        pairs = paired(values[comparison.baseline], values[comparison.arm])
         return tuple(
             after / before - 1 if comparison.found.scale == "ratio" else after - before
-            for before, after in zip(
-                values[comparison.baseline], values[comparison.arm], strict=True
-            )
-            if before is not None and after is not None
+            for before, after in zip(pairs.before, pairs.after, strict=True)
         )
 
 
@@ -111,7 +109,7 @@ def get_experiment(record: StudyRecord) -> ExperimentInfo | None:
     trials = {arm: trials_of_arm(record, arm) for arm in arms}
     values = {
         metric.label: {
-            arm: tuple(map(values_of(trials[arm], metric).get, range(n_pairs)))
+            arm: values_of(trials[arm], metric)
             for arm in (classifying if metric.always and not metric.objective else arms)
         }
         for metric in metrics
@@ -129,7 +127,7 @@ def get_experiment(record: StudyRecord) -> ExperimentInfo | None:
         arms=arms,
         splits=tuple(dict.fromkeys(arm.split for arm in experiment.arms)),
         n_pairs=n_pairs,
-        n_missing=sum(value is None for arm in arms for value in errors[arm]),
+        n_missing=sum(n_pairs - len(errors[arm]) for arm in arms),
         comparisons=tuple(comparisons),
         values=values,
         on_request=tuple(metric.label for metric in metrics if not metric.always),
@@ -151,15 +149,11 @@ def values_of(trials: Mapping[int, TrialRecord], metric: Metric) -> dict[int, fl
 
 
 def _against_first(
-    values: Mapping[str, Sequence[float | None]],
+    reached: Mapping[str, Mapping[int, float]],
     metric: Metric,
     sides: Mapping[str, Sequence[str]],
 ) -> dict[_Cell, Compared]:
     """Return the pairs of every arm but the first with the first, which is the baseline."""
-    reached = {
-        arm: {pair: value for pair, value in enumerate(column) if value is not None}
-        for arm, column in values.items()
-    }
     baseline, *others = reached
     every = chain.from_iterable(found.values() for found in reached.values())
     scale: Scale = "points" if metric.is_share else "plain"
