@@ -304,21 +304,9 @@ def _correlate(
     found = {}
     for group in grouped(columns, lambda column: column.having.tobytes()).values():
         y = measured[group[0].having]
-        varying = []
-        if len(y) >= MIN_TRIALS and np.ptp(y) > 0:
-            varying = [column for column in group if np.ptp(column.values) > 0]
-        places = {column.name: i for i, column in enumerate(varying)}
-        ranks = None
-        if len(y) >= MIN_INTERVAL_TRIALS and varying:
-            ranks = resampled_correlations(
-                np.stack([c.values for c in varying]), y, n_resamples=n_resamples
-            )
+        both = correlate([column.values for column in group], y, n_resamples=n_resamples)
         partials = _partials(group, columns, measured)
-        for column in group:
-            pearson = spearman = Coefficient()
-            if (place := places.get(column.name)) is not None:
-                pearson = _pearson(column.values, y)
-                spearman = _spearman(column.values, y, None if ranks is None else ranks[place])
+        for column, (pearson, spearman) in zip(group, both, strict=True):
             partial, n_controls = partials[column.name]
             found[column.name] = ParameterCorrelation(
                 name=column.name,
@@ -357,19 +345,26 @@ def _columns(
 
 
 def correlate(
-    x: np.ndarray, y: np.ndarray, *, n_resamples: int
-) -> tuple[Coefficient, Coefficient]:
-    """Return the linear and the rank correlation of two numbers of each trial.
+    rows: Sequence[np.ndarray], y: np.ndarray, *, n_resamples: int
+) -> list[tuple[Coefficient, Coefficient]]:
+    """Return the linear and the rank correlation of each of several numbers of trials with one.
 
     There are intervals of ten trials or more; that of ranks is over so many resamples of them, and
     there is none without any.
     """
-    if len(x) < MIN_TRIALS or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return Coefficient(), Coefficient()
-    ranks = None
-    if len(x) >= MIN_INTERVAL_TRIALS and n_resamples:
-        (ranks,) = resampled_correlations(x[None], y, n_resamples=n_resamples)
-    return _pearson(x, y), _spearman(x, y, ranks)
+    enough = len(y) >= MIN_TRIALS and np.ptp(y) > 0
+    varying = [i for i, row in enumerate(rows) if enough and np.ptp(row) > 0]
+    resampled = {}
+    if varying and n_resamples and len(y) >= MIN_INTERVAL_TRIALS:
+        values = np.stack([rows[i] for i in varying])
+        found = resampled_correlations(values, y, n_resamples=n_resamples)
+        resampled = dict(zip(varying, found, strict=True))
+    return [
+        (_pearson(row, y), _spearman(row, y, resampled.get(i)))
+        if i in varying
+        else (Coefficient(), Coefficient())
+        for i, row in enumerate(rows)
+    ]
 
 
 def _pearson(x: np.ndarray, y: np.ndarray) -> Coefficient:

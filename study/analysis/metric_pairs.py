@@ -160,7 +160,7 @@ def _pair(
     both = [(first.of(trial), second.of(trial), trial) for trial in trials]
     told = [(a, b, trial) for a, b, trial in both if a is not None and b is not None]
     x, y = (tamed(np.asarray([item[i] for item in told], dtype=float))[0] for i in (0, 1))
-    pearson, spearman = correlate(x, y, n_resamples=n_resamples)
+    ((pearson, spearman),) = correlate([x], y, n_resamples=n_resamples)
     parameter, words, places, explained = _behind(record, [trial for *_, trial in told], x, y)
     within = (Coefficient(), Coefficient())
     levels: tuple[Level, ...] = ()
@@ -249,7 +249,7 @@ def _ranks(values: np.ndarray, places: np.ndarray) -> np.ndarray:
 def _level(words: str, x: np.ndarray, y: np.ndarray) -> Level:
     pearson = spearman = Coefficient()
     if len(x) >= MIN_LEVEL:
-        pearson, spearman = correlate(x, y, n_resamples=0)
+        ((pearson, spearman),) = correlate([x], y, n_resamples=0)
     return Level(words=words, n_trials=len(x), pearson=pearson, spearman=spearman)
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 import numpy as np
-from scipy import stats
 
-from study.analysis.estimates import MIN_SPLITS, Interval
+from study.analysis.estimates import MIN_SPLITS, Interval, half_interval, mean_variance
 from study.formats import counted, format_change, format_list, format_percent, with_article
 from study.metrics import Metric
 
@@ -72,9 +71,9 @@ def get_rise(arms: Sequence[Again], metric: Metric, *, ratios: bool) -> RiseInfo
         arms: Those that finished in all pairs.
         ratios: Whether values are compared by logarithms, or as shares of the mean value.
 
-    Source: variances of two-way tables, with degrees of freedom after Satterthwaite, Biometrics
-        Bulletin 2, 1946; Welch's interval by ``scipy.stats.ttest_ind``; variance components by
-        ``statsmodels``' ``MixedLM`` (restricted maximum likelihood).
+    Source: variances of two-way tables, with degrees of freedom after Satterthwaite, of which
+        Welch's interval is a case; variance components by ``statsmodels``' ``MixedLM``
+        (restricted maximum likelihood).
     """
     n_own, n_fresh = (len(arms[0].own), len(arms[0].fresh)) if arms else (0, 0)
     searched = [arm.searched for arm in arms if arm.searched is not None]
@@ -138,16 +137,8 @@ def _choice(chosen: Sequence[Again], unchosen: Sequence[Again]) -> Part | None:
     rest = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
     free = (n_arms - 1) * (n - 1)
     # What the means scatter by, and the one seed of the search behind each that was not chosen.
-    parts = np.asarray(
-        [
-            ((1 / k + 1 / m) / n + (1 - 1 / n_arms) / m) * (rest**2).sum() / free,
-            of_seeds / (n_arms * m),
-        ]
-    )
-    half, variance = 0.0, float(parts.sum())
-    if variance:
-        freedom = variance**2 / (parts**2 / [free, n - 1]).sum()
-        half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(variance)
+    both = ((1 / k + 1 / m) / n + (1 - 1 / n_arms) / m) * float((rest**2).sum()) / free
+    half = half_interval([(both, free), (float(of_seeds) / (n_arms * m), n - 1)])
     return mean, Interval(mean - half, mean + half)
 
 
@@ -160,10 +151,8 @@ def _split(chosen: Sequence[Again]) -> Part | None:
     mean = float(fresh.mean() - own.mean())
     if min(len(own), len(fresh)) < MIN_SPLITS:
         return mean, None
-    if np.ptp(own) == np.ptp(fresh) == 0:
-        return mean, Interval(mean, mean)
-    found = stats.ttest_ind(fresh, own, equal_var=False).confidence_interval(0.95)
-    return mean, Interval(float(found.low), float(found.high))
+    half = half_interval([mean_variance(own), mean_variance(fresh)])
+    return mean, Interval(mean - half, mean + half)
 
 
 def _scatter(arms: Sequence[Again]) -> tuple[float, float] | None:
