@@ -114,10 +114,6 @@ class StudySide:
         """What the fingerprint says of the own data, without extra training images."""
         return None if self.fingerprint is None else "-".join(self.fingerprint.split("-")[:2])
 
-    def count(self, state: TrialState) -> int:
-        """Return the number of trials in a state."""
-        return self.summary.by_state.get(state, 0)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetPoint:

@@ -112,7 +112,7 @@ class SummaryInfo:
     """
 
     n_trials: int
-    by_state: dict[TrialState, int]
+    by_state: Counter[TrialState]
     n_infeasible: int
     failures: FailuresInfo
     best: TrialRecord | None
@@ -181,7 +181,7 @@ def get_summary(record: StudyRecord) -> SummaryInfo:
     best = None if len(record.directions) > 1 else record.best
     return SummaryInfo(
         n_trials=len(record.trials),
-        by_state=dict(Counter(trial.state for trial in record.trials)),
+        by_state=Counter(trial.state for trial in record.trials),
         n_infeasible=sum(map(breaks_constraint, record.trials)),
         failures=get_failures(record),
         best=best,

@@ -1,5 +1,6 @@
 """The best result for each value of a parameter, over all values of the others."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -7,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from optuna.distributions import FloatDistribution
 
-from search_spaces import Scalar
+from search_spaces import Scalar, is_number
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     is_numeric,
@@ -211,8 +212,6 @@ def _distinct(numbers: np.ndarray) -> np.ndarray:
 
 def _numbers(values: Sequence[Scalar]) -> np.ndarray | None:
     """Return values as floats, or None unless all are finite numbers."""
-    kinds = set(map(type, values))
-    if not all(issubclass(kind, int | float) and kind is not bool for kind in kinds):
-        return None
-    numbers = np.asarray(values, dtype=float)
-    return numbers if np.isfinite(numbers).all() else None
+    numbers = [float(value) for value in values if is_number(value)]
+    whole = len(numbers) == len(values) and all(map(math.isfinite, numbers))
+    return np.asarray(numbers) if whole else None

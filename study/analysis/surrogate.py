@@ -7,7 +7,7 @@ further.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import ClassVar
 
@@ -99,8 +99,8 @@ class SurrogateInfo:
     n_folds: ClassVar[int] = N_FOLDS
     n_repeats: ClassVar[int] = N_REPEATS
     n_splits: ClassVar[int] = N_SPLITS
-    r2: float | None
-    parameters: tuple[ParameterImportance, ...]
+    r2: float | None = None
+    parameters: tuple[ParameterImportance, ...] = ()
     refusal: str | None
 
     @property
@@ -135,9 +135,9 @@ class InteractionsInfo:
             largest share of such data exceeds in one of 20 studies. None after a refusal.
     """
 
-    pairs: tuple[Interaction, ...]
-    null_level: float | None
-    refusal: str | None
+    pairs: tuple[Interaction, ...] = ()
+    null_level: float | None = None
+    refusal: str | None = None
 
 
 _Settings = tuple[Mapping[str, Scalar], Mapping[str, BaseDistribution]]
@@ -280,45 +280,40 @@ def get_surrogate(
     """
     metric = metric or kind_of(record).objective
     branch = get_branch(record, metric=metric, family=family)
-    refusal = _refusal(branch, metric)
-    parameters: tuple[ParameterImportance, ...] = ()
-    r2 = None
-    if refusal is None:
-        rng = np.random.default_rng(0)
-        everything = np.arange(len(branch.y))
-        estimates = _cross_validate(
-            branch, everything, rng, N_TREES, N_PERMUTATIONS, n_repeats=N_REPEATS, told=True
-        )
-        halves = [
-            [_cross_validate(branch, half, rng, HALF_TREES, HALF_PERMUTATIONS) for half in split]
-            for split in _splits(len(branch.y), rng)
-        ]
-        deviations = _deviations(estimates, np.asarray(halves))
-        error, rises = float(estimates[0]), estimates[1:]
-        r2 = 1 - error
-        if r2 < MIN_R2 or error * math.exp(float(_half_width(deviations[:, 0]))) >= 1:
-            refusal = _too_weak(metric, r2)
-        else:
-            half_widths = _half_width(deviations[:, 1:], n_at_once=len(rises))
-            low, high = _ends(rises, half_widths)
-            parameters = tuple(
-                ParameterImportance(
-                    name=branch.columns[i].name,
-                    rise=float(rises[i]),
-                    interval=Interval(float(low[i]), float(high[i])),
-                )
-                for i in np.argsort(-rises, kind="stable")
-            )
-    return SurrogateInfo(
+    info = SurrogateInfo(
         metric=metric,
         log=branch.log,
         n_trials=branch.n_trials,
         n_used=len(branch.trials),
         independent=is_independent(record),
-        r2=r2,
-        parameters=parameters,
-        refusal=refusal,
+        refusal=_refusal(branch, metric),
     )
+    if info.refusal is not None:
+        return info
+    rng = np.random.default_rng(0)
+    everything = np.arange(len(branch.y))
+    estimates = _cross_validate(
+        branch, everything, rng, N_TREES, N_PERMUTATIONS, n_repeats=N_REPEATS, told=True
+    )
+    halves = [
+        [_cross_validate(branch, half, rng, HALF_TREES, HALF_PERMUTATIONS) for half in split]
+        for split in _splits(len(branch.y), rng)
+    ]
+    deviations = _deviations(estimates, np.asarray(halves))
+    error, rises = float(estimates[0]), estimates[1:]
+    r2 = 1 - error
+    if r2 < MIN_R2 or error * math.exp(float(_half_width(deviations[:, 0]))) >= 1:
+        return replace(info, r2=r2, refusal=_too_weak(metric, r2))
+    low, high = _ends(rises, _half_width(deviations[:, 1:], n_at_once=len(rises)))
+    parameters = tuple(
+        ParameterImportance(
+            name=branch.columns[i].name,
+            rise=float(rises[i]),
+            interval=Interval(float(low[i]), float(high[i])),
+        )
+        for i in np.argsort(-rises, kind="stable")
+    )
+    return replace(info, r2=r2, parameters=parameters)
 
 
 def get_forest(record: StudyRecord) -> tuple[SurrogateInfo, InteractionsInfo]:
@@ -355,7 +350,7 @@ def get_interactions(record: StudyRecord, surrogate: SurrogateInfo) -> Interacti
             f"No two parameters that the forest needs vary together in at least {N_POINTS} trials."
         )
     if refusal is not None:
-        return InteractionsInfo(pairs=(), null_level=None, refusal=refusal)
+        return InteractionsInfo(refusal=refusal)
     x, y = branch.x, (branch.y - branch.y.mean()) / branch.y.std()
     shares = _interaction_shares(x, y, points, rng)
     null_level = max(
@@ -374,7 +369,6 @@ def get_interactions(record: StudyRecord, surrogate: SurrogateInfo) -> Interacti
             for i in np.argsort(-shares, kind="stable")
         ),
         null_level=null_level,
-        refusal=None,
     )
 
 

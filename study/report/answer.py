@@ -106,7 +106,7 @@ def _headline(found: Findings) -> str:
     if not found.unbeaten:
         if summary.n_infeasible:
             return "No complete trial keeps the constraint yet, so none is the best."
-        if summary.by_state.get(TrialState.COMPLETE):
+        if summary.by_state[TrialState.COMPLETE]:
             return "No complete trial has a value."
         return "No trial is complete yet."
     if summary.best is None:
@@ -227,7 +227,7 @@ def _about(found: Findings) -> str:
     settings, parts, data = SETTINGS.of(record), _parts(found), data_of(record)
     models = {"autoencoder": "small autoencoders", "multitask": "small multitask autoencoders"}
     what = models.get(found.kind.name, "models") if is_own(record) else "models"
-    n_started = summary.n_trials - summary.by_state.get(TrialState.WAITING, 0)
+    n_started = summary.n_trials - summary.by_state[TrialState.WAITING]
     noun = "trial" if summary.n_reused or not found.ours else "training"
     asked = "" if found.experiment is None else f"{found.experiment.question} "
     text = f"{asked}{counted(n_started, noun)}"
@@ -236,11 +236,11 @@ def _about(found: Findings) -> str:
         n_train, n_validation = (format_count(parts.get(side, 0)) for side in "tv")
         text += f" on {n_train} {data}, judged on {n_validation} others"
     ended = {
-        "pruned early": summary.by_state.get(TrialState.PRUNED, 0),
-        "running": summary.by_state.get(TrialState.RUNNING, 0),
+        "pruned early": summary.by_state[TrialState.PRUNED],
+        "running": summary.by_state[TrialState.RUNNING],
     }
     told = [f"{format_count(n)} {how}" for how, n in ended.items() if n]
-    n_complete = summary.by_state.get(TrialState.COMPLETE, 0)
+    n_complete = summary.by_state[TrialState.COMPLETE]
     text += f": {', '.join([f'{format_count(n_complete)} complete', *told])}"
     text += f"; {describe_failures(summary.failures)}." if summary.failures.trials else "."
     if summary.n_reused:

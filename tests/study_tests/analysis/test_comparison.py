@@ -212,7 +212,7 @@ def test_a_study_with_too_few_trials_is_left_out() -> None:
     info = get_comparison([kept, broken])
     curve = curve_of(info, "trials", "broken")
     assert (curve.total, curve.points[-1].low) == (11, 1)
-    assert info.studies[1].count(TrialState.RUNNING) == 1
+    assert info.studies[1].summary.by_state[TrialState.RUNNING] == 1
     (caution,) = info.cautions
     assert caution.startswith("1 complete trial of “broken” breaks the constraint and spends")
 
