@@ -124,7 +124,7 @@ def get_isolation(record: StudyRecord, *, metric: Metric | None = None) -> Isola
         members = [item for item in used if name in item[1].params]
         values = [trial.params[name] for _, trial in members]
         numbers = _numbers(values)
-        places = np.asarray(levels(values)[1]) if numbers is None else _distinct(numbers)
+        places = np.asarray(levels(values)[1], dtype=int)
         if places.max(initial=0) >= MAX_VALUES and numbers is None:
             left_out.append(name)
         elif places.max(initial=0) > 0:
@@ -202,12 +202,8 @@ def _bins(numbers: np.ndarray) -> np.ndarray:
     inner = np.linspace(0, 1, n_bins + 1)[1:-1]
     edges = np.quantile(numbers, inner, method="inverted_cdf")
     # An edge belongs to the bin below it.
-    return _distinct(np.searchsorted(edges, numbers, side="left"))
-
-
-def _distinct(numbers: np.ndarray) -> np.ndarray:
-    """Return which of the distinct numbers each one is, by size."""
-    return np.asarray(np.unique(numbers, return_inverse=True)[1])
+    places = np.searchsorted(edges, numbers, side="left")
+    return np.asarray(np.unique(places, return_inverse=True)[1])
 
 
 def _numbers(values: Sequence[Scalar]) -> np.ndarray | None:
