@@ -424,24 +424,19 @@ class _Pool:
         """Whether searches of up to this budget are drawn rather than computed."""
         return bool(np.ptp(self.costs) > 0 and budget <= MAX_DRAWS * self.costs.mean())
 
-    def searched(self, budgets: np.ndarray, n_searches: int) -> list[np.ndarray]:
-        """Return the survival function of the best rank at each budget, shape ``(1, m + 1)``."""
-        return self._survivals(np.arange(len(self.costs))[np.newaxis], budgets, n_searches)
-
-    def resampled(self, budgets: np.ndarray, n_resamples: int) -> list[np.ndarray]:
-        """Return the same for resamples of the trials, one row each."""
-        n = len(self.costs)
-        rng = np.random.default_rng((*self.seed, 1))
-        samples = rng.integers(0, n, size=(n_resamples, n))
-        return self._survivals(samples, budgets, N_INNER)
-
-    def _survivals(
-        self, samples: np.ndarray, budgets: np.ndarray, n_searches: int
+    def survivals(
+        self, budgets: np.ndarray, n_searches: int, *, n_resamples: int | None = None
     ) -> list[np.ndarray]:
         """Return the survival function of the best rank at each of ascending budgets.
 
-        ``samples`` says which of the trials each resample holds, shape ``(r, n)``.
+        Each has a row of shape ``(m + 1,)`` for each resample of the trials, or one for the trials
+        themselves.
         """
+        n = len(self.costs)
+        samples = np.arange(n)[np.newaxis]
+        if n_resamples is not None:
+            rng = np.random.default_rng((*self.seed, 1))
+            samples = rng.integers(0, n, size=(n_resamples, n))
         if self.is_drawn(budgets[-1]):
             return _drawn(self, samples, budgets, n_searches)
         return _computed(self, samples, budgets)
@@ -538,7 +533,11 @@ def _equal_budget(
     budgets = np.unique([*grid, *parts])
     at_parts = np.asarray(list(parts))
     searches = [
-        (pool, pool.searched(at_parts, n_resamples), pool.resampled(at_parts, n_bootstrap))
+        (
+            pool,
+            pool.survivals(at_parts, n_resamples),
+            pool.survivals(at_parts, N_INNER, n_resamples=n_bootstrap),
+        )
         for pool in pools
     ]
     return EqualBudget(
@@ -552,7 +551,7 @@ def _equal_budget(
                 points=tuple(
                     _point(pool, float(budget), survival[0])
                     for budget, survival in zip(
-                        budgets, pool.searched(budgets, n_resamples), strict=True
+                        budgets, pool.survivals(budgets, n_resamples), strict=True
                     )
                 ),
             )

@@ -125,10 +125,10 @@ class CategoricalEffect:
 
     name: str
     groups: tuple[CategoryGroup, ...]
-    h: float | None
-    p: float | None
-    p_adjusted: float | None
-    eta_squared: float | None
+    h: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    eta_squared: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -557,23 +557,19 @@ def _compare_groups(name: str, members: Sequence[tuple[float, TrialRecord]]) -> 
             key = (str(value), type(value).__name__)
             groups.setdefault(key, (value, []))[1].append(measured)
     tested = [group for _, group in groups.values() if len(group) >= MIN_GROUP]
-    h = p = eta_squared = None
-    if len(tested) > 1 and np.ptp(np.concatenate(tested)) > 0:
-        found = stats.kruskal(*tested)
-        h, p = _finite(found.statistic), _finite(found.pvalue)
-        k, n = len(tested), sum(map(len, tested))
-        eta_squared = max(0.0, float((found.statistic - k + 1) / (n - k)))
-    return CategoricalEffect(
+    effect = CategoricalEffect(
         name=name,
         groups=tuple(
             CategoryGroup(value=value, n_trials=len(group), median=float(np.median(group)))
             for _, (value, group) in sorted(groups.items(), key=lambda item: item[0])
         ),
-        h=h,
-        p=p,
-        p_adjusted=None,
-        eta_squared=eta_squared,
     )
+    if len(tested) < 2 or np.ptp(np.concatenate(tested)) == 0:
+        return effect
+    h, p = stats.kruskal(*tested)
+    k, n = len(tested), sum(map(len, tested))
+    eta_squared = max(0.0, float((h - k + 1) / (n - k)))
+    return replace(effect, h=_finite(h), p=_finite(p), eta_squared=eta_squared)
 
 
 def _adjusted(found: Sequence[_Tested]) -> Iterator[_Tested]:

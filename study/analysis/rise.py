@@ -186,14 +186,16 @@ def _scatter(arms: Sequence[Again]) -> tuple[float, float] | None:
     return math.sqrt(of_seeds + float(found.scale)), math.sqrt(of_splits)
 
 
+def beside(change: float) -> str:
+    """Write how one value compares with another: 12.3 % below, 4 % above."""
+    side = "below" if change < 0 else "above"
+    return f"{format_change(abs(change)).removeprefix('+')} {side}"
+
+
 def describe_rise(info: RiseInfo, metric: Metric, *, word: str, data: str) -> Iterator[str]:
     """Say by how much values are worse than the search had measured, and why."""
     if info.chosen is None:
         return
-
-    def beside(share: float) -> str:
-        side = "below" if metric.sign * share < 0 else "above"
-        return f"{format_change(abs(share)).removeprefix('+')} {side}"
 
     def part(found: Part) -> str:
         mean, interval = found
@@ -206,10 +208,10 @@ def describe_rise(info: RiseInfo, metric: Metric, *, word: str, data: str) -> It
     where = "seeds on the search's own split" if info.n_own else "seeds and splits"
     text = (
         f"With fresh {where} the configurations that the search liked best have {word}s "
-        f"{beside(info.chosen)} what it had measured (mean)"
+        f"{beside(metric.sign * info.chosen)} what it had measured (mean)"
     )
     if info.unchosen:
-        each = [f"{name} ({beside(rise)})" for name, rise in info.unchosen.items()]
+        each = [f"{name} ({beside(metric.sign * rise)})" for name, rise in info.unchosen.items()]
         text += f"; not chosen for that: {format_list(each)}"
     yield f"{text}."
     if info.choice is not None:

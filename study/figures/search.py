@@ -67,7 +67,7 @@ def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
         line={"color": GREEN, "width": 2, "shape": "hv"},
         hovertemplate=f"best up to trial %{{x}}<br>{label} {told(metric, 'y')}<extra></extra>",
     )
-    for name, points in _grouped(info.shown, kind):
+    for name, points in _grouped(info.shown, kind).items():
         first = points[0].trial
         state, color = first.state, _color(kind, first)
         complete = state == TrialState.COMPLETE
@@ -129,11 +129,11 @@ def plot_learning_curves(info: LearningCurvesInfo, kind: KindInfo) -> go.Figure:
     drawn = info.curves
     best = [curve for curve in drawn if curve.rank is not None and curve.rank <= info.n_best]
     strong = _grouped(best, kind)
-    for name, curves in _grouped((curve for curve in drawn if curve not in best), kind):
+    others = [curve for curve in drawn if curve not in best]
+    for name, curves in _grouped(others, kind).items():
         pale = curves[0].trial.state == TrialState.COMPLETE
-        named = name not in dict(strong)
-        _add_curves(figure, kind, name, curves, pale=pale, showlegend=named)
-    for name, curves in strong:
+        _add_curves(figure, kind, name, curves, pale=pale, showlegend=name not in strong)
+    for name, curves in strong.items():
         _add_curves(figure, kind, name, curves, pale=False, showlegend=True)
     for curve in best[:1]:
         figure.add_scatter(
@@ -166,7 +166,7 @@ def plot_timeline(info: TimelineInfo, kind: KindInfo) -> go.Figure:
     figure = new_figure(height=150 + 30 * len(info.workers))
     rows = [_row_label(worker.label) for worker in info.workers]
     seconds, unit = _time_unit(info.spent.wall_seconds)
-    for name, spans in _grouped(info.spans, kind):
+    for name, spans in _grouped(info.spans, kind).items():
         first = spans[0].trial
         ended = first.state in (TrialState.COMPLETE, TrialState.FAIL)
         solid = ended and not breaks_constraint(first)
@@ -362,7 +362,7 @@ def _add_curves(
         )
 
 
-def _grouped(items: Iterable[_Item], kind: KindInfo) -> list[tuple[str, list[_Item]]]:
+def _grouped(items: Iterable[_Item], kind: KindInfo) -> dict[str, list[_Item]]:
     """Group trials by the name of their legend entry: complete ones first, failed ones last."""
 
     def place(item: _Item) -> tuple[int, str, bool]:
@@ -376,7 +376,7 @@ def _grouped(items: Iterable[_Item], kind: KindInfo) -> list[tuple[str, list[_It
         family = "" if kind.family is None else f"{escape(family_of(trial, kind.family))} "
         return "failed" if trial.state == TrialState.FAIL else f"{family}{end}"
 
-    return list(grouped(sorted(items, key=place), name).items())
+    return grouped(sorted(items, key=place), name)
 
 
 def _color(kind: KindInfo, trial: TrialRecord) -> str:
