@@ -1,7 +1,7 @@
 """What was set side by side: error against accuracy, arms of experiments, and several studies."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from itertools import cycle
@@ -13,10 +13,10 @@ from study.analysis import ALL_TRIALS, family_of, grouped
 from study.analysis.ablation import AblationInfo
 from study.analysis.comparison import BudgetPoint, ComparisonInfo, Unit, describe_budget
 from study.analysis.confirmation import ConfirmationInfo
-from study.analysis.cost import CostInfo, CostPoint
+from study.analysis.cost import CostInfo
 from study.analysis.experiment import ExperimentInfo
-from study.analysis.front import FrontInfo, FrontPoint
-from study.analysis.metric_pairs import MetricPair
+from study.analysis.front import Front, FrontInfo, FrontPoint
+from study.analysis.metric_pairs import MetricPair, MetricPoint
 from study.analysis.thinning import MAX_MARKS, thin
 from study.figures.style import (
     BLUE,
@@ -58,20 +58,15 @@ _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "5px,2p
 """As many as are prime to the colours, so that both come again together only after 42 studies."""
 
 
-def shown_front(info: FrontInfo) -> tuple[FrontPoint, ...]:
-    """Return as many trials as the chart can show, those on the front among them."""
-    return thin(info.points, MAX_MARKS, keep=lambda point: point.on_front)
-
-
 def plot_front(info: FrontInfo, kind: KindInfo) -> go.Figure:
     """Draw the second metric over the first, and the front as rings, joined if it is theirs.
 
     Colours stand for families, shapes for branches; a hollow mark breaks the constraint. Of
-    many trials it shows a selection, ``shown_front``.
+    many trials it shows a selection, ``info.shown``.
     """
     figure = new_figure(height=460)
     branches = dict(zip(kind.choices(info.branch), _BRANCH_SYMBOLS, strict=False))
-    line = _front_line((p.first for p in info.front), (p.second for p in info.front))
+    line = _front_line(info)
     mode = line.mode if info.joined else "markers"
     figure.add_trace(line.update(name="trade-off front", mode=mode))
     named: set[str] = set()
@@ -80,7 +75,7 @@ def plot_front(info: FrontInfo, kind: KindInfo) -> go.Figure:
         name = escape(", ".join(filter(None, parts))) or "complete trials"
         symbol = branches.get(branch, "circle")
         marks = _marks(
-            [(point.trial.number, point.first, point.second) for point in points],
+            points,
             name=name,
             legendgroup=name,
             showlegend=name not in named,
@@ -111,7 +106,7 @@ def plot_metric_pair(info: MetricPair, wording: Wording = OURS) -> go.Figure:
     for place, words in enumerate([level.words for level in info.levels] or ["trials"]):
         label = parameter_label(info.parameter or "", wording)
         marks = _marks(
-            [(p.trial.number, p.first, p.second) for p in few if p.level == place],
+            [point for point in few if point.level == place],
             name=escape(f"{label} {words}" if info.parameter else words),
             marker={
                 "color": STUDY_COLORS[place % len(STUDY_COLORS)],
@@ -142,47 +137,42 @@ def _of_two_metrics(figure: go.Figure, info: FrontInfo | MetricPair) -> go.Figur
     return figure
 
 
-def shown_costs(info: CostInfo) -> tuple[CostPoint, ...]:
-    """Return as many trials as the chart can show, those on the front among them."""
-    return thin(info.points, MAX_MARKS // 2, keep=lambda point: point.on_front)
-
-
 def plot_costs(infos: Sequence[CostInfo], kind: KindInfo) -> dict[str, go.Figure]:
     """Draw the objective over each cost in a chart of its own, and the front as a step line.
 
-    Of many trials each shows a selection, ``shown_costs``.
+    Of many trials each shows a selection, ``info.shown``.
     """
-    values = [point.value for info in infos for point in info.points]
+    values = [point.second for info in infos for point in info.points]
     figures = {}
     for info in infos:
         figure = small_multiple(_cost_traces(info, kind), kind.objective, values)
-        figure.update_layout(meta={"brush": {"x": info.name, "y": "value"}})
-        figures[info.name] = figure.update_xaxes(
+        figure.update_layout(meta={"brush": {"x": info.first.name, "y": "value"}})
+        figures[info.first.name] = figure.update_xaxes(
             type="log",
-            title_text=f"{escape(info.label)} (log)",
+            title_text=f"{escape(info.first.label)} (log)",
             tickformat="~s",
             dtick=ticks(info.spread, _NARROW),
         )
     return figures
 
 
-def _marks(places: Sequence[tuple[int, float, float]], **look: Any) -> go.Scatter:
-    """Return marks of trials, by number, x and y; a click on one opens it."""
+def _marks(points: Sequence[FrontPoint | MetricPoint], **look: Any) -> go.Scatter:
+    """Return marks of trials along two metrics; a click on one opens it."""
     return go.Scatter(
         meta={"trials": True},
-        x=rounded(x for _, x, _ in places),
-        y=rounded(y for *_, y in places),
-        customdata=[number for number, *_ in places],
+        x=rounded(point.first for point in points),
+        y=rounded(point.second for point in points),
+        customdata=[point.trial.number for point in points],
         mode="markers",
         **look,
     )
 
 
-def _front_line(x: Iterable[float], y: Iterable[float]) -> go.Scatter:
+def _front_line(info: Front) -> go.Scatter:
     """Return a front as a step line with rings on its trials."""
     return go.Scatter(
-        x=rounded(x),
-        y=rounded(y),
+        x=rounded(point.first for point in info.front),
+        y=rounded(point.second for point in info.front),
         mode="lines+markers",
         line={"color": GREEN, "width": 2, "shape": "hv"},
         marker={"color": GREEN, "size": 14, "symbol": "circle-open", "line": {"width": 2}},
@@ -192,17 +182,16 @@ def _front_line(x: Iterable[float], y: Iterable[float]) -> go.Scatter:
 
 def _cost_traces(info: CostInfo, kind: KindInfo) -> Iterator[go.Scatter]:
     objective = kind.objective
-    line = _front_line((p.cost for p in info.front), (p.value for p in info.front))
-    yield line.update(name="front")
-    families = grouped(shown_costs(info), lambda point: family_of(point.trial, kind.family))
+    yield _front_line(info).update(name="front")
+    families = grouped(info.shown, lambda point: family_of(point.trial, kind.family))
     for family, points in sorted(families.items()):
         yield _marks(
-            [(point.trial.number, point.cost, point.value) for point in points],
+            points,
             name="complete trials" if family == ALL_TRIALS else escape(family),
             marker=hollow_marker(kind, family),
             hovertemplate="trial %{customdata}"
             f"<br>{escape(objective.label)} {told(objective, 'y')}"
-            f"<br>{escape(info.label)} %{{x:,.4~r}}",
+            f"<br>{escape(info.first.label)} %{{x:,.4~r}}",
         )
 
 
@@ -316,7 +305,7 @@ def _front_groups(
         branch = point.trial.params.get(info.branch or "", "")
         return family_of(point.trial, kind.family), str(branch), not point.trial.feasible
 
-    return sorted(grouped(shown_front(info), look).items())
+    return sorted(grouped(info.shown, look).items())
 
 
 def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:
