@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import jinja2
+import plotly.graph_objects as go
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
@@ -36,15 +37,6 @@ _FORMATS = (
 _NUMBER_WITH_EXPONENT = re.compile(r"\d[\d.]*e-\d+")
 
 
-class Figure(Protocol):
-    """A figure of plotly."""
-
-    layout: Any
-
-    def to_json(self) -> str | None:
-        """Return it as plotly's JSON."""
-
-
 @dataclass(frozen=True, slots=True)
 class Section:
     """What a section shows.
@@ -58,7 +50,7 @@ class Section:
     """
 
     data: Mapping[str, Any] = field(default_factory=dict)
-    figures: Mapping[str, Figure] = field(default_factory=dict)
+    figures: Mapping[str, go.Figure] = field(default_factory=dict)
     methods: Sequence[tuple[str, str]] = ()
     heading: str | None = None
     folded: str = ""
@@ -73,7 +65,7 @@ class Graph:
     """
 
     title: str
-    figure: Any
+    figure: go.Figure
     notes: Sequence[str] = ()
 
 
