@@ -6,6 +6,7 @@ from itertools import chain
 
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
+from storage.values import Experiment
 from study.analysis import kind_of
 from study.analysis.estimates import MIN_SPLITS, Scale, mean_on
 from study.analysis.paired import (
@@ -50,14 +51,9 @@ class ExperimentInfo:
         n_missing: Trials that have not finished, or failed.
         values: By metric's label, arm and pair; those that are missing are not there.
         on_request: Labels of the metrics that are measured on request.
-        splits: The ways of splitting that arms have.
     """
 
-    name: str
-    question: str
-    arms: tuple[str, ...]
-    splits: tuple[str, ...]
-    n_pairs: int
+    made: Experiment
     n_missing: int
     comparisons: tuple[Comparison, ...]
     values: Mapping[str, Mapping[str, Mapping[int, float]]]
@@ -98,12 +94,11 @@ def get_experiment(record: StudyRecord) -> ExperimentInfo | None:
     experiment = attrs.EXPERIMENT.of(record)
     if experiment is None:
         return None
-    arms = tuple(arm.name for arm in experiment.arms)
+    arms = [arm.name for arm in experiment.arms]
     # What is not a part of the task was never trained.
     classifying = tuple(
         arm.name for arm in experiment.arms if arm.params.get("auxiliary_task", True)
     )
-    n_pairs = experiment.n_pairs
     sides = {arm: experiment.sides_of(arm) for arm in arms}
     metrics = kind_of(record).metrics
     trials = {arm: trials_of_arm(record, arm) for arm in arms}
@@ -122,12 +117,8 @@ def get_experiment(record: StudyRecord) -> ExperimentInfo | None:
         comparisons += _compared(table)
     errors = values[metrics[0].label]
     return ExperimentInfo(
-        name=experiment.name,
-        question=experiment.question,
-        arms=arms,
-        splits=tuple(dict.fromkeys(arm.split for arm in experiment.arms)),
-        n_pairs=n_pairs,
-        n_missing=sum(n_pairs - len(errors[arm]) for arm in arms),
+        made=experiment,
+        n_missing=sum(experiment.n_pairs - len(errors[arm]) for arm in arms),
         comparisons=tuple(comparisons),
         values=values,
         on_request=tuple(metric.label for metric in metrics if not metric.always),
@@ -218,8 +209,8 @@ def describe_experiment(info: ExperimentInfo) -> Iterator[str]:
     """Say what each arm does to each metric, and sum up those that are measured on request."""
     if info.n_missing:
         yield (
-            f"{info.n_missing} of {info.n_pairs * len(info.arms)} trainings are missing; their "
-            "pairs are left out."
+            f"{info.n_missing} of {info.made.n_trials} trainings are missing; their pairs are "
+            "left out."
         )
     for label in info.labels:
         comparisons = info.of_metric(label)

@@ -229,10 +229,10 @@ def _about(found: Findings) -> str:
     what = models.get(found.kind.name, "models") if is_own(record) else "models"
     n_started = summary.n_trials - summary.by_state[TrialState.WAITING]
     noun = "trial" if summary.n_reused or not found.ours else "training"
-    asked = "" if found.experiment is None else f"{found.experiment.question} "
+    asked = "" if found.experiment is None else f"{found.experiment.made.question} "
     text = f"{asked}{counted(n_started, noun)}"
     text += f" of {what}" if found.ours else ""
-    if parts.get("v") and (found.experiment is None or len(found.experiment.splits) == 1):
+    if parts.get("v") and (found.experiment is None or len(found.experiment.made.sides) == 1):
         n_train, n_validation = (format_count(parts.get(side, 0)) for side in "tv")
         text += f" on {n_train} {data}, judged on {n_validation} others"
     ended = {
