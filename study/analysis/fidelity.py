@@ -327,7 +327,6 @@ def get_fidelity(record: StudyRecord) -> FidelityInfo:
     """
     kind = kind_of(record)
     complete, pruned = ([_curve(t, kind) for t in trials] for trials in _reporting(record, kind))
-    n_resamples = default_resamples(len(complete))
     lasts = [int(curve.steps[-1]) for curve in complete]
     n_epochs = min(lasts, default=0)
     at_step = all(curve.final == curve.values[-1] for curve in complete) and any(
@@ -339,7 +338,7 @@ def get_fidelity(record: StudyRecord) -> FidelityInfo:
         n_pruned=len(pruned),
         n_epochs=n_epochs,
         longest=max(lasts, default=0),
-        n_resamples=n_resamples,
+        n_resamples=default_resamples(len(complete)),
         refusal=_refusal(kind, len(complete)),
     )
     if info.refusal is not None:
@@ -347,7 +346,7 @@ def get_fidelity(record: StudyRecord) -> FidelityInfo:
     known = np.unique(np.concatenate([curve.steps for curve in complete]))
     known = known[known <= n_epochs]
     epochs = known[np.unique(np.geomspace(1, len(known), 20).round().astype(int)) - 1]
-    points = _points(epochs, complete, pruned, at_step=at_step, n_resamples=n_resamples)
+    points = _points(info, epochs, complete, pruned)
     return replace(info, points=points, caution=_caution(len(complete), len(pruned)))
 
 
@@ -470,21 +469,16 @@ def _studies(
 
 
 def _points(
-    epochs: np.ndarray,
-    complete: Sequence[_Curve],
-    pruned: Sequence[_Curve],
-    *,
-    at_step: bool,
-    n_resamples: int,
+    info: FidelityInfo, epochs: np.ndarray, complete: Sequence[_Curve], pruned: Sequence[_Curve]
 ) -> tuple[FidelityPoint, ...]:
     final = np.asarray([curve.final for curve in complete])
-    early, early_pruned = (_early(curves, epochs, at_step) for curves in (complete, pruned))
+    early, early_pruned = (_early(curves, epochs, info.at_step) for curves in (complete, pruned))
     last = _worst_if_missing([curve.values[-1] for curve in pruned])
     varying = [i for i, row in enumerate(early) if row.min() < row.max() and np.ptp(final) > 0]
     intervals = {}
     if varying:
         ranks = stats.rankdata(early[varying], axis=1)
-        resampled = resampled_correlations(ranks, final, n_resamples=n_resamples)
+        resampled = resampled_correlations(ranks, final, n_resamples=info.n_resamples)
         intervals = {i: percentile_interval(resampled[k]) for k, i in enumerate(varying)}
     points = []
     for i, epoch in enumerate(map(int, epochs)):

@@ -96,32 +96,23 @@ def get_fronts(record: StudyRecord) -> tuple[FrontInfo, ...]:
         metrics = tuple(m for m in (kind.objective, kind.second) if m is not None)
     unbeaten = {trial.number for trial in get_unbeaten(record)} if several else None
     pairs = [*combinations(metrics, 2)]
-    return tuple(
-        _front(record, *pair, unbeaten, joined=len(pairs) == 1) for pair in pairs[:MAX_FRONTS]
-    )
-
-
-def _front(
-    record: StudyRecord,
-    first: Metric,
-    second: Metric,
-    unbeaten: set[int] | None,
-    *,
-    joined: bool,
-) -> FrontInfo:
-    measured = [
-        (value, other, trial)
-        for trial in record.complete
-        if (value := first.of(trial)) is not None and (other := second.of(trial)) is not None
-    ]
-    return FrontInfo(
-        first=first,
-        second=second,
-        points=lay_out(measured, first, second, unbeaten),
-        branch=branch_of(record),
-        least=min_accuracy_of(record),
-        joined=joined,
-    )
+    fronts = []
+    for first, second in pairs[:MAX_FRONTS]:
+        measured = [
+            (value, other, trial)
+            for trial in record.complete
+            if (value := first.of(trial)) is not None and (other := second.of(trial)) is not None
+        ]
+        front = FrontInfo(
+            first=first,
+            second=second,
+            points=lay_out(measured, first, second, unbeaten),
+            branch=branch_of(record),
+            least=min_accuracy_of(record),
+            joined=len(pairs) == 1,
+        )
+        fronts.append(front)
+    return tuple(fronts)
 
 
 def lay_out(
