@@ -1,8 +1,6 @@
 """The report of one study: its answer, and its sections by the questions that they answer."""
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from storage import attrs
 from study import analysis
@@ -22,30 +20,8 @@ def render_study(data: ReportData, processes: OtherProcesses | None) -> str:
     (record,) = data.studies
     kept = bounded(data)
     found = Findings(data, processes)
-    groups = groups_of(found)
+    kind, groups = found.kind, groups_of(found)
     words = {
-        **page_words(found),
-        "n_held": len(kept.studies[0].trials),
-        "answer": get_answer(found),
-        "pictures": data.pictures,
-        "true_caption": partial(true_caption, record=record),
-        "trial_files": data.files,
-        "storage_note": storage_note(data.storage),
-        "checks": found.checks,
-    }
-    return render_page(
-        "report",
-        title=record.name,
-        groups=groups,
-        words=words,
-        report_data=partial(pack, kept),
-    )
-
-
-def page_words(found: Findings) -> Mapping[str, Any]:
-    """Return what the templates of all sections may show."""
-    record, kind = found.record, found.kind
-    return {
         "name": in_line(record.name),
         "command": found.command,
         "placed": found.placed,
@@ -75,7 +51,21 @@ def page_words(found: Findings) -> Mapping[str, Any]:
         "unbeaten": found.unbeaten,
         "several_metrics": len(found.metrics) > 1,
         "key": chart_key,
+        "n_held": len(kept.studies[0].trials),
+        "answer": get_answer(found),
+        "pictures": data.pictures,
+        "true_caption": partial(true_caption, record=record),
+        "trial_files": data.files,
+        "storage_note": storage_note(data.storage),
+        "checks": found.checks,
     }
+    return render_page(
+        "report",
+        title=record.name,
+        groups=groups,
+        words=words,
+        report_data=partial(pack, kept),
+    )
 
 
 def storage_note(storage: str | None) -> str:
