@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import jinja2
-import plotly.graph_objects as go
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
@@ -37,6 +36,15 @@ _FORMATS = (
 _NUMBER_WITH_EXPONENT = re.compile(r"\d[\d.]*e-\d+")
 
 
+class Figure(Protocol):
+    """A figure of plotly."""
+
+    layout: Any
+
+    def to_json(self) -> str | None:
+        """Return it as plotly's JSON."""
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """What a section shows.
@@ -50,7 +58,7 @@ class Section:
     """
 
     data: Mapping[str, Any] = field(default_factory=dict)
-    figures: Mapping[str, go.Figure] = field(default_factory=dict)
+    figures: Mapping[str, Figure] = field(default_factory=dict)
     methods: Sequence[tuple[str, str]] = ()
     heading: str | None = None
     folded: str = ""
@@ -65,7 +73,7 @@ class Graph:
     """
 
     title: str
-    figure: go.Figure
+    figure: Any
     notes: Sequence[str] = ()
 
 

@@ -1,12 +1,10 @@
 """The best value and the median that each value of a setting came to."""
 
-import plotly.graph_objects as go
-
 from study.analysis.effects import EffectsInfo, describe_effects
 from study.analysis.isolation import IsolationInfo, get_isolation
 from study.figures.parameters import plot_isolation
 from study.report.findings import Findings
-from study.report.page import Missing, Section, chart_key
+from study.report.page import Figure, Missing, Section, chart_key
 
 HEADING = "Each setting by itself"
 
@@ -16,7 +14,7 @@ def section(found: Findings) -> Section | Missing | None:
     infos = {
         metric: get_isolation(found.record, metric=metric) for metric in found.explained_metrics
     }
-    figures: dict[str, go.Figure] = {}
+    figures: dict[str, Figure] = {}
     told = []
     for metric, info in infos.items():
         effects = found.all_effects[metric]
