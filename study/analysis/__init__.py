@@ -5,10 +5,11 @@ a browser, a database or a model. This module holds what all analyses read from 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 from operator import itemgetter
 from statistics import median
+from typing import TypeVar
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
@@ -21,6 +22,9 @@ from study.formats import format_percent
 from study.kind_info import FOREIGN, KindInfo, foreign_objectives, stored_kind
 from study.metrics import Metric
 from study.wording import Wording
+
+_Item = TypeVar("_Item")
+_Key = TypeVar("_Key", bound=Hashable)
 
 ALL_TRIALS = "all"
 """The family of every trial of a study whose space has only one."""
@@ -232,10 +236,10 @@ def by_configuration(
     It stands for them with their mean value, for more trainings of some settings tell more of
     these, and nothing of others.
     """
-    groups: dict[frozenset[tuple[str, str]], list[tuple[float, TrialRecord]]] = {}
-    for value, trial in ranked_once(found):
-        key = frozenset((name, repr(x)) for name, x in trial.params.items())
-        groups.setdefault(key, []).append((value, trial))
+    groups = grouped(
+        ranked_once(found),
+        lambda item: frozenset((name, repr(x)) for name, x in item[1].params.items()),
+    )
     # Divided first, for the sum of the largest numbers has no float.
     return [
         (math.fsum(value / len(group) for value, _ in group), group[0][1])
@@ -255,6 +259,14 @@ def is_default(kind: KindInfo, trial: TrialRecord) -> bool:
         and bool(trial.params)
         and all(kind.default.get(n) == x for n, x in trial.params.items() if n != kind.fidelity)
     )
+
+
+def grouped(items: Iterable[_Item], key: Callable[[_Item], _Key]) -> dict[_Key, list[_Item]]:
+    """Return items by a key, both in the order in which they come."""
+    found: dict[_Key, list[_Item]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return found
 
 
 def breaks_constraint(trial: TrialRecord) -> bool:

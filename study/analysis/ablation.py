@@ -114,9 +114,9 @@ def get_ablation(record: StudyRecord) -> AblationInfo | None:
     trained = get_trained(record, attrs.ABLATION)
     if trained is None:
         return None
-    path = [arm for arm in trained.arms if arm.role == PATH]
+    path = [arm for arm in trained.made.arms if arm.role == PATH]
     start, winner = path[0], path[-1]
-    around = [arm for arm in trained.arms if arm.role == SWEEP]
+    around = [arm for arm in trained.made.arms if arm.role == SWEEP]
     steps = {arm.name: before for before, arm in pairwise(path)}
     tables = (
         trained.compare({name: before.name for name, before in steps.items()}),
@@ -132,7 +132,7 @@ def get_ablation(record: StudyRecord) -> AblationInfo | None:
         sweeps.setdefault(next(differing), []).append(compared[1](arm, winner))
     return AblationInfo(
         study=record.name,
-        follows=trained.follows,
+        follows=trained.made.follows,
         n_seeds=trained.n_seeds,
         enough=trained.n_splits >= MIN_SPLITS,
         n_missing=trained.n_missing,

@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 
 from storage.attrs import DATA_FINGERPRINT, MEASURED_ON, REUSED_FROM, SETTINGS, WARM_START
 from storage.records import StudyRecord, TrialRecord
+from storage.values import Settings
 from study.analysis import (
     data_of,
     is_ours,
@@ -82,7 +83,7 @@ class StudySide:
     """What one of the studies is and found.
 
     Args:
-        kind, space, sampler, pruner: Their names, None if not stored.
+        settings: As stored, None if they are not.
         n_candidates: Complete trials with a finite error that keep the study's constraint.
         measured_on: ``validation``, ``test``, ``test and validation`` or ``unknown``.
         fingerprint: Digest of its data and their split, None if unknown.
@@ -93,12 +94,8 @@ class StudySide:
 
     name: str
     ours: bool
-    kind: str | None
+    settings: Settings | None
     objective: Metric
-    space: str | None
-    sampler: str | None
-    pruner: str | None
-    imported: bool
     summary: SummaryInfo
     n_objectives: int
     n_candidates: int
@@ -108,13 +105,14 @@ class StudySide:
     distribution: tuple[tuple[float, float], ...]
 
     @property
+    def sampler(self) -> str | None:
+        """The name of its sampler, None if not stored."""
+        return None if self.settings is None else self.settings.sampler
+
+    @property
     def judged_on(self) -> str | None:
         """What the fingerprint says of the own data, without extra training images."""
         return None if self.fingerprint is None else "-".join(self.fingerprint.split("-")[:2])
-
-    def count(self, state: TrialState) -> int:
-        """Return the number of trials in a state."""
-        return self.summary.by_state.get(state, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +186,6 @@ class EqualBudget:
         pairs: Each pair of studies at each part of the budget.
     """
 
-    unit: Unit
     words: str
     refusal: str | None = None
     limiting: str | None = None
@@ -201,7 +198,7 @@ class ComparisonInfo:
     """Several studies side by side.
 
     Args:
-        budgets: In each unit; empty where fewer than two studies can be compared.
+        budgets: By unit; empty where fewer than two studies can be compared.
         parameters: Those whose ranges or fixed values differ: of each study's as a text, or a
             dash.
         settings: Those that differ, likewise; data and split are told by the fingerprints.
@@ -212,7 +209,7 @@ class ComparisonInfo:
     """
 
     studies: tuple[StudySide, ...]
-    budgets: tuple[EqualBudget, ...]
+    budgets: Mapping[Unit, EqualBudget]
     parameters: Mapping[str, tuple[str, ...]]
     settings: Mapping[str, tuple[str, ...]]
     comparable: bool
@@ -244,12 +241,8 @@ class ComparisonInfo:
     @property
     def primary(self) -> EqualBudget | None:
         """The fairest unit that there is: steps, which no machine decides, before trials."""
-        usable = {found.unit: found for found in self.budgets if found.refusal is None}
-        return usable.get("epochs") or usable.get("trials")
-
-    def of_unit(self, unit: Unit) -> EqualBudget | None:
-        """Return the comparison in a unit, None where there is nothing to compare."""
-        return next((found for found in self.budgets if found.unit == unit), None)
+        found = (self.budgets.get(unit) for unit in ("epochs", "trials"))
+        return next((budget for budget in found if budget and budget.refusal is None), None)
 
 
 def get_comparison(
@@ -308,9 +301,11 @@ def get_comparison(
     incomparable = tuple(_incomparable(sides, data))
     return ComparisonInfo(
         studies=sides,
-        budgets=tuple(_equal_budget(compared, unit, n_resamples, n_bootstrap) for unit in UNITS)
-        if len(compared) > 1
-        else (),
+        budgets={
+            unit: _equal_budget(compared, unit, n_resamples, n_bootstrap)
+            for unit in UNITS
+            if len(compared) > 1
+        },
         parameters=_differences([_ranges(record) for record in records]),
         settings=_differences([_settings(record) for record in records]),
         comparable=not incomparable,
@@ -329,21 +324,14 @@ def describe_budget(words: str, amount: float) -> str:
 
 
 def _side(record: StudyRecord) -> StudySide:
-    kind = space = pruner = None
-    if (settings := SETTINGS.of(record)) is not None:
-        kind, space, pruner = settings.kind, settings.space, settings.pruner
     objective = kind_of(record).objective
     _, errors = _candidates(record)
     quantiles = objective.sign * np.quantile(errors, QUANTILES) if len(errors) else ()
     return StudySide(
         name=record.name,
         ours=is_ours(record),
-        kind=kind,
+        settings=SETTINGS.of(record),
         objective=objective,
-        space=space,
-        sampler=sampler_of(record),
-        pruner=pruner,
-        imported=sampler_of(record) == IMPORTED,
         summary=get_summary(record),
         n_objectives=len(record.directions),
         n_candidates=len(errors),
@@ -436,24 +424,19 @@ class _Pool:
         """Whether searches of up to this budget are drawn rather than computed."""
         return bool(np.ptp(self.costs) > 0 and budget <= MAX_DRAWS * self.costs.mean())
 
-    def searched(self, budgets: np.ndarray, n_searches: int) -> list[np.ndarray]:
-        """Return the survival function of the best rank at each budget, shape ``(1, m + 1)``."""
-        return self._survivals(np.arange(len(self.costs))[np.newaxis], budgets, n_searches)
-
-    def resampled(self, budgets: np.ndarray, n_resamples: int) -> list[np.ndarray]:
-        """Return the same for resamples of the trials, one row each."""
-        n = len(self.costs)
-        rng = np.random.default_rng((*self.seed, 1))
-        samples = rng.integers(0, n, size=(n_resamples, n))
-        return self._survivals(samples, budgets, N_INNER)
-
-    def _survivals(
-        self, samples: np.ndarray, budgets: np.ndarray, n_searches: int
+    def survivals(
+        self, budgets: np.ndarray, n_searches: int, *, n_resamples: int | None = None
     ) -> list[np.ndarray]:
         """Return the survival function of the best rank at each of ascending budgets.
 
-        ``samples`` says which of the trials each resample holds, shape ``(r, n)``.
+        Each has a row of shape ``(m + 1,)`` for each resample of the trials, or one for the trials
+        themselves.
         """
+        n = len(self.costs)
+        samples = np.arange(n)[np.newaxis]
+        if n_resamples is not None:
+            rng = np.random.default_rng((*self.seed, 1))
+            samples = rng.integers(0, n, size=(n_resamples, n))
         if self.is_drawn(budgets[-1]):
             return _drawn(self, samples, budgets, n_searches)
         return _computed(self, samples, budgets)
@@ -526,24 +509,21 @@ def _equal_budget(
         words = "time"
     found = {record.name: _pool(record, unit) for record in records}
     pools = [pool for pool in found.values() if pool is not None]
-    unknown = [name for name, pool in found.items() if pool is None]
-    smallest = min(pools, key=lambda pool: pool.total, default=None)
-    dearest = max(pools, key=lambda pool: pool.full_cost, default=None)
-    refusal = None
-    if unknown or smallest is None or dearest is None:
+    none = f"There is no common budget in {words}:"
+    if unknown := [name for name, pool in found.items() if pool is None]:
         what = {"seconds": "training time", "time": "time"}.get(words, f"number of {words}")
+        do = "do" if len(unknown) > 1 else "does"
+        refusal = f"{none} {_names(unknown)} {do} not store the {what} of every trial."
+        return EqualBudget(words=words, refusal=refusal)
+    smallest = min(pools, key=lambda pool: pool.total)
+    dearest = max(pools, key=lambda pool: pool.full_cost)
+    if dearest.full_cost > smallest.total:
         refusal = (
-            f"There is no common budget in {words}: {_names(unknown)} "
-            f"{'do' if len(unknown) > 1 else 'does'} not store the {what} of every trial."
+            f"{none} all of “{smallest.study}” took {describe_budget(words, smallest.total)}, "
+            f"less than a complete trial of “{dearest.study}” usually takes, "
+            f"{describe_budget(words, dearest.full_cost)}."
         )
-    elif dearest.full_cost > smallest.total:
-        refusal = (
-            f"There is no common budget in {words}: all of “{smallest.study}” took "
-            f"{describe_budget(words, smallest.total)}, less than a complete trial "
-            f"of “{dearest.study}” usually takes, {describe_budget(words, dearest.full_cost)}."
-        )
-    if refusal is not None or smallest is None or dearest is None:
-        return EqualBudget(unit=unit, words=words, refusal=refusal)
+        return EqualBudget(words=words, refusal=refusal)
     total, least = smallest.total, dearest.full_cost
     grid = np.geomspace(least, total, N_POINTS) if total > least else np.asarray([total])
     parts = {max(least, part * total): level for part, level in PARTS}
@@ -553,11 +533,14 @@ def _equal_budget(
     budgets = np.unique([*grid, *parts])
     at_parts = np.asarray(list(parts))
     searches = [
-        (pool, pool.searched(at_parts, n_resamples), pool.resampled(at_parts, n_bootstrap))
+        (
+            pool,
+            pool.survivals(at_parts, n_resamples),
+            pool.survivals(at_parts, N_INNER, n_resamples=n_bootstrap),
+        )
         for pool in pools
     ]
     return EqualBudget(
-        unit=unit,
         words=words,
         limiting=smallest.study,
         curves=tuple(
@@ -568,7 +551,7 @@ def _equal_budget(
                 points=tuple(
                     _point(pool, float(budget), survival[0])
                     for budget, survival in zip(
-                        budgets, pool.searched(budgets, n_resamples), strict=True
+                        budgets, pool.survivals(budgets, n_resamples), strict=True
                     )
                 ),
             )
@@ -784,14 +767,14 @@ def _cautions(records: Sequence[StudyRecord], sides: Sequence[StudySide]) -> Ite
                 f"{format_count(n)} complete trial{'s' * (n != 1)} of “{record.name}” {breaks} "
                 f"the constraint and {spends} budget, but cannot be the best."
             )
-    kinds = {side.kind for side in sides}
-    if len(kinds) > 1:
+
+    def kind(side: StudySide) -> str:
+        return "unknown" if side.settings is None else side.settings.kind
+
+    if len(set(map(kind, sides))) > 1:
         why = ": a model that also classifies may pay for it with a higher error"
         why = why if any(map(is_own, records)) else ""
-        yield (
-            f"The studies are of different kinds, {_each(sides, lambda s: s.kind or 'unknown')}"
-            f"{why}."
-        )
+        yield f"The studies are of different kinds, {_each(sides, kind)}{why}."
 
 
 def _names(names: Sequence[str]) -> str:

@@ -191,8 +191,8 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
     best = min(reached, key=lambda name: reached[name], default=None)
     from_best = found.compare({n: best for n in reached if n != best} if best else {})
     told = {name for name, difference in from_best.items() if difference.told}
-    default = next((arm.name for arm in found.arms if arm.role == DEFAULT), None)
-    others = (arm.name for arm in found.arms if arm.name != default)
+    default = next((arm.name for arm in found.made.arms if arm.role == DEFAULT), None)
+    others = (arm.name for arm in found.made.arms if arm.name != default)
     from_default = found.compare(dict.fromkeys(others, default) if default else {})
     done = [trial for trials in found.trials.values() for trial in trials.values()]
     work = get_work(kind, done)
@@ -207,16 +207,16 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
             from_best=from_best.get(arm.name),
             tied=arm.name in reached and arm.name not in told,
         )
-        for arm in found.arms
+        for arm in found.made.arms
     ]
     confirmed.sort(key=lambda c: objective.sign * c.validation.mean if c.validation else math.inf)
     tied = sorted(
         (c.name for c in confirmed if c.tied and c.name != best), key=lambda n: reached[n]
     )
-    elsewhere, settings = found.name == attrs.TRANSFER, attrs.SETTINGS.of(record)
+    elsewhere, settings = found.made.name == attrs.TRANSFER, attrs.SETTINGS.of(record)
     return ConfirmationInfo(
         study=record.name,
-        follows=found.follows,
+        follows=found.made.follows,
         other_data=str(settings.data) if settings and elsewhere else None,
         n_seeds=found.n_seeds,
         n_own=sum(pair in found.own for pair in range(found.n_seeds)),
@@ -233,7 +233,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         objective=objective,
         ratios=found.scale == "ratio",
         work_label=None if work is None else work.label,
-        by_choice=any(arm.role == TOP for arm in found.arms),
+        by_choice=any(arm.role == TOP for arm in found.made.arms),
         second=second,
         data=data_of(record),
         demanded=second.short_label if second else "accuracy" if is_own(record) else "",
@@ -272,7 +272,7 @@ def _rise(found: Trained, excluded: Container[str]) -> RiseInfo:
             own=[value for pair, value in values.items() if pair in found.own],
             fresh=[value for pair, value in values.items() if pair not in found.own],
         )
-        for arm in found.arms
+        for arm in found.made.arms
         if (values := found.values[arm.name]).keys() >= set(range(found.n_seeds))
         and arm.name not in excluded
     ]
@@ -304,7 +304,7 @@ def _confirmed(
     validation, change = found.estimate(values), None
     if validation is not None and arm.expected is not None:
         change = relative_change(validation.mean, arm.expected)
-    default = next((a.name for a in found.arms if a.role == DEFAULT), arm.name)
+    default = next((a.name for a in found.made.arms if a.role == DEFAULT), arm.name)
     n_wins, beats = 0, None
     if from_default is not None:
         n_wins = from_default.n_above if kind.objective.maximise else from_default.n_below

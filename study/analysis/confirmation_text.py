@@ -7,7 +7,7 @@ from study.analysis import word_for
 from study.analysis.confirmation import DEFAULT, ConfirmationInfo, Confirmed
 from study.analysis.estimates import MIN_SPLITS, Estimate
 from study.analysis.paired import MANY, Difference
-from study.analysis.rise import describe_rise
+from study.analysis.rise import beside, describe_rise
 from study.formats import (
     capitalised,
     counted,
@@ -180,7 +180,7 @@ def same_order(first: ConfirmationInfo, second: ConfirmationInfo) -> tuple[int, 
 
 def _against_default(best: Confirmed, found: Difference, objective: Metric) -> str:
     assert found.mean is not None
-    text = f"The {word_for(objective)} of {best.name} is {_share(found.mean)} the default's"
+    text = f"The {word_for(objective)} of {best.name} is {beside(found.mean)} the default's"
     if found.interval is not None:
         chance = "" if found.told else ", which may be chance"
         text += f" (95 % interval {found.interval.written(format_change)}{chance})"
@@ -195,9 +195,3 @@ def _estimate(found: Estimate, metric: Metric) -> str:
         return mean
     ends = found.interval.written(lambda end: format_measured(end, metric))
     return f"{mean} (95 % interval {ends})"
-
-
-def _share(difference: float) -> str:
-    """Write how one value compares with another: 12.3 % below, 4 % above."""
-    side = "below" if difference < 0 else "above"
-    return f"{format_change(abs(difference)).removeprefix('+')} {side}"

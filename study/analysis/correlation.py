@@ -14,6 +14,7 @@ from storage.attrs import WARM_START
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     family_of,
+    grouped,
     is_ours,
     kind_of,
     parameter_names,
@@ -124,10 +125,10 @@ class CategoricalEffect:
 
     name: str
     groups: tuple[CategoryGroup, ...]
-    h: float | None
-    p: float | None
-    p_adjusted: float | None
-    eta_squared: float | None
+    h: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    eta_squared: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +149,9 @@ class CorrelationsInfo:
         not_numeric: Parameters whose values have no order, hence no correlation.
         n_trials: Complete trials with a finite value of the metric that were used.
         n_independent: Those that were not chosen by results, used or not.
-        adaptive: Whether the sampler chose trials by earlier results, which bends correlations:
-            good regions are sampled more densely, and parameters move together.
+        tested: Whether results are known to have had no part in the choice of the trials used.
+            A sampler that learns bends correlations: it samples good regions more densely, and
+            moves parameters together.
     """
 
     metric: Metric
@@ -159,13 +161,7 @@ class CorrelationsInfo:
     n_trials: int
     n_independent: int
     n_resamples: int
-    sampler: str | None
-    adaptive: bool
-
-    @property
-    def tested(self) -> bool:
-        """Whether results are known to have had no part in the choice of the trials used."""
-        return self.trials == "independent" or self.sampler in NON_ADAPTIVE_SAMPLERS
+    tested: bool
 
     @property
     def sure(self) -> bool:
@@ -231,9 +227,7 @@ def get_correlations(
         if found and all(isinstance(value, int | float) for value in found)
     ]
     unordered = [n for n in names if n not in ordered and n != kind.family and used]
-    members: dict[str, list[tuple[float, TrialRecord]]] = {}
-    for item in used:
-        members.setdefault(family_of(item[1], kind.family), []).append(item)
+    members = grouped(used, lambda item: family_of(item[1], kind.family))
     correlated, compared = {}, {}
     log_names = _LOG_PARAMETERS if is_ours(record) else ()
     for family, own in sorted(members.items()):
@@ -243,7 +237,6 @@ def get_correlations(
     pearson = _adjusted([p.pearson for parameters in correlated.values() for p in parameters])
     spearman = _adjusted([p.spearman for parameters in correlated.values() for p in parameters])
     kruskal = _adjusted([effect for effects in compared.values() for effect in effects])
-    sampler = sampler_of(record)
     return CorrelationsInfo(
         metric=metric,
         families=tuple(
@@ -262,8 +255,7 @@ def get_correlations(
         n_trials=len(used),
         n_independent=sum(trial.number in independent for _, trial in valued),
         n_resamples=n_resamples,
-        sampler=sampler,
-        adaptive=sampler in ADAPTIVE_SAMPLERS,
+        tested=trials == "independent" or sampler_of(record) in NON_ADAPTIVE_SAMPLERS,
     )
 
 
@@ -309,27 +301,12 @@ def _correlate(
     """Correlate the ordered parameters of a family's trials; those of the same trials at once."""
     measured, _ = tamed(np.asarray([value for value, _ in members]))
     columns = _columns(names, [trial for _, trial in members], log_names)
-    same_trials: dict[bytes, list[_Column]] = {}
-    for column in columns:
-        same_trials.setdefault(column.having.tobytes(), []).append(column)
     found = {}
-    for group in same_trials.values():
+    for group in grouped(columns, lambda column: column.having.tobytes()).values():
         y = measured[group[0].having]
-        varying = []
-        if len(y) >= MIN_TRIALS and np.ptp(y) > 0:
-            varying = [column for column in group if np.ptp(column.values) > 0]
-        places = {column.name: i for i, column in enumerate(varying)}
-        ranks = None
-        if len(y) >= MIN_INTERVAL_TRIALS and varying:
-            ranks = resampled_correlations(
-                np.stack([c.values for c in varying]), y, n_resamples=n_resamples
-            )
+        both = correlate([column.values for column in group], y, n_resamples=n_resamples)
         partials = _partials(group, columns, measured)
-        for column in group:
-            pearson = spearman = Coefficient()
-            if (place := places.get(column.name)) is not None:
-                pearson = _pearson(column.values, y)
-                spearman = _spearman(column.values, y, None if ranks is None else ranks[place])
+        for column, (pearson, spearman) in zip(group, both, strict=True):
             partial, n_controls = partials[column.name]
             found[column.name] = ParameterCorrelation(
                 name=column.name,
@@ -368,19 +345,26 @@ def _columns(
 
 
 def correlate(
-    x: np.ndarray, y: np.ndarray, *, n_resamples: int
-) -> tuple[Coefficient, Coefficient]:
-    """Return the linear and the rank correlation of two numbers of each trial.
+    rows: Sequence[np.ndarray], y: np.ndarray, *, n_resamples: int
+) -> list[tuple[Coefficient, Coefficient]]:
+    """Return the linear and the rank correlation of each of several numbers of trials with one.
 
     There are intervals of ten trials or more; that of ranks is over so many resamples of them, and
     there is none without any.
     """
-    if len(x) < MIN_TRIALS or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return Coefficient(), Coefficient()
-    ranks = None
-    if len(x) >= MIN_INTERVAL_TRIALS and n_resamples:
-        (ranks,) = resampled_correlations(x[None], y, n_resamples=n_resamples)
-    return _pearson(x, y), _spearman(x, y, ranks)
+    enough = len(y) >= MIN_TRIALS and np.ptp(y) > 0
+    varying = [i for i, row in enumerate(rows) if enough and np.ptp(row) > 0]
+    resampled = {}
+    if varying and n_resamples and len(y) >= MIN_INTERVAL_TRIALS:
+        values = np.stack([rows[i] for i in varying])
+        found = resampled_correlations(values, y, n_resamples=n_resamples)
+        resampled = dict(zip(varying, found, strict=True))
+    return [
+        (_pearson(row, y), _spearman(row, y, resampled.get(i)))
+        if i in varying
+        else (Coefficient(), Coefficient())
+        for i, row in enumerate(rows)
+    ]
 
 
 def _pearson(x: np.ndarray, y: np.ndarray) -> Coefficient:
@@ -573,23 +557,19 @@ def _compare_groups(name: str, members: Sequence[tuple[float, TrialRecord]]) -> 
             key = (str(value), type(value).__name__)
             groups.setdefault(key, (value, []))[1].append(measured)
     tested = [group for _, group in groups.values() if len(group) >= MIN_GROUP]
-    h = p = eta_squared = None
-    if len(tested) > 1 and np.ptp(np.concatenate(tested)) > 0:
-        found = stats.kruskal(*tested)
-        h, p = _finite(found.statistic), _finite(found.pvalue)
-        k, n = len(tested), sum(map(len, tested))
-        eta_squared = max(0.0, float((found.statistic - k + 1) / (n - k)))
-    return CategoricalEffect(
+    effect = CategoricalEffect(
         name=name,
         groups=tuple(
             CategoryGroup(value=value, n_trials=len(group), median=float(np.median(group)))
             for _, (value, group) in sorted(groups.items(), key=lambda item: item[0])
         ),
-        h=h,
-        p=p,
-        p_adjusted=None,
-        eta_squared=eta_squared,
     )
+    if len(tested) < 2 or np.ptp(np.concatenate(tested)) == 0:
+        return effect
+    h, p = stats.kruskal(*tested)
+    k, n = len(tested), sum(map(len, tested))
+    eta_squared = max(0.0, float((h - k + 1) / (n - k)))
+    return replace(effect, h=_finite(h), p=_finite(p), eta_squared=eta_squared)
 
 
 def _adjusted(found: Sequence[_Tested]) -> Iterator[_Tested]:

@@ -1,12 +1,14 @@
 """What a better value costs: what the kind counts of its models, and the work to train them."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from storage.attrs import REUSED_FROM, TRAINING_SECONDS
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import NEAR, breaks_constraint, family_of, kind_of, margin, ranked
-from study.analysis.front import non_dominated
+from study.analysis import NEAR, breaks_constraint, kind_of, margin, ranked
+from study.analysis.front import Front, FrontPoint, lay_out
 from study.analysis.spent import training_seconds
+from study.analysis.thinning import MAX_MARKS
 from study.analysis.work import WORK, Work, get_work
 from study.kind_info import KindInfo
 from study.metrics import Metric
@@ -15,51 +17,33 @@ _SECONDS = Metric(name=TRAINING_SECONDS, label="training time, seconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CostPoint:
-    """One complete trial that keeps the constraint: its objective, and its cost above 0."""
+class CostInfo(Front):
+    """The objective, which comes second, against a cost, of which 0 is none.
 
-    number: int
-    family: str
-    value: float
-    cost: float
-    on_front: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CostInfo:
-    """The objective against one cost.
+    The name of the cost is its column in the table of trials, if that has one.
 
     Args:
-        name: The cost's column in the table of trials, if that has one.
-        points: Of the trials that have the cost, by number.
         near: By how much a value may be worse than the best one and count as about as good.
     """
 
-    name: str
-    label: str
-    points: tuple[CostPoint, ...]
     near: float
-
-    @property
-    def front(self) -> tuple[CostPoint, ...]:
-        """The points on the front, by rising cost and so from worse to better."""
-        return tuple(sorted((p for p in self.points if p.on_front), key=lambda p: p.cost))
+    max_marks: ClassVar[int] = MAX_MARKS // 2
 
     @property
     def spread(self) -> float:
         """How many times the lowest cost the highest is."""
-        costs = [point.cost for point in self.points]
+        costs = [point.first for point in self.points]
         return max(costs) / min(costs)
 
     @property
-    def best(self) -> CostPoint:
+    def best(self) -> FrontPoint:
         """The point with the best objective."""
         return self.front[-1]
 
     @property
-    def cheapest_near(self) -> CostPoint:
+    def cheapest_near(self) -> FrontPoint:
         """The cheapest point that is about as good as the best."""
-        return next(p for p in self.front if abs(p.value - self.best.value) <= self.near)
+        return next(p for p in self.front if abs(p.second - self.best.second) <= self.near)
 
     @property
     def saves(self) -> bool:
@@ -76,6 +60,7 @@ def get_costs(record: StudyRecord) -> tuple[CostInfo, ...]:
         not known, the training time: trials that another one's curve answered took none.
     """
     kind = kind_of(record)
+    objective = kind.objective
     trials = [(value, trial) for value, trial in ranked(record) if not breaks_constraint(trial)]
     infos = []
     last = [_SECONDS if kind.name else replace(_SECONDS, label="time, seconds")]
@@ -83,21 +68,17 @@ def get_costs(record: StudyRecord) -> tuple[CostInfo, ...]:
     if work is not None:
         last = [] if work.even else [Metric(name=WORK, label=work.label)]
     for measure in (*kind.costs, *last):
-        found = sorted(
-            (trial.number, value, cost, family_of(trial, kind.family))
+        found = [
+            (cost, value, trial)
             for value, trial in trials
             if (cost := _cost(kind, measure, trial, work)) is not None and cost > 0
-        )
-        if len({cost for _, _, cost, _ in found}) < 2:
+        ]
+        if len({cost for cost, *_ in found}) < 2:
             continue
-        losses = [kind.objective.sign * value for _, value, _, _ in found]
-        front = non_dominated([(loss, row[2]) for loss, row in zip(losses, found, strict=True)])
-        points = tuple(
-            CostPoint(number=number, family=family, value=value, cost=cost, on_front=i in front)
-            for i, (number, value, cost, family) in enumerate(found)
-        )
-        near = margin(kind.objective, sorted(losses), NEAR)
-        infos.append(CostInfo(name=measure.name, label=measure.label, points=points, near=near))
+        near = margin(objective, [objective.sign * value for _, value, _ in found], NEAR)
+        by_number = sorted(found, key=lambda item: item[2].number)
+        points = lay_out(by_number, measure, objective)
+        infos.append(CostInfo(first=measure, second=objective, points=points, near=near))
     return tuple(infos)
 
 

@@ -7,7 +7,6 @@ anywhere: what a curve does is asked of means and trends, and of these beyond th
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
@@ -75,26 +74,12 @@ def check_collapsed(study: Checked) -> Check | None:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Gain:
-    """By how much a loss would fall in as many steps again, and the error of that."""
+def _next_gain(losses: Sequence[float], *, is_error: bool) -> tuple[float, float]:
+    """Return by how much a loss would fall in as many steps again, and the error of that.
 
-    mean: float
-    error: float
-
-    def least(self, level: float) -> float:
-        """Return what it exceeds but for a share ``level`` of chance."""
-        return float(self.mean - stats.norm.isf(level) * self.error)
-
-    def most(self, level: float) -> float:
-        return float(self.mean + stats.norm.isf(level) * self.error)
-
-
-def _next_gain(losses: Sequence[float], *, is_error: bool) -> _Gain:
-    """Extrapolate the gains of the last two doublings of the steps by their ratio.
-
-    That is exact for a power law above a floor, and too much for what falls exponentially. Of
-    what cannot be below 0, the next doubling gains no larger share than the last one.
+    The gains of the last two doublings of the steps are extrapolated by their ratio. That is
+    exact for a power law above a floor, and too much for what falls exponentially. Of what cannot
+    be below 0, the next doubling gains no larger share than the last one.
 
     Source: Aitken, "On Bernoulli's Numerical Solution of Algebraic Equations", 1926; learning
         curves as power laws: Hestness et al., "Deep Learning Scaling is Predictable,
@@ -109,7 +94,7 @@ def _next_gain(losses: Sequence[float], *, is_error: bool) -> _Gain:
     parts = (ratio**2, 2 * ratio + ratio**2, 2 * ratio)
     error = _scatter(losses) * math.sqrt(sum(part**2 for part in parts) / width)
     most = late / middle if is_error and last > 0 else 1.0
-    return _Gain(mean=min(ratio, most) * max(last, 0.0), error=error)
+    return min(ratio, most) * max(last, 0.0), error
 
 
 def check_length(study: Checked) -> Check | None:
@@ -129,20 +114,21 @@ def check_length(study: Checked) -> Check | None:
             f"The best {study.training} has a schedule, at whose end the {study.word} falls "
             "however long it is.",
         )
-    gain, size = _next_gain(losses, is_error=kind.objective.is_error), study.margin(1.0)
+    gain, error = _next_gain(losses, is_error=kind.objective.is_error)
+    size = study.margin(1.0)
     reach = size * (STILL_GAINING if kind.objective.has_zero else STILL_GAINING_WAY)
     if size <= 0:
         return None
     of = "" if kind.objective.has_zero else " of the way from the best trial to the median"
     told = f"By its curve the best {study.training} would gain about "
-    told += f"{format_percent(gain.mean / size)}{of} in twice as many {study.steps}"
-    if gain.least(GAIN_LEVEL) > reach:
+    told += f"{format_percent(gain / size)}{of} in twice as many {study.steps}"
+    if gain - stats.norm.isf(GAIN_LEVEL) * error > reach:
         length = None if kind.fidelity is None else best.params.get(kind.fidelity)
         option = f"--{kind.step}s " if study.own else f"--set {kind.fidelity}="
         options = f"{option}{2 * int(length or len(losses))}"
         command = study.new_study("longer", options) if kind.fidelity else None
         return check(name, True, "", f"{told}: longer may be better.", command)
-    if gain.most(NO_GAIN_LEVEL) > reach:
+    if gain + stats.norm.isf(NO_GAIN_LEVEL) * error > reach:
         return unknown(name, f"{told}, or nothing: its curve does not tell.")
     return passed(name, f"{told}.")
 

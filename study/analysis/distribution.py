@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from storage.records import StudyRecord
-from study.analysis import family_of, kind_of, ranked, ranked_once
+from study.analysis import family_of, grouped, kind_of, ranked, ranked_once
 from study.analysis.estimates import Interval
 from study.metrics import Metric
 
@@ -81,12 +81,14 @@ def get_distribution(record: StudyRecord, *, metric: Metric | None = None) -> Di
     """
     kind = kind_of(record)
     metric = metric or kind.objective
-    measured: dict[str, list[float]] = {}
-    for value, trial in ranked_once(ranked(record, metric=metric)):
-        measured.setdefault(family_of(trial, kind.family), []).append(value)
+    once = ranked_once(ranked(record, metric=metric))
+    families = grouped(once, lambda item: family_of(item[1], kind.family))
     return DistributionInfo(
         metric=metric,
-        families=tuple(_distribution(family, measured[family]) for family in sorted(measured)),
+        families=tuple(
+            _distribution(family, [value for value, _ in own])
+            for family, own in sorted(families.items())
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
@@ -104,12 +104,12 @@ class Effect:
     name: str
     best: Side
     worst: Side
-    p_adjusted: float
+    p_adjusted: float = 1.0
     size: float | None
     difference: float
-    blocks: tuple[int, int] | None
-    turned: str | None
-    clear: bool
+    blocks: tuple[int, int] | None = None
+    turned: str | None = None
+    clear: bool = False
 
     @property
     def turning(self) -> tuple[str, ...]:
@@ -176,8 +176,7 @@ def get_effects(
     metric = metric or kind.objective
     feasible = (item for item in ranked(record, metric=metric) if item[1].feasible)
     members = by_configuration(feasible)
-    tested: list[tuple[str, list[tuple[str, list[float]]], Matched | None, float]] = []
-    untold = []
+    found, p_values, untold = [], {}, []
     names = parameter_names(record)
     scattered = {name for name in names if _is_scattered(name, members)}
     for name in names:
@@ -193,8 +192,9 @@ def get_effects(
             untold.append(name)
             continue
         matched = None if scattered - {name} else _matched(name, having, kind.wording)
-        tested.append((name, sides, matched, _p_value(sides, matched)))
-    adjusted = holm({name: p for name, *_, p in tested})
+        found.append(_effect(name, sides, matched, metric))
+        p_values[name] = _p_value(sides, matched)
+    adjusted = holm(p_values)
     independent = is_independent(record)
     if not independent:
         ranking = [t for _, t in sorted(members, key=lambda item: metric.sign * item[0])]
@@ -202,14 +202,15 @@ def get_effects(
         needed = [name for name in needed if partial.get(name, 0.0) < PARTIAL_LEVEL]
     few = not independent and len(members) < MIN_TRIALS
 
-    def is_clear(name: str, matched: Matched | None) -> bool:
-        if independent or matched is not None:  # nothing else differs within blocks
-            return adjusted[name] < CLEAR
-        return adjusted[name] < (CLEAR_ALONE if few else CLEAR) and (few or name in needed)
+    def is_clear(effect: Effect) -> bool:
+        p = adjusted[effect.name]
+        if independent or effect.blocks is not None:  # nothing else differs within blocks
+            return p < CLEAR
+        return p < (CLEAR_ALONE if few else CLEAR) and (few or effect.name in needed)
 
     effects = [
-        _effect(name, sides, matched, adjusted[name], metric, clear=is_clear(name, matched))
-        for name, sides, matched, _ in tested
+        replace(effect, p_adjusted=adjusted[effect.name], clear=is_clear(effect))
+        for effect in found
     ]
     return EffectsInfo(
         metric=metric,
@@ -344,13 +345,7 @@ def _p_value(sides: Sequence[tuple[str, list[float]]], matched: Matched | None) 
 
 
 def _effect_in_blocks(
-    name: str,
-    sides: Mapping[str, Side],
-    matched: Matched,
-    p: float,
-    metric: Metric,
-    *,
-    clear: bool,
+    name: str, sides: Mapping[str, Side], matched: Matched, metric: Metric
 ) -> Effect:
     """Compare the values with the best and the worst mean within blocks."""
     shares = metric.has_zero and matched.values.min() > 0
@@ -371,41 +366,27 @@ def _effect_in_blocks(
         name=name,
         best=sides[matched.words[best]],
         worst=sides[matched.words[worst]],
-        p_adjusted=p,
         size=math.exp((table[:, best] - table[:, worst]).mean()) if shares else None,
         difference=float((plain[:, best] - plain[:, worst]).mean()) * unit,
         blocks=(int((gains > 0).sum()), len(gains)),
         turned=turned,
-        clear=clear,
     )
 
 
 def _effect(
-    name: str,
-    sides: Sequence[tuple[str, list[float]]],
-    matched: Matched | None,
-    p: float,
-    metric: Metric,
-    *,
-    clear: bool,
+    name: str, sides: Sequence[tuple[str, list[float]]], matched: Matched | None, metric: Metric
 ) -> Effect:
     told = [Side(words=w, n_trials=len(v), median=median(v)) for w, v in sides]
-    by_words = {side.words: side for side in told}
-    if matched is not None and by_words.keys() >= set(matched.words):
-        return _effect_in_blocks(name, by_words, matched, p, metric, clear=clear)
+    if matched is not None:
+        return _effect_in_blocks(name, {side.words: side for side in told}, matched, metric)
     best, *_, worst = sorted(told, key=lambda side: metric.sign * side.median)
     positive = metric.has_zero and min(best.median, worst.median) > 0
-    size = best.median / worst.median if positive else None
     return Effect(
         name=name,
         best=best,
         worst=worst,
-        p_adjusted=p,
-        size=size,
+        size=best.median / worst.median if positive else None,
         difference=best.median - worst.median,
-        blocks=None,
-        turned=None,
-        clear=clear,
     )
 
 

@@ -156,6 +156,27 @@ def is_even(values: Sequence[float] | np.ndarray) -> bool:
     return bool(np.ptp(values) <= _EVEN * abs(np.mean(values)))
 
 
+def half_interval(parts: Sequence[tuple[float, float]]) -> float:
+    """Return half of the 95 % t interval of a mean that scatters for several reasons.
+
+    Args:
+        parts: The variance for each reason, and its degrees of freedom.
+
+    Source: Satterthwaite, "An Approximate Distribution of Estimates of Variance Components",
+        Biometrics Bulletin 2, 1946.
+    """
+    variance = sum(part for part, _ in parts)
+    if not variance:
+        return 0.0
+    freedom = variance**2 / sum(part**2 / free for part, free in parts)
+    return float(stats.t.ppf(0.975, freedom)) * math.sqrt(variance)
+
+
+def mean_variance(values: np.ndarray) -> tuple[float, float]:
+    """Return the variance of the mean of independent numbers, and its degrees of freedom."""
+    return float(np.var(values, ddof=1)) / len(values), len(values) - 1
+
+
 def mean_interval(values: Sequence[float], overlap: float = 0.0) -> Interval | None:
     """Return the 95 % t interval of a mean, None with too few values."""
     if len(values) < MIN_SPLITS:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import starmap
 from typing import ClassVar
 
@@ -64,19 +64,17 @@ class ExpectedBestInfo:
     """
 
     metric: Metric
-    points: tuple[ExpectedBest, ...]
+    points: tuple[ExpectedBest, ...] = ()
     n_trials: int
-    best: float | None
+    best: float | None = None
     tolerance: ClassVar[float] = TOLERANCE
     n_reliable: int
-    close: float | None
-    n_close: int | None
+    close: float | None = None
+    n_close: int | None = None
     seconds_per_trial: float | None
     n_resamples: int
-    sampler: str | None
-    adaptive: bool
     refusal: str | None
-    caution: str | None
+    caution: str | None = None
 
 
 def get_expected_best(record: StudyRecord) -> ExpectedBestInfo:
@@ -111,40 +109,37 @@ def get_expected_best(record: StudyRecord) -> ExpectedBestInfo:
     n_pruned = sum(trial.state == TrialState.PRUNED for trial in record.trials)
     all_seconds = get_spent(record).training_seconds
     seconds = all_seconds / len(used) if all_seconds and used else None
-    points: tuple[ExpectedBest, ...] = ()
-    refusal, close = _refusal(len(used), len(kept)), None
-    if refusal is None:
-        ascending = errors.tolist()
-        close = ascending[0] + margin(metric, ascending, TOLERANCE)
-        numbers = np.unique(np.geomspace(1, len(used), N_POINTS).round().astype(int))
-        sure = [int(n) for n in numbers if 2 <= n <= len(used) // RELIABLE_PART]
-        ends = sign * _band(errors, sure, n_resamples=n_resamples)
-        intervals = dict(
-            zip(sure, starmap(Interval, np.sort(ends, axis=0).T.tolist()), strict=True)
-        )
-        points = tuple(
-            ExpectedBest(
-                n=n,
-                value=sign * expected_minimum(errors, n),
-                interval=intervals.get(n),
-                seconds=None if seconds is None else n * seconds,
-            )
-            for n in map(int, numbers)
-        )
-    return ExpectedBestInfo(
+    info = ExpectedBestInfo(
         metric=metric,
-        points=points,
         n_trials=len(used),
-        best=sign * kept[0] if refusal is None else None,
         n_reliable=len(used) // RELIABLE_PART,
-        close=None if close is None else sign * close,
-        n_close=None if close is None else _n_close(errors, close),
         seconds_per_trial=seconds,
         n_resamples=n_resamples,
-        sampler=sampler,
-        adaptive=sampler in ADAPTIVE_SAMPLERS,
-        refusal=refusal,
-        caution=_caution(sampler, n_pruned) if refusal is None else None,
+        refusal=_refusal(len(used), len(kept)),
+    )
+    if info.refusal is not None:
+        return info
+    close = errors[0] + margin(metric, errors.tolist(), TOLERANCE)
+    numbers = np.unique(np.geomspace(1, len(used), N_POINTS).round().astype(int)).tolist()
+    sure = [n for n in numbers if 2 <= n <= info.n_reliable]
+    ends = np.sort(sign * _band(errors, sure, n_resamples=n_resamples), axis=0)
+    intervals = dict(zip(sure, starmap(Interval, ends.T.tolist()), strict=True))
+    points = tuple(
+        ExpectedBest(
+            n=n,
+            value=sign * expected_minimum(errors, n),
+            interval=intervals.get(n),
+            seconds=None if seconds is None else n * seconds,
+        )
+        for n in numbers
+    )
+    return replace(
+        info,
+        points=points,
+        best=sign * kept[0],
+        close=float(sign * close),
+        n_close=_n_close(errors, close),
+        caution=_caution(sampler, n_pruned),
     )
 
 

@@ -6,18 +6,22 @@ from itertools import chain
 
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
+from storage.values import Experiment
 from study.analysis import kind_of
 from study.analysis.estimates import MIN_SPLITS, Scale, mean_on
 from study.analysis.paired import (
+    Compared,
     Difference,
-    Table,
-    compare_tables,
+    compare_together,
     judged_on,
     paired,
     scale_of,
 )
 from study.formats import counted, format_p_value
 from study.metrics import Metric
+
+_Cell = tuple[str, str, str]
+"""The label of a metric, the baseline and the arm that is compared with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,19 +49,14 @@ class ExperimentInfo:
 
     Args:
         n_missing: Trials that have not finished, or failed.
-        values: By metric's label and arm: the value of each pair, None where it is missing.
+        values: By metric's label, arm and pair; those that are missing are not there.
         on_request: Labels of the metrics that are measured on request.
-        splits: The ways of splitting that arms have.
     """
 
-    name: str
-    question: str
-    arms: tuple[str, ...]
-    splits: tuple[str, ...]
-    n_pairs: int
+    made: Experiment
     n_missing: int
     comparisons: tuple[Comparison, ...]
-    values: Mapping[str, Mapping[str, tuple[float | None, ...]]]
+    values: Mapping[str, Mapping[str, Mapping[int, float]]]
     on_request: tuple[str, ...]
 
     @property
@@ -77,12 +76,10 @@ class ExperimentInfo:
     def differences(self, comparison: Comparison) -> tuple[float, ...]:
         """Return the difference in every pair in which both finished."""
         values = self.values[comparison.metric]
+        pairs = paired(values[comparison.baseline], values[comparison.arm])
         return tuple(
             after / before - 1 if comparison.found.scale == "ratio" else after - before
-            for before, after in zip(
-                values[comparison.baseline], values[comparison.arm], strict=True
-            )
-            if before is not None and after is not None
+            for before, after in zip(pairs.before, pairs.after, strict=True)
         )
 
 
@@ -90,45 +87,38 @@ def get_experiment(record: StudyRecord) -> ExperimentInfo | None:
     """Compare the arms of an experiment pair by pair, or return None if the study is none.
 
     Each metric has a table of its own, in which all arms are compared with the first one by the
-    rule of ``paired.compare_tables``; errors by ratios. The tables of what every training
+    rule of ``paired.compare_together``; errors by ratios. The tables of what every training
     measures are read together, so the more metrics, the stricter; those of what is measured on
     request are read together as well.
     """
     experiment = attrs.EXPERIMENT.of(record)
     if experiment is None:
         return None
-    arms = tuple(arm.name for arm in experiment.arms)
+    arms = [arm.name for arm in experiment.arms]
     # What is not a part of the task was never trained.
     classifying = tuple(
         arm.name for arm in experiment.arms if arm.params.get("auxiliary_task", True)
     )
-    n_pairs = experiment.n_pairs
     sides = {arm: experiment.sides_of(arm) for arm in arms}
     metrics = kind_of(record).metrics
     trials = {arm: trials_of_arm(record, arm) for arm in arms}
     values = {
         metric.label: {
-            arm: tuple(map(values_of(trials[arm], metric).get, range(n_pairs)))
+            arm: values_of(trials[arm], metric)
             for arm in (classifying if metric.always and not metric.objective else arms)
         }
         for metric in metrics
     }
     comparisons: list[Comparison] = []
     for always in (True, False):
-        tables = {
-            metric.label: _table(values[metric.label], metric, sides)
-            for metric in metrics
-            if metric.always == always
-        }
-        comparisons += _compared(tables, values)
+        table: dict[_Cell, Compared] = {}
+        for metric in (metric for metric in metrics if metric.always == always):
+            table |= _against_first(values[metric.label], metric, sides)
+        comparisons += _compared(table)
     errors = values[metrics[0].label]
     return ExperimentInfo(
-        name=experiment.name,
-        question=experiment.question,
-        arms=arms,
-        splits=tuple(dict.fromkeys(arm.split for arm in experiment.arms)),
-        n_pairs=n_pairs,
-        n_missing=sum(value is None for arm in arms for value in errors[arm]),
+        made=experiment,
+        n_missing=sum(experiment.n_pairs - len(errors[arm]) for arm in arms),
         comparisons=tuple(comparisons),
         values=values,
         on_request=tuple(metric.label for metric in metrics if not metric.always),
@@ -149,38 +139,32 @@ def values_of(trials: Mapping[int, TrialRecord], metric: Metric) -> dict[int, fl
     return {pair: v for pair, t in sorted(trials.items()) if (v := metric.of(t)) is not None}
 
 
-def _table(
-    values: Mapping[str, Sequence[float | None]],
+def _against_first(
+    reached: Mapping[str, Mapping[int, float]],
     metric: Metric,
     sides: Mapping[str, Sequence[str]],
-) -> Table:
+) -> dict[_Cell, Compared]:
     """Return the pairs of every arm but the first with the first, which is the baseline."""
-    reached = {
-        arm: {pair: value for pair, value in enumerate(column) if value is not None}
-        for arm, column in values.items()
-    }
     baseline, *others = reached
     every = chain.from_iterable(found.values() for found in reached.values())
     scale: Scale = "points" if metric.is_share else "plain"
     if metric.objective and scale_of(metric, every) == "ratio":
         scale = "ratio"
-    return Table(
-        samples={
-            arm: paired(reached[baseline], reached[arm], judged_on(sides[baseline], sides[arm]))
-            for arm in others
-        },
-        metric=metric,
-        scale=scale,
-    )
+    pairs = {
+        arm: paired(reached[baseline], reached[arm], judged_on(sides[baseline], sides[arm]))
+        for arm in others
+    }
+    return {
+        (metric.label, baseline, arm): Compared(pairs=own, metric=metric, scale=scale)
+        for arm, own in pairs.items()
+    }
 
 
-def _compared(
-    tables: Mapping[str, Table], values: Mapping[str, Mapping[str, object]]
-) -> Iterator[Comparison]:
-    """Compare what some tables hold, by metric's label, in words as well."""
-    told = compare_tables(tables)
-    for (label, arm), found in told.items():
-        scale, pairs, baseline = found.scale, tables[label].samples[arm], next(iter(values[label]))
+def _compared(table: Mapping[_Cell, Compared]) -> Iterator[Comparison]:
+    """Compare what a table holds, in words as well."""
+    told = compare_together(table)
+    for (label, baseline, arm), found in told.items():
+        scale, pairs = found.scale, table[label, baseline, arm].pairs
         yield Comparison(
             arm=arm,
             baseline=baseline,
@@ -225,8 +209,8 @@ def describe_experiment(info: ExperimentInfo) -> Iterator[str]:
     """Say what each arm does to each metric, and sum up those that are measured on request."""
     if info.n_missing:
         yield (
-            f"{info.n_missing} of {info.n_pairs * len(info.arms)} trainings are missing; their "
-            "pairs are left out."
+            f"{info.n_missing} of {info.made.n_trials} trainings are missing; their pairs are "
+            "left out."
         )
     for label in info.labels:
         comparisons = info.of_metric(label)

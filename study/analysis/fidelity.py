@@ -86,7 +86,7 @@ class FidelityInfo:
         n_epochs: The last step that all of the complete trials reached.
     """
 
-    points: tuple[FidelityPoint, ...]
+    points: tuple[FidelityPoint, ...] = ()
     at_step: bool
     n_complete: int
     n_pruned: int
@@ -94,7 +94,7 @@ class FidelityInfo:
     longest: int
     n_resamples: int
     refusal: str | None
-    caution: str | None
+    caution: str | None = None
 
     def first_above(self, spearman: float) -> FidelityPoint | None:
         """Return the point from which on every coefficient is at least so high, if any is."""
@@ -193,11 +193,11 @@ class PrunersInfo:
         every: One in so many reports is what a pruner gets.
     """
 
-    replays: tuple[PrunerReplay, ...]
-    halves: tuple[tuple[int, ...], tuple[int, ...]]
+    replays: tuple[PrunerReplay, ...] = ()
+    halves: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
     n_complete: int
-    n_trials: int
-    every: int
+    n_trials: int = 0
+    every: int = 1
 
     @property
     def n_studies(self) -> int:
@@ -327,31 +327,27 @@ def get_fidelity(record: StudyRecord) -> FidelityInfo:
     """
     kind = kind_of(record)
     complete, pruned = ([_curve(t, kind) for t in trials] for trials in _reporting(record, kind))
-    n_resamples = default_resamples(len(complete))
     lasts = [int(curve.steps[-1]) for curve in complete]
     n_epochs = min(lasts, default=0)
     at_step = all(curve.final == curve.values[-1] for curve in complete) and any(
         curve.final > np.nanmin(curve.values) for curve in complete
     )
-    refusal = _refusal(kind, len(complete))
-    points: tuple[FidelityPoint, ...] = ()
-    if refusal is None:
-        known = np.unique(np.concatenate([curve.steps for curve in complete]))
-        known = known[known <= n_epochs]
-        places = np.unique(np.geomspace(1, len(known), 20).round().astype(int)) - 1
-        epochs = known[places]
-        points = _points(epochs, complete, pruned, at_step=at_step, n_resamples=n_resamples)
-    return FidelityInfo(
-        points=points,
+    info = FidelityInfo(
         at_step=at_step,
         n_complete=len(complete),
         n_pruned=len(pruned),
         n_epochs=n_epochs,
         longest=max(lasts, default=0),
-        n_resamples=n_resamples,
-        refusal=refusal,
-        caution=None if refusal else _caution(len(complete), len(pruned)),
+        n_resamples=default_resamples(len(complete)),
+        refusal=_refusal(kind, len(complete)),
     )
+    if info.refusal is not None:
+        return info
+    known = np.unique(np.concatenate([curve.steps for curve in complete]))
+    known = known[known <= n_epochs]
+    epochs = known[np.unique(np.geomspace(1, len(known), 20).round().astype(int)) - 1]
+    points = _points(info, epochs, complete, pruned)
+    return replace(info, points=points, caution=_caution(len(complete), len(pruned)))
 
 
 def replay_pruners(
@@ -380,30 +376,30 @@ def replay_pruners(
     """
     kind = kind_of(record)
     complete, _ = _reporting(record, kind)
-    replays: list[PrunerReplay] = []
-    n_trials, every, n_first, studies = 0, 1, 0, list[list[_Curve]]()
-    if len(complete) >= MIN_TRIALS:
-        rng = np.random.default_rng(0)
-        curves = [_curve(trial, kind) for trial in complete]
-        known = np.unique(np.concatenate([curve.steps for curve in curves]))
-        every = max(1, math.ceil(len(known) / max_reports))
-        thinned = [c.thinned(np.searchsorted(known, c.steps), every) for c in curves]
-        order = rng.permutation(len(thinned))
-        halves = [[thinned[i] for i in order[first::2]] for first in (0, 1)]
-        n_trials = min(MAX_TRIALS, *(len(half) - _n_best(half) + 1 for half in halves))
-        parts = [_studies(half, n_trials, max_studies // 2, rng) for half in halves]
-        n_first, studies = len(parts[0]), [*parts[0], *parts[1]]
-        unit = margin(kind.objective, sorted(curve.final for curve in curves), 1.0)
-        with quiet_optuna():
-            replays = [
-                _replay(setting, studies, known, steps=plural(kind.step), unit=unit)
-                for setting in settings
-            ]
-    places = range(len(studies))
-    return PrunersInfo(
-        replays=tuple(replays),
-        halves=(tuple(places[:n_first]), tuple(places[n_first:])),
-        n_complete=len(complete),
+    info = PrunersInfo(n_complete=len(complete))
+    if len(complete) < MIN_TRIALS:
+        return info
+    rng = np.random.default_rng(0)
+    curves = [_curve(trial, kind) for trial in complete]
+    known = np.unique(np.concatenate([curve.steps for curve in curves]))
+    every = max(1, math.ceil(len(known) / max_reports))
+    thinned = [c.thinned(np.searchsorted(known, c.steps), every) for c in curves]
+    order = rng.permutation(len(thinned))
+    halves = [[thinned[i] for i in order[first::2]] for first in (0, 1)]
+    n_trials = min(MAX_TRIALS, *(len(half) - _n_best(half) + 1 for half in halves))
+    first, second = (_studies(half, n_trials, max_studies // 2, rng) for half in halves)
+    studies = [*first, *second]
+    unit = margin(kind.objective, sorted(curve.final for curve in curves), 1.0)
+    with quiet_optuna():
+        replays = tuple(
+            _replay(setting, studies, known, steps=plural(kind.step), unit=unit)
+            for setting in settings
+        )
+    places = tuple(range(len(studies)))
+    return replace(
+        info,
+        replays=replays,
+        halves=(places[: len(first)], places[len(first) :]),
         n_trials=n_trials,
         every=every,
     )
@@ -473,21 +469,16 @@ def _studies(
 
 
 def _points(
-    epochs: np.ndarray,
-    complete: Sequence[_Curve],
-    pruned: Sequence[_Curve],
-    *,
-    at_step: bool,
-    n_resamples: int,
+    info: FidelityInfo, epochs: np.ndarray, complete: Sequence[_Curve], pruned: Sequence[_Curve]
 ) -> tuple[FidelityPoint, ...]:
     final = np.asarray([curve.final for curve in complete])
-    early, early_pruned = (_early(curves, epochs, at_step) for curves in (complete, pruned))
+    early, early_pruned = (_early(curves, epochs, info.at_step) for curves in (complete, pruned))
     last = _worst_if_missing([curve.values[-1] for curve in pruned])
     varying = [i for i, row in enumerate(early) if row.min() < row.max() and np.ptp(final) > 0]
     intervals = {}
     if varying:
         ranks = stats.rankdata(early[varying], axis=1)
-        resampled = resampled_correlations(ranks, final, n_resamples=n_resamples)
+        resampled = resampled_correlations(ranks, final, n_resamples=info.n_resamples)
         intervals = {i: percentile_interval(resampled[k]) for k, i in enumerate(varying)}
     points = []
     for i, epoch in enumerate(map(int, epochs)):

@@ -3,19 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import ClassVar
 
 import numpy as np
 
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import (
-    branch_of,
-    breaks_constraint,
-    family_of,
-    kind_of,
-    min_accuracy_of,
-    objectives_of,
-    third_of,
-)
+from study.analysis import branch_of, kind_of, min_accuracy_of, objectives_of
+from study.analysis.thinning import MAX_MARKS, thin
 from study.metrics import Metric
 
 MAX_FRONTS = 6
@@ -27,38 +21,50 @@ class FrontPoint:
     """One complete trial with both metrics.
 
     Args:
-        branch: Its value of ``FrontInfo.branch``.
-        first, second: Values of the two metrics, ``third`` that of the kind's third one.
+        first, second: Values of the two metrics.
         on_front: Whether no other trial is at least as good in both metrics and better in one.
             Of several equal trials the earliest stands for all. With several objectives, whether
             no other beats it in all of them.
     """
 
-    number: int
-    family: str
-    branch: str | None
+    trial: TrialRecord
     first: float
     second: float
-    third: float | None
-    infeasible: bool
     on_front: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FrontInfo:
-    """All complete trials with both metrics, and the front that none of them lies beyond.
+class Front:
+    """Trials along two metrics, and the front that none of them lies beyond."""
+
+    first: Metric
+    second: Metric
+    points: tuple[FrontPoint, ...]
+    max_marks: ClassVar[int] = MAX_MARKS
+
+    @property
+    def front(self) -> tuple[FrontPoint, ...]:
+        """The points on the front, those with the best first metric first."""
+        signs = self.first.sign, self.second.sign
+        found = (point for point in self.points if point.on_front)
+        return tuple(sorted(found, key=lambda p: (signs[0] * p.first, signs[1] * p.second)))
+
+    @property
+    def shown(self) -> tuple[FrontPoint, ...]:
+        """As many points as a chart can show, those on the front among them."""
+        return thin(self.points, self.max_marks, keep=lambda point: point.on_front)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontInfo(Front):
+    """All complete trials with both metrics.
 
     Args:
-        front: The points on the front, those with the best first metric first.
         branch: A choice beside the family that other parameters depend on.
         least: Value of the second metric that the study demands, if it does.
         joined: Whether the front is one of these two metrics alone, hence a line.
     """
 
-    first: Metric
-    second: Metric
-    points: tuple[FrontPoint, ...]
-    front: tuple[FrontPoint, ...]
     branch: str | None
     least: float | None
     joined: bool
@@ -90,51 +96,38 @@ def get_fronts(record: StudyRecord) -> tuple[FrontInfo, ...]:
         metrics = tuple(m for m in (kind.objective, kind.second) if m is not None)
     unbeaten = {trial.number for trial in get_unbeaten(record)} if several else None
     pairs = [*combinations(metrics, 2)]
-    return tuple(
-        _front(record, *pair, unbeaten, joined=len(pairs) == 1) for pair in pairs[:MAX_FRONTS]
-    )
+    fronts = []
+    for first, second in pairs[:MAX_FRONTS]:
+        measured = [
+            (value, other, trial)
+            for trial in record.complete
+            if (value := first.of(trial)) is not None and (other := second.of(trial)) is not None
+        ]
+        front = FrontInfo(
+            first=first,
+            second=second,
+            points=lay_out(measured, first, second, unbeaten),
+            branch=branch_of(record),
+            least=min_accuracy_of(record),
+            joined=len(pairs) == 1,
+        )
+        fronts.append(front)
+    return tuple(fronts)
 
 
-def _front(
-    record: StudyRecord,
+def lay_out(
+    measured: Sequence[tuple[float, float, TrialRecord]],
     first: Metric,
     second: Metric,
-    unbeaten: set[int] | None,
-    *,
-    joined: bool,
-) -> FrontInfo:
+    unbeaten: set[int] | None = None,
+) -> tuple[FrontPoint, ...]:
     """Lay trials along two metrics; without ``unbeaten`` ones find those that are, in these."""
-    kind, branch, third = kind_of(record), branch_of(record), third_of(record)
-    measured = [
-        (value, other, trial)
-        for trial in record.complete
-        if (value := first.of(trial)) is not None and (other := second.of(trial)) is not None
-    ]
     if unbeaten is None:
         places = non_dominated([(first.sign * v, second.sign * o) for v, o, _ in measured])
         unbeaten = {measured[i][2].number for i in places}
-    points = tuple(
-        FrontPoint(
-            number=trial.number,
-            family=family_of(trial, kind.family),
-            branch=None if (own := trial.params.get(branch or "")) is None else str(own),
-            first=value,
-            second=other,
-            third=None if third is None else third.of(trial),
-            infeasible=breaks_constraint(trial),
-            on_front=trial.number in unbeaten,
-        )
-        for value, other, trial in measured
-    )
-    front = [point for point in points if point.on_front]
-    return FrontInfo(
-        first=first,
-        second=second,
-        points=points,
-        front=tuple(sorted(front, key=lambda p: (first.sign * p.first, second.sign * p.second))),
-        branch=branch,
-        least=min_accuracy_of(record),
-        joined=joined,
+    return tuple(
+        FrontPoint(trial=trial, first=v, second=o, on_front=trial.number in unbeaten)
+        for v, o, trial in measured
     )
 
 

@@ -9,12 +9,7 @@ from optuna.trial import TrialState
 
 from storage.attrs import REUSED_FROM
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import (
-    breaks_constraint,
-    family_of,
-    kind_of,
-    ranked,
-)
+from study.analysis import breaks_constraint, kind_of, ranked
 from study.analysis.failures import FailuresInfo, get_failures
 from study.analysis.spent import SpentInfo, epochs_run, get_spent, training_seconds
 from study.analysis.thinning import MAX_MARKS, thin
@@ -26,16 +21,12 @@ class HistoryPoint:
     """One trial of the optimisation history.
 
     Args:
-        infeasible: Whether it is complete and breaks the study's constraint.
         value: Objective value, which may be infinite, or the last finite intermediate value of a
             trial without one.
         best: Best value of the feasible complete trials up to and including this one.
     """
 
-    number: int
-    state: TrialState
-    family: str
-    infeasible: bool
+    trial: TrialRecord
     value: float | None
     best: float | None
 
@@ -66,8 +57,8 @@ class HistoryInfo:
     @property
     def shown(self) -> tuple[HistoryPoint, ...]:
         """As many points as a chart can show, every incumbent that has a place among them."""
-        best = {point.number for point in self.incumbents}
-        return thin(self.drawable, MAX_MARKS, keep=lambda point: point.number in best)
+        best = {point.trial.number for point in self.incumbents}
+        return thin(self.drawable, MAX_MARKS, keep=lambda point: point.trial.number in best)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +66,6 @@ class LearningCurve:
     """Intermediate values of one trial.
 
     Args:
-        infeasible: Whether it is complete and breaks the study's constraint.
         rank: Place among the feasible complete trials, from 1, or None for any other trial.
         epochs: Steps that were reported: of ours counted from 1, of others as they are stored.
         values: The objective after each of these steps; may hold NaN and infinity.
@@ -83,10 +73,7 @@ class LearningCurve:
             nothing was trained.
     """
 
-    number: int
-    state: TrialState
-    family: str
-    infeasible: bool
+    trial: TrialRecord
     rank: int | None
     epochs: tuple[int, ...]
     values: tuple[float, ...]
@@ -125,7 +112,7 @@ class SummaryInfo:
     """
 
     n_trials: int
-    by_state: dict[TrialState, int]
+    by_state: Counter[TrialState]
     n_infeasible: int
     failures: FailuresInfo
     best: TrialRecord | None
@@ -144,24 +131,14 @@ def get_history(record: StudyRecord, *, metric: Metric | None = None) -> History
     Args:
         metric: One of several objectives, None for the first.
     """
-    kind = kind_of(record)
-    metric = metric or kind.objective
+    metric = metric or kind_of(record).objective
     points = []
     best: float | None = None
     for trial in record.trials:
         complete = trial.state == TrialState.COMPLETE
         if complete and trial.feasible and (own := metric.any_of(trial)) is not None:
             best = own if best is None or metric.is_better(own, best) else best
-        points.append(
-            HistoryPoint(
-                number=trial.number,
-                state=trial.state,
-                family=family_of(trial, kind.family),
-                infeasible=breaks_constraint(trial),
-                value=_value_or_last(trial, metric),
-                best=best,
-            )
-        )
+        points.append(HistoryPoint(trial=trial, value=_value_or_last(trial, metric), best=best))
     return HistoryInfo(metric=metric, points=tuple(points))
 
 
@@ -180,10 +157,7 @@ def get_learning_curves(
     return LearningCurvesInfo(
         curves=tuple(
             LearningCurve(
-                number=trial.number,
-                state=trial.state,
-                family=family_of(trial, kind.family),
-                infeasible=breaks_constraint(trial),
+                trial=trial,
                 rank=ranks.get(trial.number),
                 epochs=tuple(step + kind.first_step for step in trial.intermediate_values),
                 values=tuple(trial.intermediate_values.values()),
@@ -207,7 +181,7 @@ def get_summary(record: StudyRecord) -> SummaryInfo:
     best = None if len(record.directions) > 1 else record.best
     return SummaryInfo(
         n_trials=len(record.trials),
-        by_state=dict(Counter(trial.state for trial in record.trials)),
+        by_state=Counter(trial.state for trial in record.trials),
         n_infeasible=sum(map(breaks_constraint, record.trials)),
         failures=get_failures(record),
         best=best,

@@ -1,5 +1,6 @@
 """The best result for each value of a parameter, over all values of the others."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -7,16 +8,14 @@ from typing import ClassVar, Literal
 import numpy as np
 from optuna.distributions import FloatDistribution
 
-from search_spaces import Scalar
+from search_spaces import Scalar, is_number
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
-    family_of,
     is_numeric,
     kind_of,
     parameter_names,
     ranked,
     ranked_once,
-    sampler_of,
     varies,
 )
 from study.analysis.estimates import Interval
@@ -24,7 +23,6 @@ from study.analysis.expected_best import MIN_TRIALS
 from study.analysis.pairs import levels
 from study.analysis.thinning import thin
 from study.metrics import Metric
-from study.sampling.names import ADAPTIVE_SAMPLERS
 
 MAX_VALUES = 12
 """Distinct values that are looked at one by one; more numbers are put into bins."""
@@ -40,11 +38,9 @@ Scale = Literal["linear", "log", "category"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IsolatedPoint:
-    """One trial, with its value of the parameter, which value or bin that is, and the metric's."""
+    """One trial, with which value or bin of the parameter it has, and the metric's value."""
 
-    number: int
-    family: str
-    value: Scalar
+    trial: TrialRecord
     place: int
     measured: float
 
@@ -93,8 +89,6 @@ class IsolationInfo:
         left_out: Parameters with more values than can be looked at and without an order.
         alike: Parameters in which finished trials differ, but those that count here do not.
         n_trials: Feasible complete trials with a finite value of the metric, each training once.
-        adaptive: Whether the sampler chose by earlier results, so that good values have more
-            trials, and better values of the other parameters.
     """
 
     metric: Metric
@@ -103,8 +97,6 @@ class IsolationInfo:
     alike: tuple[str, ...]
     n_trials: int
     n_best_points: ClassVar[int] = N_BEST_POINTS
-    sampler: str | None
-    adaptive: bool
 
     @property
     def thinned(self) -> bool:
@@ -125,20 +117,18 @@ def get_isolation(record: StudyRecord, *, metric: Metric | None = None) -> Isola
     Source: "isolation plots" of Godbole, Dahl, Gilmer, Shallue, Nado, "Deep Learning Tuning
         Playbook", 2023, https://github.com/google-research/tuning_playbook.
     """
-    kind = kind_of(record)
-    metric = metric or kind.objective
+    metric = metric or kind_of(record).objective
     used = ranked_once(item for item in ranked(record, metric=metric) if item[1].feasible)
-    sampler = sampler_of(record)
     parameters, left_out, alike = [], [], []
     for name in parameter_names(record):
         members = [item for item in used if name in item[1].params]
         values = [trial.params[name] for _, trial in members]
         numbers = _numbers(values)
-        places = np.asarray(levels(values)[1]) if numbers is None else _distinct(numbers)
+        places = np.asarray(levels(values)[1], dtype=int)
         if places.max(initial=0) >= MAX_VALUES and numbers is None:
             left_out.append(name)
         elif places.max(initial=0) > 0:
-            parameters.append(_isolate(name, members, numbers, places, metric, kind.family))
+            parameters.append(_isolate(name, members, numbers, places))
         elif varies(record, name):
             alike.append(name)
     return IsolationInfo(
@@ -147,8 +137,6 @@ def get_isolation(record: StudyRecord, *, metric: Metric | None = None) -> Isola
         left_out=tuple(left_out),
         alike=tuple(alike),
         n_trials=len(used),
-        sampler=sampler,
-        adaptive=sampler in ADAPTIVE_SAMPLERS,
     )
 
 
@@ -157,8 +145,6 @@ def _isolate(
     members: Sequence[tuple[float, TrialRecord]],
     numbers: np.ndarray | None,
     places: np.ndarray,
-    metric: Metric,
-    family: str | None,
 ) -> IsolatedParameter:
     """Look at one parameter.
 
@@ -204,13 +190,7 @@ def _isolate(
         n_trials=len(trials),
         values=tuple(values),
         points=tuple(
-            IsolatedPoint(
-                number=trials[i].number,
-                family=family_of(trials[i], family),
-                value=trials[i].params[name],
-                place=int(places[i]),
-                measured=float(measured[i]),
-            )
+            IsolatedPoint(trial=trials[i], place=int(places[i]), measured=float(measured[i]))
             for i in thin(by_number, MAX_POINTS, keep=lambda i: i < N_BEST_POINTS)
         ),
     )
@@ -222,18 +202,12 @@ def _bins(numbers: np.ndarray) -> np.ndarray:
     inner = np.linspace(0, 1, n_bins + 1)[1:-1]
     edges = np.quantile(numbers, inner, method="inverted_cdf")
     # An edge belongs to the bin below it.
-    return _distinct(np.searchsorted(edges, numbers, side="left"))
-
-
-def _distinct(numbers: np.ndarray) -> np.ndarray:
-    """Return which of the distinct numbers each one is, by size."""
-    return np.asarray(np.unique(numbers, return_inverse=True)[1])
+    places = np.searchsorted(edges, numbers, side="left")
+    return np.asarray(np.unique(places, return_inverse=True)[1])
 
 
 def _numbers(values: Sequence[Scalar]) -> np.ndarray | None:
     """Return values as floats, or None unless all are finite numbers."""
-    kinds = set(map(type, values))
-    if not all(issubclass(kind, int | float) and kind is not bool for kind in kinds):
-        return None
-    numbers = np.asarray(values, dtype=float)
-    return numbers if np.isfinite(numbers).all() else None
+    numbers = [float(value) for value in values if is_number(value)]
+    whole = len(numbers) == len(values) and all(map(math.isfinite, numbers))
+    return np.asarray(numbers) if whole else None

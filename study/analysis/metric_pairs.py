@@ -7,11 +7,12 @@ values of the setting that explains most of both.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from storage.records import StudyRecord, TrialRecord
@@ -64,7 +65,7 @@ class Level:
 class MetricPoint:
     """A trial's two values, and the place of its level."""
 
-    number: int
+    trial: TrialRecord
     first: float
     second: float
     level: int
@@ -86,11 +87,11 @@ class MetricPair:
     second: Metric
     pearson: Coefficient
     spearman: Coefficient
-    parameter: str | None
-    explained: tuple[float, float]
-    levels: tuple[Level, ...]
-    within_pearson: Coefficient
-    within_spearman: Coefficient
+    parameter: str | None = None
+    explained: tuple[float, float] = (0.0, 0.0)
+    levels: tuple[Level, ...] = ()
+    within_pearson: Coefficient = field(default_factory=Coefficient)
+    within_spearman: Coefficient = field(default_factory=Coefficient)
     points: tuple[MetricPoint, ...]
 
     @property
@@ -125,9 +126,7 @@ class MetricPair:
         return int(self.first.sign * self.second.sign)
 
 
-def get_metric_pairs(
-    record: StudyRecord, *, n_resamples: int | None = None
-) -> tuple[MetricPair, ...]:
+def get_metric_pairs(record: StudyRecord) -> tuple[MetricPair, ...]:
     """Correlate each two metrics of a study, over all trials and within levels of a setting.
 
     The setting is the one of which the levels explain most of the ranks of that metric of which
@@ -141,80 +140,64 @@ def get_metric_pairs(
     """
     metrics = tuple(dict.fromkeys((*objectives_of(record), *metrics_of(record))))
     trials = each_training_once(record.complete)
-    if n_resamples is None:
-        n_resamples = default_resamples(len(trials))
-    found = (
-        _pair(record, trials, *two, n_resamples=n_resamples) for two in combinations(metrics, 2)
-    )
+    found = (_pair(record, trials, *two) for two in combinations(metrics, 2))
     return tuple(pair for pair in found if len(pair.points) >= MIN_TRIALS)
 
 
 def _pair(
-    record: StudyRecord,
-    trials: Sequence[TrialRecord],
-    first: Metric,
-    second: Metric,
-    *,
-    n_resamples: int,
+    record: StudyRecord, trials: Sequence[TrialRecord], first: Metric, second: Metric
 ) -> MetricPair:
     both = [(first.of(trial), second.of(trial), trial) for trial in trials]
     told = [(a, b, trial) for a, b, trial in both if a is not None and b is not None]
     x, y = (tamed(np.asarray([item[i] for item in told], dtype=float))[0] for i in (0, 1))
-    pearson, spearman = correlate(x, y, n_resamples=n_resamples)
-    parameter, words, places, explained = _behind(record, [trial for *_, trial in told], x, y)
-    within = (Coefficient(), Coefficient())
-    levels: tuple[Level, ...] = ()
-    if parameter is not None:
-        levels = tuple(
-            _level(text, x[places == i], y[places == i]) for i, text in enumerate(words)
-        )
-        linear = _within(np.stack([x, y]), places, n_resamples=0)
-        interval = linear_interval(linear.value, len(told) - len(words) + 1)
-        ranks = np.stack([_ranks(v, places) for v in (x, y)])
-        within = (
-            replace(linear, interval=interval),
-            _within(ranks, places, n_resamples=n_resamples),
-        )
-    return MetricPair(
+    n_resamples = default_resamples(len(trials))
+    ((pearson, spearman),) = correlate([x], y, n_resamples=n_resamples)
+    behind = _behind(record, [trial for *_, trial in told], x, y)
+    places = np.zeros(len(told), dtype=int) if behind is None else behind[2]
+    pair = MetricPair(
         first=first,
         second=second,
         pearson=pearson,
         spearman=spearman,
-        parameter=parameter,
-        explained=explained,
-        levels=levels,
-        within_pearson=within[0],
-        within_spearman=within[1],
         points=tuple(
-            MetricPoint(number=trial.number, first=a, second=b, level=int(place))
+            MetricPoint(trial=trial, first=a, second=b, level=int(place))
             for (a, b, trial), place in zip(told, places, strict=True)
         ),
+    )
+    if behind is None:
+        return pair
+    parameter, words, _, explained = behind
+    levels = (_level(text, x[places == i], y[places == i]) for i, text in enumerate(words))
+    linear = _within(np.stack([x, y]), places, n_resamples=0)
+    interval = linear_interval(linear.value, len(told) - len(words) + 1)
+    ranks = np.stack([_ranks(values, places) for values in (x, y)])
+    return replace(
+        pair,
+        parameter=parameter,
+        explained=explained,
+        levels=tuple(levels),
+        within_pearson=replace(linear, interval=interval),
+        within_spearman=_within(ranks, places, n_resamples=n_resamples),
     )
 
 
 def _behind(
     record: StudyRecord, trials: Sequence[TrialRecord], x: np.ndarray, y: np.ndarray
-) -> tuple[str | None, Sequence[str], np.ndarray, tuple[float, float]]:
+) -> tuple[str, Sequence[str], np.ndarray, tuple[float, float]] | None:
     """Return the setting that explains most of both, its levels and the level of each trial."""
-    wording = kind_of(record).wording
-    best: tuple[str | None, Sequence[str], np.ndarray, tuple[float, float]] = (
-        *(None, (), np.zeros(len(trials), dtype=int)),
-        (0.0, 0.0),
-    )
     if len(trials) < MIN_INTERVAL_TRIALS:
-        return best
+        return None
+    wording, found = kind_of(record).wording, []
     ranks = stats.rankdata(x), stats.rankdata(y)
     for name in parameter_names(record):
         if not all(name in trial.params for trial in trials):
             continue
-        words, found = bins(name, list(trials), wording)
-        places = np.asarray(found)
-        if len(words) < 2 or len(words) > len(trials) // 2:
-            continue
+        words, own = bins(name, list(trials), wording)
+        places = np.asarray(own)
         explained = (_explained(ranks[0], places), _explained(ranks[1], places))
-        if min(explained) > max(MIN_EXPLAINED, min(best[3])):
-            best = (name, words, places, explained)
-    return best
+        if 2 <= len(words) <= len(trials) // 2 and min(explained) > MIN_EXPLAINED:
+            found.append((name, words, places, explained))
+    return max(found, key=lambda one: min(one[3]), default=None)
 
 
 def _explained(ranks: np.ndarray, places: np.ndarray) -> float:
@@ -239,17 +222,14 @@ def _centred(values: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 def _ranks(values: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Return the ranks of values within their level, from 0 to 1."""
-    ranks = np.empty(len(values))
-    for place in np.unique(places):
-        inside = places == place
-        ranks[inside] = stats.rankdata(values[inside]) / (inside.sum() + 1)
-    return ranks
+    inside = pd.Series(values).groupby(places)
+    return np.asarray(inside.rank() / (inside.transform("size") + 1))
 
 
 def _level(words: str, x: np.ndarray, y: np.ndarray) -> Level:
     pearson = spearman = Coefficient()
     if len(x) >= MIN_LEVEL:
-        pearson, spearman = correlate(x, y, n_resamples=0)
+        ((pearson, spearman),) = correlate([x], y, n_resamples=0)
     return Level(words=words, n_trials=len(x), pearson=pearson, spearman=spearman)
 
 

@@ -66,10 +66,10 @@ class Pairs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """What is compared in one metric: samples by name, and how differences are taken."""
+class Compared:
+    """Two arms in one metric, and how differences are taken."""
 
-    samples: Mapping[str, Pairs]
+    pairs: Pairs
     metric: Metric
     scale: Scale
 
@@ -164,21 +164,18 @@ def judged_on(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
     return tuple(first + second for first, second in zip(before, after, strict=True))
 
 
-def compare_all(
-    samples: Mapping[str, Pairs], metric: Metric, scale: Scale
-) -> dict[str, Difference]:
-    """Compare the two arms of each sample that has a pair by ``compare_tables``, as one table."""
-    found = compare_tables({"": Table(samples=samples, metric=metric, scale=scale)})
-    return {name: one for (_, name), one in found.items()}
+def compare_all(samples: Mapping[K, Pairs], metric: Metric, scale: Scale) -> dict[K, Difference]:
+    """Compare the two arms of each sample in one metric, by ``compare_together``."""
+    return compare_together(
+        {name: Compared(pairs=p, metric=metric, scale=scale) for name, p in samples.items()}
+    )
 
 
-def compare_tables(tables: Mapping[str, Table]) -> dict[tuple[str, str], Difference]:
-    """Compare the two arms of each sample that has a pair; all tables are read together.
-
-    What is returned is by the names of table and sample.
+def compare_together(table: Mapping[K, Compared]) -> dict[K, Difference]:
+    """Compare two arms each that have a pair; all of them are read together.
 
     The rule by which two are told apart, everywhere: the p-value, adjusted for all comparisons
-    of the tables (Holm), is below ``SIGNIFICANT``. Arms that are equal to the last bit are no
+    of the table (Holm), is below ``SIGNIFICANT``. Arms that are equal to the last bit are no
     comparison. The p-value is that of a paired t-test on the scale. If there are so many pairs
     that flipping the signs of their differences could also tell, the exact test that does so has
     to agree: the larger p-value counts. That test needs no normal distribution, but cannot have
@@ -196,22 +193,17 @@ def compare_tables(tables: Mapping[str, Table]) -> dict[tuple[str, str], Differe
         Journal of Statistics 6, 1979; Schuirmann, Journal of Pharmacokinetics and
         Biopharmaceutics 15, 1987, by ``statsmodels.stats.weightstats``.
     """
-    cells = {
-        (label, name): (table, pairs)
-        for label, table in tables.items()
-        for name, pairs in table.samples.items()
-        if len(pairs)
-    }
-    units = {c: by_split(_differences(p, t.scale), p.sides) for c, (t, p) in cells.items()}
-    found = {c: _difference(t, p, *units[c]) for c, (t, p) in cells.items()}
+    cells = {c: cell for c, cell in table.items() if len(cell.pairs)}
+    units = {c: by_split(_differences(cell), cell.pairs.sides) for c, cell in cells.items()}
+    found = {c: _difference(cell, *units[c]) for c, cell in cells.items()}
     tested = {c: some for c, some in units.items() if len(some[0]) >= MIN_SPLITS}
     differing = {c: some for c, some in tested.items() if any(some[0])}
     # Shares of few examples go in steps, so their differences may be equal by chance.
-    coarse = {c: cells[c][0].metric.is_share or is_even(cells[c][1].before) for c in differing}
+    coarse = {c: cells[c].metric.is_share or is_even(cells[c].pairs.before) for c in differing}
     p_values = dict.fromkeys(tested, 1.0) | holm(
         {c: _p_value(*some, len(differing), coarse=coarse[c]) for c, some in differing.items()}
     )
-    p_apart = holm({c: _p_apart(*some, _margin(*cells[c])) for c, some in tested.items()})
+    p_apart = holm({c: _p_apart(*some, _margin(cells[c])) for c, some in tested.items()})
     n_open = sum(p_value >= SIGNIFICANT for p_value in p_values.values())
     for cell in tested:
         told = p_values[cell] < SIGNIFICANT
@@ -268,17 +260,17 @@ def power(distance: float, n: float, level: float) -> float:
     return float(special.ndtr(distance - bound).mean())
 
 
-def _differences(pairs: Pairs, scale: Scale) -> list[float]:
-    before, after = np.asarray(pairs.before), np.asarray(pairs.after)
+def _differences(cell: Compared) -> list[float]:
+    before, after = np.asarray(cell.pairs.before), np.asarray(cell.pairs.after)
     alike = np.isclose(before, after, rtol=1e-12, atol=0.0)  # but for rounding
-    if scale == "ratio":
+    if cell.scale == "ratio":
         before, after = np.log(before), np.log(after)
     return list(map(float, np.where(alike, 0.0, after - before)))
 
 
-def _difference(table: Table, pairs: Pairs, units: Sequence[float], overlap: float) -> Difference:
+def _difference(cell: Compared, units: Sequence[float], overlap: float) -> Difference:
     """Say by how much two arms differ, but for what depends on the other comparisons."""
-    scale = table.scale
+    pairs, scale = cell.pairs, cell.scale
     size = abs(fmean(pairs.before)) if scale == "share" else 1.0
     found = mean_interval(units, overlap)
 
@@ -290,19 +282,19 @@ def _difference(table: Table, pairs: Pairs, units: Sequence[float], overlap: flo
         n_pairs=len(pairs),
         mean=told(fmean(units)) if size else None,
         interval=Interval(*map(told, found)) if size and found else None,
-        margin=told(_margin(table, pairs)) if size else 0.0,
+        margin=told(_margin(cell)) if size else 0.0,
         n_above=sum(a > b for b, a in zip(pairs.before, pairs.after, strict=True)),
         n_below=sum(a < b for b, a in zip(pairs.before, pairs.after, strict=True)),
         p_value=None,
     )
 
 
-def _margin(table: Table, pairs: Pairs) -> float:
+def _margin(cell: Compared) -> float:
     """Return what differences are at most, as they are taken, to be equal."""
-    if table.scale == "ratio":
+    if cell.scale == "ratio":
         return math.log1p(EQUAL_SHARE)
-    size = EQUAL_SHARE * abs(fmean(pairs.before))
-    return min(EQUAL_POINTS, size) if table.metric.is_share else size
+    size = EQUAL_SHARE * abs(fmean(cell.pairs.before))
+    return min(EQUAL_POINTS, size) if cell.metric.is_share else size
 
 
 def _p_value(units: Sequence[float], overlap: float, n_comparisons: int, *, coarse: bool) -> float:

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 import numpy as np
-from scipy import stats
 
-from study.analysis.estimates import MIN_SPLITS, Interval
+from study.analysis.estimates import MIN_SPLITS, Interval, half_interval, mean_variance
 from study.formats import counted, format_change, format_list, format_percent, with_article
 from study.metrics import Metric
 
@@ -72,9 +71,9 @@ def get_rise(arms: Sequence[Again], metric: Metric, *, ratios: bool) -> RiseInfo
         arms: Those that finished in all pairs.
         ratios: Whether values are compared by logarithms, or as shares of the mean value.
 
-    Source: variances of two-way tables, with degrees of freedom after Satterthwaite, Biometrics
-        Bulletin 2, 1946; Welch's interval by ``scipy.stats.ttest_ind``; variance components by
-        ``statsmodels``' ``MixedLM`` (restricted maximum likelihood).
+    Source: variances of two-way tables, with degrees of freedom after Satterthwaite, of which
+        Welch's interval is a case; variance components by ``statsmodels``' ``MixedLM``
+        (restricted maximum likelihood).
     """
     n_own, n_fresh = (len(arms[0].own), len(arms[0].fresh)) if arms else (0, 0)
     searched = [arm.searched for arm in arms if arm.searched is not None]
@@ -138,16 +137,8 @@ def _choice(chosen: Sequence[Again], unchosen: Sequence[Again]) -> Part | None:
     rest = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
     free = (n_arms - 1) * (n - 1)
     # What the means scatter by, and the one seed of the search behind each that was not chosen.
-    parts = np.asarray(
-        [
-            ((1 / k + 1 / m) / n + (1 - 1 / n_arms) / m) * (rest**2).sum() / free,
-            of_seeds / (n_arms * m),
-        ]
-    )
-    half, variance = 0.0, float(parts.sum())
-    if variance:
-        freedom = variance**2 / (parts**2 / [free, n - 1]).sum()
-        half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(variance)
+    both = ((1 / k + 1 / m) / n + (1 - 1 / n_arms) / m) * float((rest**2).sum()) / free
+    half = half_interval([(both, free), (float(of_seeds) / (n_arms * m), n - 1)])
     return mean, Interval(mean - half, mean + half)
 
 
@@ -160,10 +151,8 @@ def _split(chosen: Sequence[Again]) -> Part | None:
     mean = float(fresh.mean() - own.mean())
     if min(len(own), len(fresh)) < MIN_SPLITS:
         return mean, None
-    if np.ptp(own) == np.ptp(fresh) == 0:
-        return mean, Interval(mean, mean)
-    found = stats.ttest_ind(fresh, own, equal_var=False).confidence_interval(0.95)
-    return mean, Interval(float(found.low), float(found.high))
+    half = half_interval([mean_variance(own), mean_variance(fresh)])
+    return mean, Interval(mean - half, mean + half)
 
 
 def _scatter(arms: Sequence[Again]) -> tuple[float, float] | None:
@@ -197,14 +186,16 @@ def _scatter(arms: Sequence[Again]) -> tuple[float, float] | None:
     return math.sqrt(of_seeds + float(found.scale)), math.sqrt(of_splits)
 
 
+def beside(change: float) -> str:
+    """Write how one value compares with another: 12.3 % below, 4 % above."""
+    side = "below" if change < 0 else "above"
+    return f"{format_change(abs(change)).removeprefix('+')} {side}"
+
+
 def describe_rise(info: RiseInfo, metric: Metric, *, word: str, data: str) -> Iterator[str]:
     """Say by how much values are worse than the search had measured, and why."""
     if info.chosen is None:
         return
-
-    def beside(share: float) -> str:
-        side = "below" if metric.sign * share < 0 else "above"
-        return f"{format_change(abs(share)).removeprefix('+')} {side}"
 
     def part(found: Part) -> str:
         mean, interval = found
@@ -217,10 +208,10 @@ def describe_rise(info: RiseInfo, metric: Metric, *, word: str, data: str) -> It
     where = "seeds on the search's own split" if info.n_own else "seeds and splits"
     text = (
         f"With fresh {where} the configurations that the search liked best have {word}s "
-        f"{beside(info.chosen)} what it had measured (mean)"
+        f"{beside(metric.sign * info.chosen)} what it had measured (mean)"
     )
     if info.unchosen:
-        each = [f"{name} ({beside(rise)})" for name, rise in info.unchosen.items()]
+        each = [f"{name} ({beside(metric.sign * rise)})" for name, rise in info.unchosen.items()]
         text += f"; not chosen for that: {format_list(each)}"
     yield f"{text}."
     if info.choice is not None:

@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from storage.attrs import EPOCHS_RUN, RESUMED_EPOCHS, RETRY_OF, TRAINING_SECONDS, WORKER
 from storage.records import StudyRecord, TrialRecord
+from study.analysis import grouped
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
@@ -131,10 +132,7 @@ def timed(record: StudyRecord) -> list[Timed]:
 
 def by_worker(spans: Iterable[Timed]) -> dict[str, list[Timed]]:
     """Return trials by the process that ran them, "" where none is stored, in their order."""
-    found: dict[str, list[Timed]] = {}
-    for span in spans:
-        found.setdefault(WORKER.of(span[2]) or "", []).append(span)
-    return found
+    return grouped(spans, lambda span: WORKER.of(span[2]) or "")
 
 
 def covered_spans(spans: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:

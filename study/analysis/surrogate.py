@@ -7,7 +7,7 @@ further.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import ClassVar
 
@@ -99,8 +99,8 @@ class SurrogateInfo:
     n_folds: ClassVar[int] = N_FOLDS
     n_repeats: ClassVar[int] = N_REPEATS
     n_splits: ClassVar[int] = N_SPLITS
-    r2: float | None
-    parameters: tuple[ParameterImportance, ...]
+    r2: float | None = None
+    parameters: tuple[ParameterImportance, ...] = ()
     refusal: str | None
 
     @property
@@ -135,41 +135,13 @@ class InteractionsInfo:
             largest share of such data exceeds in one of 20 studies. None after a refusal.
     """
 
-    pairs: tuple[Interaction, ...]
-    null_level: float | None
-    refusal: str | None
+    pairs: tuple[Interaction, ...] = ()
+    null_level: float | None = None
+    refusal: str | None = None
 
 
 _Settings = tuple[Mapping[str, Scalar], Mapping[str, BaseDistribution]]
 """Parameters of a trial, or of none yet, and their ranges."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Column:
-    """One parameter as numbers, NaN where a trial lacks it."""
-
-    name: str
-    values: np.ndarray
-
-    @property
-    def varies(self) -> bool:
-        """Whether the trials that have the parameter differ in it."""
-        return len(np.unique(self.values[self.present])) > 1
-
-    @property
-    def present(self) -> np.ndarray:
-        """Which trials have the parameter."""
-        return np.asarray(~np.isnan(self.values))
-
-    @property
-    def known(self) -> np.ndarray:
-        """The values, a number below all of them where there is none."""
-        return np.where(self.present, self.values, np.nanmin(self.values) - 1)
-
-    def filled(self, rng: np.random.Generator) -> np.ndarray:
-        """Return the values, one of another trial's where there is none."""
-        known = self.values[self.present]
-        return np.where(self.present, self.values, rng.choice(known, size=len(self.values)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +151,9 @@ class Branch:
     Args:
         trials: Those drawn, in the order of their numbers, of ``n_trials``.
         y: Loss of each, shape ``(n,)``, in some unit: low is good.
-        x: They are, filled, shape ``(n, n_parameters)``.
+        names: Of the parameters.
+        values: Theirs as numbers, shape ``(n, n_parameters)``; NaN where a trial lacks one.
+        x: The same, filled.
     """
 
     trials: tuple[TrialRecord, ...]
@@ -187,8 +161,14 @@ class Branch:
     y: np.ndarray
     unit: float
     log: bool
-    columns: tuple[_Column, ...]
+    names: tuple[str, ...]
+    values: np.ndarray
     x: np.ndarray
+
+    @property
+    def present(self) -> np.ndarray:
+        """Which parameters each trial has."""
+        return np.asarray(~np.isnan(self.values))
 
 
 def get_branch(
@@ -234,21 +214,22 @@ def get_branch(
         members, losses = [members[i] for i in drawn], losses[drawn]
     trials = [trial for _, trial in members]
     settings = [(trial.params, trial.distributions) for trial in trials]
-    encoded = (
-        _encode(name, settings)
+    encoded = {
+        name: _encode(name, settings)
         for name in parameter_names(record)
         if any(name in trial.params for trial in trials)
-    )
-    columns = [column for column in encoded if column.varies]
-    filled = [column.filled(rng) for column in columns]
+    }
+    names = tuple(name for name, own in encoded.items() if np.nanmin(own) < np.nanmax(own))
+    values = np.reshape([encoded[name] for name in names], (len(names), len(trials))).T
     return Branch(
         trials=tuple(trials),
         n_trials=n_trials,
         y=np.log10(losses) if log else losses,
         unit=unit,
         log=log,
-        columns=tuple(columns),
-        x=np.column_stack(filled) if filled else np.empty((len(trials), 0)),
+        names=names,
+        values=values,
+        x=_filled(values, rng),
     )
 
 
@@ -280,45 +261,40 @@ def get_surrogate(
     """
     metric = metric or kind_of(record).objective
     branch = get_branch(record, metric=metric, family=family)
-    refusal = _refusal(branch, metric)
-    parameters: tuple[ParameterImportance, ...] = ()
-    r2 = None
-    if refusal is None:
-        rng = np.random.default_rng(0)
-        everything = np.arange(len(branch.y))
-        estimates = _cross_validate(
-            branch, everything, rng, N_TREES, N_PERMUTATIONS, n_repeats=N_REPEATS, told=True
-        )
-        halves = [
-            [_cross_validate(branch, half, rng, HALF_TREES, HALF_PERMUTATIONS) for half in split]
-            for split in _splits(len(branch.y), rng)
-        ]
-        deviations = _deviations(estimates, np.asarray(halves))
-        error, rises = float(estimates[0]), estimates[1:]
-        r2 = 1 - error
-        if r2 < MIN_R2 or error * math.exp(float(_half_width(deviations[:, 0]))) >= 1:
-            refusal = _too_weak(metric, r2)
-        else:
-            half_widths = _half_width(deviations[:, 1:], n_at_once=len(rises))
-            low, high = _ends(rises, half_widths)
-            parameters = tuple(
-                ParameterImportance(
-                    name=branch.columns[i].name,
-                    rise=float(rises[i]),
-                    interval=Interval(float(low[i]), float(high[i])),
-                )
-                for i in np.argsort(-rises, kind="stable")
-            )
-    return SurrogateInfo(
+    info = SurrogateInfo(
         metric=metric,
         log=branch.log,
         n_trials=branch.n_trials,
         n_used=len(branch.trials),
         independent=is_independent(record),
-        r2=r2,
-        parameters=parameters,
-        refusal=refusal,
+        refusal=_refusal(branch, metric),
     )
+    if info.refusal is not None:
+        return info
+    rng = np.random.default_rng(0)
+    everything = np.arange(len(branch.y))
+    estimates = _cross_validate(
+        branch, everything, rng, N_TREES, N_PERMUTATIONS, n_repeats=N_REPEATS, told=True
+    )
+    halves = [
+        [_cross_validate(branch, half, rng, HALF_TREES, HALF_PERMUTATIONS) for half in split]
+        for split in _splits(len(branch.y), rng)
+    ]
+    deviations = _deviations(estimates, np.asarray(halves))
+    error, rises = float(estimates[0]), estimates[1:]
+    r2 = 1 - error
+    if r2 < MIN_R2 or error * math.exp(float(_half_width(deviations[:, 0]))) >= 1:
+        return replace(info, r2=r2, refusal=_too_weak(metric, r2))
+    low, high = _ends(rises, _half_width(deviations[:, 1:], n_at_once=len(rises)))
+    parameters = tuple(
+        ParameterImportance(
+            name=branch.names[i],
+            rise=float(rises[i]),
+            interval=Interval(float(low[i]), float(high[i])),
+        )
+        for i in np.argsort(-rises, kind="stable")
+    )
+    return replace(info, r2=r2, parameters=parameters)
 
 
 def get_forest(record: StudyRecord) -> tuple[SurrogateInfo, InteractionsInfo]:
@@ -340,12 +316,12 @@ def get_interactions(record: StudyRecord, surrogate: SurrogateInfo) -> Interacti
         2022; level by the maximum: Westfall, Young, "Resampling-Based Multiple Testing", 1993.
     """
     branch = get_branch(record, metric=surrogate.metric)
-    names = [column.name for column in branch.columns]
+    names, present = branch.names, branch.present
     top = [names.index(name) for name in surrogate.needed[:N_INTERACTING]]
     rng = np.random.default_rng(0)
     points = {}
     for first, second in combinations(top, 2):
-        rows = np.flatnonzero(branch.columns[first].present & branch.columns[second].present)
+        rows = np.flatnonzero(present[:, first] & present[:, second])
         drawn = rng.choice(rows, size=min(N_POINTS, len(rows)), replace=False)
         if len(drawn) == N_POINTS:
             points[first, second] = drawn
@@ -355,7 +331,7 @@ def get_interactions(record: StudyRecord, surrogate: SurrogateInfo) -> Interacti
             f"No two parameters that the forest needs vary together in at least {N_POINTS} trials."
         )
     if refusal is not None:
-        return InteractionsInfo(pairs=(), null_level=None, refusal=refusal)
+        return InteractionsInfo(refusal=refusal)
     x, y = branch.x, (branch.y - branch.y.mean()) / branch.y.std()
     shares = _interaction_shares(x, y, points, rng)
     null_level = max(
@@ -374,7 +350,6 @@ def get_interactions(record: StudyRecord, surrogate: SurrogateInfo) -> Interacti
             for i in np.argsort(-shares, kind="stable")
         ),
         null_level=null_level,
-        refusal=None,
     )
 
 
@@ -392,17 +367,16 @@ def predict(
     known = [(trial.params, trial.distributions) for trial in branch.trials]
     settings = [*known, *((point, ranges) for point in points)]
     rng = np.random.default_rng(0)
-    columns = [_encode(column.name, settings) for column in branch.columns]
-    if not columns:
+    if not branch.names:
         predicted = np.full(len(points), branch.y.mean())
     else:
         from sklearn.ensemble import RandomForestRegressor
 
         n = len(branch.trials)
-        x = np.column_stack([column.filled(rng) for column in columns])
-        lacking = ~np.column_stack([column.present for column in columns])
+        values = np.column_stack([_encode(name, settings) for name in branch.names])
+        x, lacking = _filled(values, rng), np.isnan(values)
         lacking[:n] = False
-        x = np.where(lacking, [np.nanmedian(column.values[:n]) for column in columns], x)
+        x = np.where(lacking, np.nanmedian(values[:n], axis=0), x)
         state = int(rng.integers(2**31))
         forest = RandomForestRegressor(n_estimators=N_TREES, random_state=state)
         predicted = forest.fit(x[:n], branch.y).predict(x[n:])
@@ -410,7 +384,17 @@ def predict(
     return np.asarray(metric.sign * losses * branch.unit)
 
 
-def _encode(name: str, settings: Sequence[_Settings]) -> _Column:
+def _filled(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return columns of numbers, one of another row's where there is none."""
+    filled = np.empty(values.shape)
+    for i, column in enumerate(values.T):
+        drawn = rng.choice(column[~np.isnan(column)], size=len(column))
+        filled[:, i] = np.where(np.isnan(column), drawn, column)
+    return filled
+
+
+def _encode(name: str, settings: Sequence[_Settings]) -> np.ndarray:
+    """Return the values of a parameter as numbers, NaN where there is none."""
     having = [params[name] for params, _ in settings if name in params]
     distributions = [ranges.get(name) for params, ranges in settings if name in params]
     numeric = [d for d in distributions if isinstance(d, FloatDistribution | IntDistribution)]
@@ -419,10 +403,10 @@ def _encode(name: str, settings: Sequence[_Settings]) -> _Column:
         order = sorted(set(having), key=lambda v: (float(v or 0) if numbers else 0.0, str(v)))
         codes = {value: float(code) for code, value in enumerate(order)}
         coded = [codes[params[name]] if name in params else np.nan for params, _ in settings]
-        return _Column(name=name, values=np.asarray(coded))
+        return np.asarray(coded)
     values = np.asarray([float(params.get(name, np.nan) or 0.0) for params, _ in settings])
     on_a_log_scale = all(d.log for d in numeric) and np.nanmin(values) > 0
-    return _Column(name=name, values=np.log10(values) if on_a_log_scale else values)
+    return np.asarray(np.log10(values)) if on_a_log_scale else values
 
 
 def _refusal(branch: Branch, metric: Metric) -> str | None:
@@ -430,7 +414,7 @@ def _refusal(branch: Branch, metric: Metric) -> str | None:
         n = branch.n_trials
         which = f"{MIN_TRIALS} complete trials with different settings"
         return f"Importances need at least {which}, but there are {n}."
-    if not branch.columns:
+    if not branch.names:
         return "No parameter varies among these trials."
     if np.ptp(branch.y) == 0:
         return f"All of these trials have the same {metric.label}."
@@ -467,15 +451,15 @@ def _cross_validate(
     increases where they do not differ.
     """
     x, y = branch.x[members].astype(np.float32), branch.y[members]
-    present = np.column_stack([column.present[members] for column in branch.columns])
+    present = branch.present[members]
     n_parameters = x.shape[1]
     if y.std() == 0:
         return np.asarray([1.0] + [0.0] * n_parameters)
     y = (y - y.mean()) / y.std()  # trees take differences below 1e-8 for none
     told, known = told and not present.all(), x
     if told:
-        known = np.column_stack([column.known[members] for column in branch.columns])
-        known = known.astype(np.float32)
+        none = np.nanmin(branch.values, axis=0) - 1  # below all that there are
+        known = np.where(present, branch.values[members], none).astype(np.float32)
     found = []
     for _ in range(n_repeats):
         shuffled = rng.permutation(len(y))

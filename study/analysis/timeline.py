@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import count, pairwise
 
-from optuna.trial import TrialState
-
-from storage.records import StudyRecord
-from study.analysis import breaks_constraint, family_of, is_ours, kind_of
+from storage.records import StudyRecord, TrialRecord
+from study.analysis import is_ours
 from study.analysis.spent import (
     EARLIEST,
     SpentInfo,
@@ -30,16 +28,12 @@ class TimelineSpan:
     """One trial's time.
 
     Args:
-        infeasible: Whether it is complete and breaks the study's constraint.
         worker: Which of the shown workers ran it, from 0.
         start, end: Seconds since the first start of the study; the end of a running trial is the
             last time that the study knows.
     """
 
-    number: int
-    state: TrialState
-    family: str
-    infeasible: bool
+    trial: TrialRecord
     worker: int
     start: float
     end: float
@@ -109,7 +103,6 @@ def get_timeline(record: StudyRecord) -> TimelineInfo:
     """
     times, spent = timed(record), get_spent(record)
     first = times[0][0] if times else EARLIEST
-    family = kind_of(record).family
     numbers = count(1)
     workers, spans = [], []
     ours = is_ours(record)
@@ -119,10 +112,7 @@ def get_timeline(record: StudyRecord) -> TimelineInfo:
         workers.append(_worker(label, items, first))
         spans += [
             TimelineSpan(
-                number=trial.number,
-                state=trial.state,
-                family=family_of(trial, family),
-                infeasible=breaks_constraint(trial),
+                trial=trial,
                 worker=place,
                 start=(start - first).total_seconds(),
                 end=(end - first).total_seconds(),
@@ -131,7 +121,7 @@ def get_timeline(record: StudyRecord) -> TimelineInfo:
             if place < MAX_WORKERS
         ]
     # By worker, so that each keeps its share.
-    shown = sorted(thin(spans, MAX_SPANS), key=lambda span: (span.start, span.number))
+    shown = sorted(thin(spans, MAX_SPANS), key=lambda span: (span.start, span.trial.number))
     return TimelineInfo(
         workers=tuple(workers[:MAX_WORKERS]),
         spans=tuple(shown),

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from storage.values import Arm
+from storage.values import Experiment
 from study.analysis import kind_of
 from study.analysis.estimates import Estimate, Scale, count_splits, estimate_on
 from study.analysis.experiment import trials_of_arm
@@ -18,7 +18,7 @@ from study.metrics import Metric
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """What follows a search: its arms, as they are stored, and what their trainings came to.
+    """What follows a search, as it is stored, and what its trainings came to.
 
     Args:
         sides: The split of each pair of seed and split that is wanted.
@@ -27,9 +27,7 @@ class Trained:
         n_failed: By arm: pairs in which its training diverged and did not finish after all.
     """
 
-    name: str
-    follows: str
-    arms: Sequence[Arm]
+    made: Experiment
     sides: Sequence[str]
     own: Container[int]
     trials: Mapping[str, Mapping[int, TrialRecord]]
@@ -80,9 +78,7 @@ def get_trained(record: StudyRecord, *names: str) -> Trained | None:
     sides, objective = next(iter(experiment.sides.values())), kind_of(record).objective
     settings = attrs.SETTINGS.of(record)
     return Trained(
-        name=experiment.name,
-        follows=experiment.follows,
-        arms=experiment.arms,
+        made=experiment,
         sides=sides,
         own={pair for pair, own in enumerate(sides) if settings and own == settings.sides},
         trials=trials,

@@ -271,14 +271,10 @@ def _noise(study: Checked, noise: float | None) -> Check | None:
     objective = study.kind.objective
     if noise is None or len(values) < 2 or (objective.has_zero and values[0] <= 0):
         return None
-    if objective.has_zero:
-        told = format_percent(noise)
-        reach = math.exp(1.96 * math.sqrt(2) * noise)
-        within = values[0] * reach
-        ties = sum(within / reach**2 <= value <= within for value in values) - 1
-    else:
-        told = format_measured(noise, objective)
-        ties = sum(abs(v - values[0]) <= 1.96 * math.sqrt(2) * noise for v in values) - 1
+    told = format_percent(noise) if objective.has_zero else format_measured(noise, objective)
+    place = math.log if objective.has_zero else float
+    places = [place(value) for value in values if value > 0 or not objective.has_zero]
+    ties = sum(abs(v - places[0]) <= 1.96 * math.sqrt(2) * noise for v in places) - 1
     name, told = "noise between replicates", f"Replicates of one configuration scatter by {told}"
     if not ties:
         return passed(name, f"{told}; no other trial is that close to the best.")

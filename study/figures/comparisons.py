@@ -1,7 +1,7 @@
 """What was set side by side: error against accuracy, arms of experiments, and several studies."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from itertools import cycle
@@ -9,14 +9,14 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from study.analysis import ALL_TRIALS
+from study.analysis import ALL_TRIALS, family_of, grouped
 from study.analysis.ablation import AblationInfo
 from study.analysis.comparison import BudgetPoint, ComparisonInfo, Unit, describe_budget
 from study.analysis.confirmation import ConfirmationInfo
-from study.analysis.cost import CostInfo, CostPoint
+from study.analysis.cost import CostInfo
 from study.analysis.experiment import ExperimentInfo
-from study.analysis.front import FrontInfo, FrontPoint
-from study.analysis.metric_pairs import MetricPair
+from study.analysis.front import Front, FrontInfo, FrontPoint
+from study.analysis.metric_pairs import MetricPair, MetricPoint
 from study.analysis.thinning import MAX_MARKS, thin
 from study.figures.style import (
     BLUE,
@@ -32,7 +32,7 @@ from study.figures.style import (
     count_axis,
     drawable,
     family_color,
-    family_symbol,
+    hollow_marker,
     mean_axis,
     new_figure,
     parameter_label,
@@ -58,57 +58,45 @@ _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "5px,2p
 """As many as are prime to the colours, so that both come again together only after 42 studies."""
 
 
-def shown_front(info: FrontInfo) -> tuple[FrontPoint, ...]:
-    """Return as many trials as the chart can show, those on the front among them."""
-    return thin(info.points, MAX_MARKS, keep=lambda point: point.on_front)
-
-
 def plot_front(info: FrontInfo, kind: KindInfo) -> go.Figure:
     """Draw the second metric over the first, and the front as rings, joined if it is theirs.
 
     Colours stand for families, shapes for branches; a hollow mark breaks the constraint. Of
-    many trials it shows a selection, ``shown_front``.
+    many trials it shows a selection, ``info.shown``.
     """
     figure = new_figure(height=460)
-    first, second = info.first, info.second
     branches = dict(zip(kind.choices(info.branch), _BRANCH_SYMBOLS, strict=False))
-    line = _front_line((p.first for p in info.front), (p.second for p in info.front))
+    line = _front_line(info)
     mode = line.mode if info.joined else "markers"
     figure.add_trace(line.update(name="trade-off front", mode=mode))
     named: set[str] = set()
-    for (name, infeasible), points in _front_groups(shown_front(info)).items():
-        symbol = branches.get(points[0].branch or "", "circle")
+    for (family, branch, infeasible), points in _front_groups(info, kind):
+        parts = ("" if family == ALL_TRIALS else family, branch)
+        name = escape(", ".join(filter(None, parts))) or "complete trials"
+        symbol = branches.get(branch, "circle")
         marks = _marks(
-            [(point.number, point.first, point.second) for point in points],
+            points,
             name=name,
             legendgroup=name,
             showlegend=name not in named,
             marker={
-                "color": family_color(kind, points[0].family),
+                "color": family_color(kind, family),
                 "size": 8,
                 "symbol": f"{symbol}-open" if infeasible else symbol,
                 "line": {"width": 1.5 if infeasible else 0},
             },
-            hovertemplate=f"trial %{{customdata}}<br>{escape(first.label)} {told(first, 'x')}"
-            f"<br>{escape(second.label)} {told(second, 'y')}"
-            + infeasible
-            * "<br>breaks the constraint",
+            hovertemplate=_told_of_two(info) + infeasible * "<br>breaks the constraint",
         )
         figure.add_trace(marks)
         named.add(name)
     if info.least is not None:
         figure.add_hline(
             y=info.least,
-            name=f"{format_measured(info.least, second)} needed",
+            name=f"{format_measured(info.least, info.second)} needed",
             showlegend=True,
             line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
         )
-    figure.update_layout(meta={"brush": {"x": first.column, "y": second.column}})
-    figure.update_xaxes(**value_axis(first, (point.first for point in info.points)))
-    figure.update_yaxes(**value_axis(second, (point.second for point in info.points)))
-    if second.is_share:
-        figure.update_yaxes(tickformat=".0%")
-    return figure
+    return _of_two_metrics(figure, info)
 
 
 def plot_metric_pair(info: MetricPair, wording: Wording = OURS) -> go.Figure:
@@ -118,17 +106,28 @@ def plot_metric_pair(info: MetricPair, wording: Wording = OURS) -> go.Figure:
     for place, words in enumerate([level.words for level in info.levels] or ["trials"]):
         label = parameter_label(info.parameter or "", wording)
         marks = _marks(
-            [(point.number, point.first, point.second) for point in few if point.level == place],
+            [point for point in few if point.level == place],
             name=escape(f"{label} {words}" if info.parameter else words),
             marker={
                 "color": STUDY_COLORS[place % len(STUDY_COLORS)],
                 "size": 8,
                 "symbol": FAMILY_SYMBOLS[place % len(FAMILY_SYMBOLS)],
             },
-            hovertemplate=f"trial %{{customdata}}<br>{escape(info.first.label)} "
-            f"{told(info.first, 'x')}<br>{escape(info.second.label)} {told(info.second, 'y')}",
+            hovertemplate=_told_of_two(info),
         )
         figure.add_trace(marks)
+    return _of_two_metrics(figure, info)
+
+
+def _told_of_two(info: FrontInfo | MetricPair) -> str:
+    """Return what is told of a trial between two metrics."""
+    told_of = ((info.first, "x"), (info.second, "y"))
+    lines = (f"{escape(metric.label)} {told(metric, axis)}" for metric, axis in told_of)
+    return "<br>".join(("trial %{customdata}", *lines))
+
+
+def _of_two_metrics(figure: go.Figure, info: FrontInfo | MetricPair) -> go.Figure:
+    """Put axes to a chart of one metric over another, which can be brushed."""
     figure.update_layout(meta={"brush": {"x": info.first.column, "y": info.second.column}})
     figure.update_xaxes(**value_axis(info.first, (point.first for point in info.points)))
     figure.update_yaxes(**value_axis(info.second, (point.second for point in info.points)))
@@ -138,47 +137,42 @@ def plot_metric_pair(info: MetricPair, wording: Wording = OURS) -> go.Figure:
     return figure
 
 
-def shown_costs(info: CostInfo) -> tuple[CostPoint, ...]:
-    """Return as many trials as the chart can show, those on the front among them."""
-    return thin(info.points, MAX_MARKS // 2, keep=lambda point: point.on_front)
-
-
 def plot_costs(infos: Sequence[CostInfo], kind: KindInfo) -> dict[str, go.Figure]:
     """Draw the objective over each cost in a chart of its own, and the front as a step line.
 
-    Of many trials each shows a selection, ``shown_costs``.
+    Of many trials each shows a selection, ``info.shown``.
     """
-    values = [point.value for info in infos for point in info.points]
+    values = [point.second for info in infos for point in info.points]
     figures = {}
     for info in infos:
         figure = small_multiple(_cost_traces(info, kind), kind.objective, values)
-        figure.update_layout(meta={"brush": {"x": info.name, "y": "value"}})
-        figures[info.name] = figure.update_xaxes(
+        figure.update_layout(meta={"brush": {"x": info.first.name, "y": "value"}})
+        figures[info.first.name] = figure.update_xaxes(
             type="log",
-            title_text=f"{escape(info.label)} (log)",
+            title_text=f"{escape(info.first.label)} (log)",
             tickformat="~s",
             dtick=ticks(info.spread, _NARROW),
         )
     return figures
 
 
-def _marks(places: Sequence[tuple[int, float, float]], **look: Any) -> go.Scatter:
-    """Return marks of trials, by number, x and y; a click on one opens it."""
+def _marks(points: Sequence[FrontPoint | MetricPoint], **look: Any) -> go.Scatter:
+    """Return marks of trials along two metrics; a click on one opens it."""
     return go.Scatter(
         meta={"trials": True},
-        x=rounded(x for _, x, _ in places),
-        y=rounded(y for *_, y in places),
-        customdata=[number for number, *_ in places],
+        x=rounded(point.first for point in points),
+        y=rounded(point.second for point in points),
+        customdata=[point.trial.number for point in points],
         mode="markers",
         **look,
     )
 
 
-def _front_line(x: Iterable[float], y: Iterable[float]) -> go.Scatter:
+def _front_line(info: Front) -> go.Scatter:
     """Return a front as a step line with rings on its trials."""
     return go.Scatter(
-        x=rounded(x),
-        y=rounded(y),
+        x=rounded(point.first for point in info.front),
+        y=rounded(point.second for point in info.front),
         mode="lines+markers",
         line={"color": GREEN, "width": 2, "shape": "hv"},
         marker={"color": GREEN, "size": 14, "symbol": "circle-open", "line": {"width": 2}},
@@ -188,21 +182,16 @@ def _front_line(x: Iterable[float], y: Iterable[float]) -> go.Scatter:
 
 def _cost_traces(info: CostInfo, kind: KindInfo) -> Iterator[go.Scatter]:
     objective = kind.objective
-    line = _front_line((p.cost for p in info.front), (p.value for p in info.front))
-    yield line.update(name="front")
-    points = shown_costs(info)
-    for family in sorted({point.family for point in points}):
+    yield _front_line(info).update(name="front")
+    families = grouped(info.shown, lambda point: family_of(point.trial, kind.family))
+    for family, points in sorted(families.items()):
         yield _marks(
-            [(p.number, p.cost, p.value) for p in points if p.family == family],
+            points,
             name="complete trials" if family == ALL_TRIALS else escape(family),
-            marker={
-                "color": family_color(kind, family),
-                "symbol": f"{family_symbol(kind, family)}-open",
-                "size": 6,
-            },
+            marker=hollow_marker(kind, family),
             hovertemplate="trial %{customdata}"
             f"<br>{escape(objective.label)} {told(objective, 'y')}"
-            f"<br>{escape(info.label)} %{{x:,.4~r}}",
+            f"<br>{escape(info.first.label)} %{{x:,.4~r}}",
         )
 
 
@@ -223,23 +212,18 @@ def plot_experiment(info: ExperimentInfo, label: str) -> go.Figure:
         marker={"color": NEUTRAL, "size": 9, "symbol": "line-ns-open"},
         hovertemplate=f"%{{y}}<br>difference %{{x{number}}}",
     )
-    sure = [
-        (c.arm, size * found.mean, size * found.interval.low, size * found.interval.high)
+    sure = {
+        escape(c.arm): (size * found.mean, (size * found.interval.low, size * found.interval.high))
         for c in comparisons
         if (found := c.found).mean is not None and found.interval is not None
-    ]
+    }
     figure.add_scatter(
         name="mean, 95 % interval",
-        x=rounded(mean for _, mean, _, _ in sure),
-        y=[escape(arm) for arm, *_ in sure],
+        x=rounded(mean for mean, _ in sure.values()),
+        y=list(sure),
         mode="markers",
         marker={"color": BLUE, "size": 10},
-        error_x=whiskers(
-            below=(mean - low for _, mean, low, _ in sure),
-            above=(high - mean for _, mean, _, high in sure),
-            color=BLUE,
-            width=6,
-        ),
+        error_x=whiskers(sure.values(), color=BLUE, width=6),
         hovertemplate=f"%{{y}}<br>mean difference %{{x{number}}}",
     )
     figure.update_xaxes(
@@ -312,15 +296,16 @@ def _of_means(
     return figure.update_yaxes(autorange="reversed", showgrid=False, categoryarray=names)
 
 
-def _front_groups(points: Iterable[FrontPoint]) -> dict[tuple[str, bool], list[FrontPoint]]:
-    """Group points by legend entry and constraint, feasible ones of an entry first."""
-    groups: dict[tuple[str, bool], list[FrontPoint]] = {}
-    for point in sorted(points, key=lambda p: (p.family, p.branch or "", p.infeasible)):
-        family = () if point.family == ALL_TRIALS else (point.family,)
-        branch = () if point.branch is None else (point.branch,)
-        name = escape(", ".join((*family, *branch))) or "complete trials"
-        groups.setdefault((name, point.infeasible), []).append(point)
-    return groups
+def _front_groups(
+    info: FrontInfo, kind: KindInfo
+) -> list[tuple[tuple[str, str, bool], list[FrontPoint]]]:
+    """Group the shown points by family, branch and constraint, feasible ones first."""
+
+    def look(point: FrontPoint) -> tuple[str, str, bool]:
+        branch = point.trial.params.get(info.branch or "", "")
+        return family_of(point.trial, kind.family), str(branch), not point.trial.feasible
+
+    return sorted(grouped(info.shown, look).items())
 
 
 def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:
@@ -328,15 +313,13 @@ def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:
     figure = new_figure(height=440)
     metric = info.objective  # of either split
     label = escape(metric.short_label)
-    found = info.of_unit(unit)
-    words = unit if found is None else found.words
-    curves = {curve.study: curve for curve in found.curves} if found is not None else {}
+    found, looks = info.budgets[unit], _looks(info)
+    words = found.words
     drawn: list[float | None] = []
     budgets: list[float] = []
-    for name, (color, dash) in _looks(info).items():
-        if name not in curves:
-            continue
-        points = [point for point in curves[name].points if drawable(point.median)]
+    for curve in found.curves:
+        name, (color, dash) = curve.study, looks[curve.study]
+        points = [point for point in curve.points if drawable(point.median)]
         budgets += [point.budget for point in points]
         drawn += [value for p in points for value in (p.median, p.low, p.high)]
         sure = [p for p in points if drawable(p.low) and drawable(p.high)]

@@ -10,8 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from search_spaces import Scalar
-from storage.records import StudyRecord
-from study.analysis import kind_of, ranked
+from storage.records import StudyRecord, TrialRecord
+from study.analysis import family_of, grouped, kind_of, ranked
 from study.analysis.correlation import CorrelationsInfo, ParameterCorrelation
 from study.analysis.estimates import Interval
 from study.analysis.isolation import IsolatedParameter, IsolatedPoint, IsolatedValue, IsolationInfo
@@ -23,7 +23,7 @@ from study.figures.style import (
     NEUTRAL,
     PLAIN,
     family_color,
-    family_symbol,
+    hollow_marker,
     is_log,
     listed,
     new_figure,
@@ -33,6 +33,7 @@ from study.figures.style import (
     small_multiple,
     ticks,
     told,
+    trial_lines,
     whiskers,
 )
 from study.formats import (
@@ -71,11 +72,7 @@ def plot_importances(info: SurrogateInfo, wording: Wording = OURS) -> go.Figure:
             "color": [GREEN if p.needed else pale(GREEN) for p in parameters],
             "line": {"color": GREEN, "width": 1},
         },
-        error_x=whiskers(
-            below=(p.rise - p.interval.low for p in parameters),
-            above=(p.interval.high - p.rise for p in parameters),
-            color=NEUTRAL,
-        )
+        error_x=whiskers(((p.rise, p.interval) for p in parameters), color=NEUTRAL)
         if info.independent
         else None,
         customdata=[
@@ -130,13 +127,7 @@ def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
                 ],
                 "line": {"color": color, "width": 1},
             },
-            error_x=whiskers(
-                below=(max(0.0, value - low) for value, (low, _) in sure),
-                above=(max(0.0, high - value) for value, (_, high) in sure),
-                color=NEUTRAL,
-                thickness=1.5,
-                width=3,
-            ),
+            error_x=whiskers(sure, color=NEUTRAL, thickness=1.5, width=3),
             customdata=[
                 [
                     p.pearson.value,
@@ -206,23 +197,20 @@ def _isolated_traces(
     """Yield the trials, the best of each value, and the median of each that has several."""
     wording = kind.wording
     name, label = parameter_label(parameter.name, wording), escape(metric.label)
-    points = parameter.points
-    for family in sorted({point.family for point in points}):
-        own = [point for point in points if point.family == family]
+
+    def told_value(trial: TrialRecord) -> str:
+        return escape(wording.value(trial.params[parameter.name], parameter.name))
+
+    families = grouped(parameter.points, lambda point: family_of(point.trial, kind.family))
+    for family, own in sorted(families.items()):
         yield go.Scatter(
             name=escape(family),
             meta={"trials": True},
             x=listed([_point_x(parameter, point) for point in own]),
             y=listed(rounded(point.measured for point in own)),
-            customdata=listed(
-                [[p.number, escape(wording.value(p.value, parameter.name))] for p in own]
-            ),
+            customdata=listed([[p.trial.number, told_value(p.trial)] for p in own]),
             mode="markers",
-            marker={
-                "color": family_color(kind, family),
-                "symbol": f"{family_symbol(kind, family)}-open",
-                "size": 6,
-            },
+            marker=hollow_marker(kind, family),
             hovertemplate=f"trial %{{customdata[0]}}<br>{name} %{{customdata[1]}}"
             f"<br>{label} {told(metric, 'y')}",
         )
@@ -254,7 +242,7 @@ def _isolated_axis(parameter: IsolatedParameter, wording: Wording) -> dict[str, 
         values = [float(value.value or 0) for value in parameter.values]
         axis: dict[str, Any] = {"type": parameter.scale}
         if parameter.scale == "log":
-            drawn = [float(point.value or 0) for point in parameter.points]
+            drawn = [float(p.trial.params[parameter.name] or 0) for p in parameter.points]
             axis |= {"tickformat": PLAIN, "dtick": ticks(max(drawn) / min(drawn), _NARROW)}
         if len(values) <= _FEW and all(value.ends is None for value in parameter.values):
             axis |= {"tickvals": values}
@@ -273,9 +261,10 @@ def _isolated_axis(parameter: IsolatedParameter, wording: Wording) -> dict[str, 
 
 def _point_x(parameter: IsolatedParameter, point: IsolatedPoint) -> float | None:
     if parameter.scale != "category":
-        return rounded([float(point.value or 0)])[0]
+        return rounded([float(point.trial.params[parameter.name] or 0)])[0]
     # Multiples of the golden ratio are evenly spread, however many there are.
-    return rounded([point.place + _SPREAD * (math.modf(point.number * 0.6180339887)[0] - 0.5)])[0]
+    aside = math.modf(point.trial.number * 0.6180339887)[0] - 0.5
+    return rounded([point.place + _SPREAD * aside])[0]
 
 
 def _value_x(parameter: IsolatedParameter, place: int) -> float | None:
@@ -370,24 +359,17 @@ def plot_parallel(
         strong = {trial.number for trial in feasible[: max(1, len(feasible) // 10)]}
     n_best = sum(trial.number in strong for trial in members)
     for best in (False, True):
-        x: list[float | None] = []
-        y: list[float | None] = []
-        numbers: list[int | None] = []
-        for i, trial in enumerate(members):
-            if (trial.number in strong) == best:
-                x += [*range(len(axes)), None]
-                y += [*rounded(column[i] for column in places), None]
-                numbers += [trial.number] * len(axes) + [None]
-        figure.add_scatter(
+        lines = trial_lines(
+            (
+                (trial.number, range(len(axes)), row)
+                for trial, row in zip(members, zip(*places, strict=True), strict=True)
+                if (trial.number in strong) == best
+            ),
             name=f"best {n_best}" if best else "others",
-            meta={"trials": True},
-            x=listed(x),
-            y=listed(y),
-            customdata=listed(numbers),
-            mode="lines",
             line={"color": GREEN if best else NEUTRAL, "width": 2 if best else 0.5},
             hovertemplate="trial %{customdata}<extra></extra>",
         )
+        figure.add_trace(lines)
     figure.update_xaxes(
         tickvals=list(range(len(axes))),
         ticktext=["<br>".join(map(escape, wrap(name, 12))) for name in axes],

@@ -8,7 +8,8 @@ from typing import TypeVar
 import plotly.graph_objects as go
 from optuna.trial import TrialState
 
-from study.analysis import word_for
+from storage.records import TrialRecord
+from study.analysis import breaks_constraint, family_of, grouped, word_for
 from study.analysis.distribution import DistributionInfo
 from study.analysis.expected_best import ExpectedBestInfo
 from study.analysis.fidelity import FidelityInfo
@@ -30,6 +31,7 @@ from study.figures.style import (
     new_figure,
     rounded,
     told,
+    trial_lines,
     value_axis,
 )
 from study.formats import (
@@ -59,22 +61,22 @@ def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
     figure.add_scatter(
         meta={"incumbents": True} if metric.objective else None,
         name="best so far",
-        x=[point.number for point in steps],
+        x=[point.trial.number for point in steps],
         y=rounded(point.best for point in steps),
         mode="lines",
         line={"color": GREEN, "width": 2, "shape": "hv"},
         hovertemplate=f"best up to trial %{{x}}<br>{label} {told(metric, 'y')}<extra></extra>",
     )
-    for name, points in _grouped(info.shown, kind):
-        state = points[0].state
-        color = _color(kind, points[0])
+    for name, points in _grouped(info.shown, kind).items():
+        first = points[0].trial
+        state, color = first.state, _color(kind, first)
         complete = state == TrialState.COMPLETE
-        symbol = (
-            family_symbol(kind, points[0].family) if complete else SYMBOLS.get(state, "circle")
-        )
-        solid = complete and not points[0].infeasible
-        hollow = points[0].infeasible or state not in SYMBOLS
-        numbers = [point.number for point in points]
+        symbol = SYMBOLS.get(state, "circle")
+        if complete:
+            symbol = family_symbol(kind, family_of(first, kind.family))
+        solid = complete and first.feasible
+        hollow = breaks_constraint(first) or state not in SYMBOLS
+        numbers = [point.trial.number for point in points]
         figure.add_scatter(
             name=name,
             meta={"trials": True},
@@ -127,25 +129,26 @@ def plot_learning_curves(info: LearningCurvesInfo, kind: KindInfo) -> go.Figure:
     drawn = info.curves
     best = [curve for curve in drawn if curve.rank is not None and curve.rank <= info.n_best]
     strong = _grouped(best, kind)
-    for name, curves in _grouped((curve for curve in drawn if curve not in best), kind):
-        pale = curves[0].state == TrialState.COMPLETE
-        named = name not in dict(strong)
-        _add_curves(figure, kind, name, curves, pale=pale, showlegend=named)
-    for name, curves in strong:
+    others = [curve for curve in drawn if curve not in best]
+    for name, curves in _grouped(others, kind).items():
+        pale = curves[0].trial.state == TrialState.COMPLETE
+        _add_curves(figure, kind, name, curves, pale=pale, showlegend=name not in strong)
+    for name, curves in strong.items():
         _add_curves(figure, kind, name, curves, pale=False, showlegend=True)
     for curve in best[:1]:
         figure.add_scatter(
-            name=f"best (trial {curve.number})",
+            name=f"best (trial {curve.trial.number})",
             meta={"trials": True},
             x=list(curve.epochs),
             y=rounded(curve.values),
-            customdata=[curve.number] * len(curve.values),
+            customdata=[curve.trial.number] * len(curve.values),
             mode="lines",
             line={"color": GREEN, "width": 3},
             hovertemplate=_curve_hover(kind),
         )
     names = [escape(kind.step), "training time (s)" if kind.name else "time (s)"]
-    seconds = {c.number: float(f"{c.seconds_per_step:.4g}") for c in drawn if c.seconds_per_step}
+    told = {curve.trial.number: curve.seconds_per_step for curve in drawn}
+    seconds = {number: float(f"{each:.4g}") for number, each in told.items() if each}
     if seconds:
         figure.update_layout(meta={"progress": {"names": names, "seconds": seconds}})
     figure.update_xaxes(title_text=names[0], rangemode="tozero")
@@ -163,20 +166,21 @@ def plot_timeline(info: TimelineInfo, kind: KindInfo) -> go.Figure:
     figure = new_figure(height=150 + 30 * len(info.workers))
     rows = [_row_label(worker.label) for worker in info.workers]
     seconds, unit = _time_unit(info.spent.wall_seconds)
-    for name, spans in _grouped(info.spans, kind):
-        state = spans[0].state
-        solid = state in (TrialState.COMPLETE, TrialState.FAIL) and not spans[0].infeasible
+    for name, spans in _grouped(info.spans, kind).items():
+        first = spans[0].trial
+        ended = first.state in (TrialState.COMPLETE, TrialState.FAIL)
+        solid = ended and not breaks_constraint(first)
         figure.add_scatter(
             name=name,
             meta={"trials": True},
             x=rounded(t for s in spans for t in (s.start / seconds, s.end / seconds, None)),
             y=[row for s in spans for row in (rows[s.worker], rows[s.worker], None)],
-            customdata=[n for s in spans for n in (s.number, s.number, None)],
+            customdata=[n for s in spans for n in (s.trial.number, s.trial.number, None)],
             mode="lines",
             line={
-                "color": _color(kind, spans[0]),
+                "color": _color(kind, first),
                 "width": 10 if solid else 5,
-                "dash": "dot" if state == TrialState.PRUNED else "solid",
+                "dash": "dot" if first.state == TrialState.PRUNED else "solid",
             },
             hovertemplate=f"trial %{{customdata}}<br>%{{x:.4g}} {unit}<br>%{{y}}",
         )
@@ -332,27 +336,16 @@ def _add_curves(
     showlegend: bool,
 ) -> None:
     """Add the curves of one group as a single line with gaps, and the ends of stopped ones."""
-    state = curves[0].state
-    color = _color(kind, curves[0])
-    x: list[float | None] = []
-    y: list[float | None] = []
-    numbers: list[int | None] = []
-    for curve in curves:
-        x += [*curve.epochs, None]
-        y += [*rounded(curve.values), None]
-        numbers += [curve.number] * len(curve.epochs) + [None]
-    figure.add_scatter(
+    state, color = curves[0].trial.state, _color(kind, curves[0].trial)
+    lines = trial_lines(
+        ((curve.trial.number, curve.epochs, curve.values) for curve in curves),
         name=name,
-        meta={"trials": True},
         legendgroup=name,
         showlegend=showlegend,
-        x=x,
-        y=y,
-        customdata=numbers,
-        mode="lines",
         line={"color": color, "width": 0.5 if pale else 1.5, "dash": _DASHES.get(state)},
         hovertemplate=_curve_hover(kind),
     )
+    figure.add_trace(lines)
     if state in _DASHES:
         figure.add_scatter(
             legendgroup=name,
@@ -362,27 +355,33 @@ def _add_curves(
             y=rounded(
                 next((v for v in reversed(curve.values) if drawable(v)), None) for curve in curves
             ),
-            customdata=[curve.number for curve in curves],
+            customdata=[curve.trial.number for curve in curves],
             mode="markers",
             marker={"color": color, "size": 6, "symbol": "x"},
             hoverinfo="skip",
         )
 
 
-def _grouped(items: Iterable[_Item], kind: KindInfo) -> list[tuple[str, list[_Item]]]:
+def _grouped(items: Iterable[_Item], kind: KindInfo) -> dict[str, list[_Item]]:
     """Group trials by the name of their legend entry: complete ones first, failed ones last."""
-    groups: dict[str, list[_Item]] = {}
-    for item in sorted(items, key=lambda i: (STATE_ORDER.index(i.state), i.family, i.infeasible)):
-        end = "infeasible" if item.infeasible else item.state.name.lower()
-        failed = item.state == TrialState.FAIL
-        family = "" if kind.family is None else f"{escape(item.family)} "
-        name = "failed" if failed else f"{family}{end}"
-        groups.setdefault(name, []).append(item)
-    return list(groups.items())
+
+    def place(item: _Item) -> tuple[int, str, bool]:
+        trial = item.trial
+        family = family_of(trial, kind.family)
+        return STATE_ORDER.index(trial.state), family, breaks_constraint(trial)
+
+    def name(item: _Item) -> str:
+        trial = item.trial
+        end = "infeasible" if breaks_constraint(trial) else trial.state.name.lower()
+        family = "" if kind.family is None else f"{escape(family_of(trial, kind.family))} "
+        return "failed" if trial.state == TrialState.FAIL else f"{family}{end}"
+
+    return grouped(sorted(items, key=place), name)
 
 
-def _color(kind: KindInfo, item: HistoryPoint | LearningCurve | TimelineSpan) -> str:
-    return PURPLE if item.state == TrialState.FAIL else family_color(kind, item.family)
+def _color(kind: KindInfo, trial: TrialRecord) -> str:
+    failed = trial.state == TrialState.FAIL
+    return PURPLE if failed else family_color(kind, family_of(trial, kind.family))
 
 
 def _curve_hover(kind: KindInfo) -> str:

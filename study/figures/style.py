@@ -251,7 +251,9 @@ def add_estimates(
     present = [(row, e) for row, e in estimates if e is not None and drawable(e.mean)]
     if not present:
         return
-    ends = [e.interval or (e.mean, e.mean) for _, e in present]
+    whole = [(e.mean, e.interval or (e.mean, e.mean)) for _, e in present]
+    if metric.logarithmic:  # its axis has no 0, where an interval may end
+        whole = [(mean, (max(low, mean / 100), high)) for mean, (low, high) in whole]
     figure.add_scatter(
         name=name,
         x=rounded(found.mean for _, found in present),
@@ -260,17 +262,36 @@ def add_estimates(
         orientation="h",
         line={"color": color, "width": 1},
         marker={"color": color, "size": 10, "symbol": symbol},
-        error_x=whiskers(
-            # A logarithmic axis has no 0, where an interval may end.
-            below=(
-                e.mean - max(low, e.mean / 100 if metric.logarithmic else -math.inf)
-                for (_, e), (low, _) in zip(present, ends, strict=True)
-            ),
-            above=(high - e.mean for (_, e), (_, high) in zip(present, ends, strict=True)),
-            color=color,
-        ),
+        error_x=whiskers(whole, color=color),
         hovertemplate=f"%{{y}}<br>{told(metric, 'x')}",
     )
+
+
+def trial_lines(
+    lines: Iterable[tuple[int, Sequence[float], Iterable[float | None]]], **look: Any
+) -> go.Scatter:
+    """Return lines of trials, by number, x and y, with a gap behind each; a click opens one."""
+    x: list[float | None] = []
+    y: list[float | None] = []
+    numbers: list[int | None] = []
+    for number, places, values in lines:
+        x += [*places, None]
+        y += [*rounded(values), None]
+        numbers += [number] * len(places) + [None]
+    return go.Scatter(
+        meta={"trials": True},
+        x=listed(x),
+        y=listed(y),
+        customdata=listed(numbers),
+        mode="lines",
+        **look,
+    )
+
+
+def hollow_marker(kind: KindInfo, family: str) -> dict[str, Any]:
+    """Return the look of a family's trials in one of several charts beside each other."""
+    symbol = f"{family_symbol(kind, family)}-open"
+    return {"color": family_color(kind, family), "symbol": symbol, "size": 6}
 
 
 def pale(color: str, share: float = 0.4) -> str:
@@ -279,19 +300,19 @@ def pale(color: str, share: float = 0.4) -> str:
 
 
 def whiskers(
+    ends: Iterable[tuple[float, tuple[float, float]]],
     *,
-    below: Iterable[float],
-    above: Iterable[float],
     color: str,
     thickness: float = 2,
     width: int = 5,
 ) -> dict[str, Any]:
-    """Return intervals by the lengths of their sides."""
+    """Return intervals about values, as the lengths of their sides."""
+    sides = [(max(0.0, value - low), max(0.0, high - value)) for value, (low, high) in ends]
     return {
         "type": "data",
         "symmetric": False,
-        "array": rounded(above),
-        "arrayminus": rounded(below),
+        "array": rounded(above for _, above in sides),
+        "arrayminus": rounded(below for below, _ in sides),
         "color": color,
         "thickness": thickness,
         "width": width,

@@ -106,7 +106,7 @@ def _headline(found: Findings) -> str:
     if not found.unbeaten:
         if summary.n_infeasible:
             return "No complete trial keeps the constraint yet, so none is the best."
-        if summary.by_state.get(TrialState.COMPLETE):
+        if summary.by_state[TrialState.COMPLETE]:
             return "No complete trial has a value."
         return "No trial is complete yet."
     if summary.best is None:
@@ -227,20 +227,20 @@ def _about(found: Findings) -> str:
     settings, parts, data = SETTINGS.of(record), _parts(found), data_of(record)
     models = {"autoencoder": "small autoencoders", "multitask": "small multitask autoencoders"}
     what = models.get(found.kind.name, "models") if is_own(record) else "models"
-    n_started = summary.n_trials - summary.by_state.get(TrialState.WAITING, 0)
+    n_started = summary.n_trials - summary.by_state[TrialState.WAITING]
     noun = "trial" if summary.n_reused or not found.ours else "training"
-    asked = "" if found.experiment is None else f"{found.experiment.question} "
+    asked = "" if found.experiment is None else f"{found.experiment.made.question} "
     text = f"{asked}{counted(n_started, noun)}"
     text += f" of {what}" if found.ours else ""
-    if parts.get("v") and (found.experiment is None or len(found.experiment.splits) == 1):
+    if parts.get("v") and (found.experiment is None or len(found.experiment.made.sides) == 1):
         n_train, n_validation = (format_count(parts.get(side, 0)) for side in "tv")
         text += f" on {n_train} {data}, judged on {n_validation} others"
     ended = {
-        "pruned early": summary.by_state.get(TrialState.PRUNED, 0),
-        "running": summary.by_state.get(TrialState.RUNNING, 0),
+        "pruned early": summary.by_state[TrialState.PRUNED],
+        "running": summary.by_state[TrialState.RUNNING],
     }
     told = [f"{format_count(n)} {how}" for how, n in ended.items() if n]
-    n_complete = summary.by_state.get(TrialState.COMPLETE, 0)
+    n_complete = summary.by_state[TrialState.COMPLETE]
     text += f": {', '.join([f'{format_count(n_complete)} complete', *told])}"
     text += f"; {describe_failures(summary.failures)}." if summary.failures.trials else "."
     if summary.n_reused:
@@ -303,12 +303,12 @@ def _sure(found: Findings) -> Iterator[str]:
     if front is not None and front.joined:
         low, high = front.best_in_first, front.best_in_second
         first, second = front.first, front.second
-        if low and high and low.number != high.number:
+        if low and high and low.trial != high.trial:
             yield (
                 f"{first.best.capitalize()} {first.short_label} and "
                 f"{second.best} {second.short_label} are of different trials: "
-                f"{low.number} with {format_measured(low.first, first)} and "
-                f"{format_measured(low.second, second)}, {high.number} with "
+                f"{low.trial.number} with {format_measured(low.first, first)} and "
+                f"{format_measured(low.second, second)}, {high.trial.number} with "
                 f"{format_measured(high.first, first)} and "
                 f"{format_measured(high.second, second)}."
             )

@@ -31,6 +31,7 @@ from study.formats import (
 from study.report.embedded import ReportData, bounded, pack
 from study.report.page import Section, flat, render_page
 from study.report.sentences import STATES, Step, Verdict, describe_lacking
+from study.settings import IMPORTED
 from study.shell import at_storage, quote
 from study.wording import OURS, Wording
 
@@ -44,8 +45,8 @@ def render_studies(data: ReportData) -> str:
     parameters = dict.fromkeys(name for best in bests if best is not None for name in best.params)
     sides = {"bests": bests, "best_parameters": list(parameters), "states": STATES}
     budgets = {
-        f"budget-{found.unit}": plot_comparison(info, found.unit)
-        for found in info.budgets
+        f"budget-{unit}": plot_comparison(info, unit)
+        for unit, found in info.budgets.items()
         if found.refusal is None
     }
     drawn = any(side.distribution for side in info.studies)
@@ -102,9 +103,8 @@ def get_comparison_verdict(data: ReportData, info: ComparisonInfo) -> Verdict:
     """Say which study found the better value at equal budget, how sure that is, and what to do."""
     said = []
     for side in info.studies:
-        sampler = None if side.sampler is None else format_sampler(side.sampler)
-        chosen = "imported" if side.imported else sampler
-        facts = filter(None, (counted(side.summary.n_trials, "trial"), chosen))
+        facts = [counted(side.summary.n_trials, "trial")]
+        facts += [format_sampler(side.sampler)] if side.sampler else []
         said.append(f"“{side.name}” ({', '.join(facts)})")
     studies = format_list(said)
     return Verdict(
@@ -172,7 +172,7 @@ def _best_of_all(info: ComparisonInfo) -> Iterator[str]:
     times = ""
     if spent and less:
         factor = spent / less
-        steps = next((found.words for found in info.budgets if found.unit == "epochs"), "steps")
+        steps = info.budgets["epochs"].words if info.budgets else "steps"
         how = (
             f"{format_number(factor, 2)} times the"
             if factor >= 1
@@ -222,7 +222,7 @@ def _next(data: ReportData, info: ComparisonInfo) -> Iterator[Step]:
             )
     if not pairs or None in better:
         for side in searches:
-            if not side.imported and (kind := kinds[side.name]) is not None:
+            if side.sampler != IMPORTED and (kind := kinds[side.name]) is not None:
                 yield Step(
                     command=f"{_command(data, f'run {quote(kind)}', side.name)} --trials N",
                     why="adds N trials, which make the comparison surer",
@@ -255,7 +255,7 @@ def _describe_others(info: ComparisonInfo, pair: PairComparison) -> str:
     """Say what the other budgets and units have to say about the same studies."""
     same = [
         (found.words, other)
-        for found in info.budgets
+        for found in info.budgets.values()
         for other in found.pairs
         if (other.first, other.second) == (pair.first, pair.second) and other is not pair
     ]

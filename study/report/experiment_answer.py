@@ -73,8 +73,8 @@ def _next_steps(
         yield Step(
             why=f"Train what is missing{lasting(info.n_missing, each_s)}.",
             command=found.placed(
-                f"emoji-study experiment {info.name} --study {found.record.name} "
-                f"--pairs {info.n_pairs}"
+                f"emoji-study experiment {info.made.name} --study {found.record.name} "
+                f"--pairs {info.made.n_pairs}"
             ),
         )
         return
@@ -84,9 +84,9 @@ def _next_steps(
     name = found.kind.fidelity
     if length is not None and length.level != Level.PASS and name is not None:
         n_steps = max((int(t.params[name] or 0) for t in found.record.complete), default=0)
-        command = again(found.record, n_pairs=info.n_pairs, changes={name: 2 * n_steps})
+        command = again(found.record, n_pairs=info.made.n_pairs, changes={name: 2 * n_steps})
         if command is not None:
-            time = lasting(2 * info.n_pairs * len(info.arms), each_s)
+            time = lasting(2 * info.made.n_trials, each_s)
             yield Step(
                 why=f"{length.sentence.rstrip('.')}; twice as long, with fresh pairs{time}:",
                 command=found.placed(command),
@@ -94,11 +94,11 @@ def _next_steps(
         return
     if least is not None and (least.found.needed or 0) > MANY:
         return  # more pairs of these data would hardly help
-    n = info.n_pairs if least is None else round(least.found.needed or 0)
+    n = info.made.n_pairs if least is None else round(least.found.needed or 0)
     command = again(found.record, n_pairs=n)
     if command is None:
         return
-    fresh = f"Pairs of seeds and splits that are new{lasting(n * len(info.arms), each_s)}"
+    fresh = f"Pairs of seeds and splits that are new{lasting(n * len(info.made.arms), each_s)}"
     why = f"{fresh} show whether it comes out once more."
     if least is not None:
         why = (

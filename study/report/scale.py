@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -191,12 +191,10 @@ def _ticks(values: Sequence[float], log: bool) -> list[float]:
     if log:
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         steps = (1, 2, 5) if math.log10(high / low) < 2.5 else (1,)
-        return _inside((float(f"{m}e{p}") for p in powers for m in steps), low, high)
-    step = 10.0 ** math.floor(math.log10(high / 3 - low / 3))
-    step *= next(m for m in (1, 2, 5, 10) if high / (m * step) - low / (m * step) <= 6)
-    first = math.ceil(low / step)
-    return _inside((step * i for i in range(first, first + 8)), low, high)
-
-
-def _inside(ticks: Iterable[float], low: float, high: float) -> list[float]:
-    return [tick for tick in ticks if low <= tick <= high]
+        round_ones = [float(f"{m}e{p}") for p in powers for m in steps]
+    else:
+        step = 10.0 ** math.floor(math.log10(high / 3 - low / 3))
+        step *= next(m for m in (1, 2, 5, 10) if high / (m * step) - low / (m * step) <= 6)
+        first = math.ceil(low / step)
+        round_ones = [step * i for i in range(first, first + 8)]
+    return [tick for tick in round_ones if low <= tick <= high]

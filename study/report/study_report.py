@@ -1,8 +1,6 @@
 """The report of one study: its answer, and its sections by the questions that they answer."""
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from storage import attrs
 from study import analysis
@@ -14,6 +12,7 @@ from study.report.page import chart_key, render_page
 from study.report.pictures import true_caption
 from study.report.processes import OtherProcesses
 from study.report.sections import groups_of
+from study.sampling.names import ADAPTIVE_SAMPLERS
 
 
 def render_study(data: ReportData, processes: OtherProcesses | None) -> str:
@@ -21,9 +20,37 @@ def render_study(data: ReportData, processes: OtherProcesses | None) -> str:
     (record,) = data.studies
     kept = bounded(data)
     found = Findings(data, processes)
-    groups = groups_of(found)
+    kind, groups = found.kind, groups_of(found)
     words = {
-        **page_words(found),
+        "name": in_line(record.name),
+        "command": found.command,
+        "placed": found.placed,
+        "settings": attrs.SETTINGS.of(record),
+        "sampler": analysis.sampler_of(record),
+        "adaptive": analysis.sampler_of(record) in ADAPTIVE_SAMPLERS,
+        "kind": kind,
+        "wording": kind.wording,
+        "objective": kind.objective,
+        "second": kind.second,
+        "step": format_label(kind.step),
+        "steps": plural(kind.step),
+        "further": kind.further,
+        "images": analysis.data_of(record),
+        "family_of": partial(analysis.family_of, parameter=kind.family),
+        "ours": found.ours,
+        "own": analysis.is_own(record),
+        "time": "training time" if found.ours else "time",
+        "min_accuracy": analysis.min_accuracy_of(record),
+        "objectives": found.objectives,
+        "n_objectives": len(record.directions),
+        "is_search": found.search,
+        "summary": found.summary,
+        "once": ", each training once" if found.summary.n_reused else "",
+        "branch": found.branch,
+        "front": found.front,
+        "unbeaten": found.unbeaten,
+        "several_metrics": len(found.metrics) > 1,
+        "key": chart_key,
         "n_held": len(kept.studies[0].trials),
         "answer": get_answer(found),
         "pictures": data.pictures,
@@ -39,39 +66,6 @@ def render_study(data: ReportData, processes: OtherProcesses | None) -> str:
         words=words,
         report_data=partial(pack, kept),
     )
-
-
-def page_words(found: Findings) -> Mapping[str, Any]:
-    """Return what the templates of all sections may show."""
-    record, kind = found.record, found.kind
-    return {
-        "name": in_line(record.name),
-        "command": found.command,
-        "placed": found.placed,
-        "settings": attrs.SETTINGS.of(record),
-        "kind": kind,
-        "wording": kind.wording,
-        "objective": kind.objective,
-        "second": kind.second,
-        "step": format_label(kind.step),
-        "steps": plural(kind.step),
-        "further": kind.further,
-        "images": analysis.data_of(record),
-        "ours": found.ours,
-        "own": analysis.is_own(record),
-        "time": "training time" if found.ours else "time",
-        "min_accuracy": analysis.min_accuracy_of(record),
-        "objectives": found.objectives,
-        "n_objectives": len(record.directions),
-        "is_search": found.search,
-        "summary": found.summary,
-        "once": ", each training once" if found.summary.n_reused else "",
-        "branch": found.branch,
-        "front": found.front,
-        "unbeaten": found.unbeaten,
-        "several_metrics": len(found.metrics) > 1,
-        "key": chart_key,
-    }
 
 
 def storage_note(storage: str | None) -> str:

@@ -2,7 +2,7 @@
 
 from study.analysis import near_words, word_for
 from study.analysis.cost import get_costs
-from study.figures.comparisons import plot_costs, shown_costs
+from study.figures.comparisons import plot_costs
 from study.formats import format_measured
 from study.report.findings import Findings
 from study.report.page import Missing, Section
@@ -20,9 +20,9 @@ def section(found: Findings) -> Section | Missing | None:
     if not costs:
         why = "no two complete trials differ in their cost"
         return Missing(why, found.more_trials, heading=heading)
-    thinned = any(len(shown_costs(info)) < len(info.points) for info in costs)
+    thinned = any(len(info.shown) < len(info.points) for info in costs)
     figures = {f"cost-{name}": chart for name, chart in plot_costs(costs, found.kind).items()}
-    bound = format_measured(costs[0].best.value + objective.sign * costs[0].near, objective)
+    bound = format_measured(costs[0].best.second + objective.sign * costs[0].near, objective)
     near = f"{near_words(objective)} ({bound} or {objective.better})"
     data = {"costs": costs, "near": near, "costs_thinned": thinned}
     return Section(data, figures, heading=heading)

@@ -2,7 +2,6 @@
 
 from study.analysis import word_for
 from study.analysis.distribution import get_distribution
-from study.analysis.expected_best import get_expected_best
 from study.figures.search import plot_distribution
 from study.report.findings import Findings
 from study.report.page import Missing, Section, chart_key
@@ -17,10 +16,8 @@ def section(found: Findings) -> Section | Missing:
     heading = f"{HEADING} of {'value' if several else word_for(found.kind.objective)}s"
     if all(info.n_trials < 2 for info in infos):
         return Missing("fewer than two trials are complete", found.more_trials, heading=heading)
-    sampled = get_expected_best(found.record) if found.search else None
-    data = {"distributions": infos, "sampled": sampled}
     figures = {
         chart_key("distribution", info.metric): plot_distribution(info, found.kind)
         for info in infos
     }
-    return Section(data, figures, heading=heading, folded=found.counts(""))
+    return Section({"distributions": infos}, figures, heading=heading, folded=found.counts(""))

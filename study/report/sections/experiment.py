@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from storage import attrs
+from storage.values import Experiment
 from study.analysis import data_of
 from study.figures.comparisons import plot_experiment
 from study.formats import format_list
@@ -29,21 +29,20 @@ def section(found: Findings) -> Section | None:
         "experiment": info,
         "experiment_key": experiment_key,
         "metrics": metrics,
-        "sizes": _sizes(found),
+        "sizes": _sizes(info.made, data_of(found.record)),
     }
     return Section(data, figures)
 
 
-def _sizes(found: Findings) -> str:
+def _sizes(made: Experiment, data: str) -> str:
     """Say how much data the splits of arms have, where arms have splits of their own."""
-    made = attrs.EXPERIMENT.of(found.record)
-    if made is None or len(made.sides) < 2:
+    if len(made.sides) < 2:
         return ""
     told = []
     for method, sides in made.sides.items():
         counts = [Counter(text) for text in sides]
         each = (f"{_ends([c[key] for c in counts])} {name}" for key, name in SIDES.items())
-        told.append(f"{method} {format_list(list(each))} {data_of(found.record)}")
+        told.append(f"{method} {format_list(list(each))} {data}")
     return "; ".join(told)
 
 

@@ -19,7 +19,7 @@ def section(found: Findings) -> Section | Missing:
         return Missing("no trial has reported a value yet", found.more_trials)
     several = len(every) > 1
     incumbents = None if several else get_incumbents(found.record)
-    pruned = found.summary.by_state.get(TrialState.PRUNED, 0) > 0 and not several
+    pruned = found.summary.by_state[TrialState.PRUNED] > 0 and not several
     data = {"histories": histories, "incumbents": incumbents, "history_pruned": pruned}
     figures = {
         chart_key("history", history.metric): plot_history(history, found.kind)

@@ -11,11 +11,11 @@ def section(found: Findings) -> Section | Missing | None:
     """Show images that the best trial draws well and badly, and what others make of them."""
     if attrs.RECONSTRUCTIONS_FILE not in {file.name for file in found.kind.files}:
         return None
-    pictures, best = found.data.pictures, found.summary.best
-    if pictures is None and not found.search:  # an experiment is about its arms
+    if found.data.pictures is not None:
+        return Section()
+    if not found.search:  # an experiment is about its arms
         return None
-    if pictures is None:
-        why = "the best trial’s pictures are not stored" if best else "there is no best trial yet"
-        command = found.command("train", f"--trial {best.number}") if best else found.more_trials
-        return Missing(why, command)
-    return Section({"pictures": pictures})
+    best = found.summary.best
+    why = "the best trial’s pictures are not stored" if best else "there is no best trial yet"
+    command = found.command("train", f"--trial {best.number}") if best else found.more_trials
+    return Missing(why, command)

@@ -9,5 +9,6 @@ HEADING = "Commands and settings"
 
 def section(found: Findings) -> Section:
     """Tell commands, machines, methods and settings."""
-    splits = () if found.experiment is None else found.experiment.splits
+    arms = () if found.experiment is None else found.experiment.made.arms
+    splits = list(dict.fromkeys(arm.split for arm in arms))
     return Section({"provenance": get_provenance(found.record), "splits": splits})

@@ -1,7 +1,9 @@
 """Means and medians by parameter, and families among the best."""
 
-from study.analysis import is_own
-from study.analysis.tables import MAX_GROUPS, GroupsInfo, get_all_groups, get_top_families
+from itertools import chain
+
+from study.analysis import grouped, is_own
+from study.analysis.tables import MAX_GROUPS, get_all_groups, get_top_families
 from study.report.findings import Findings
 from study.report.page import Missing, Section
 
@@ -14,9 +16,7 @@ def section(found: Findings) -> Section | Missing:
     top = [get_top_families(found.record, metric=metric) for metric in found.metrics]
     if not top[0].families:
         return Missing("no trial is complete yet", found.more_trials, heading=heading)
-    groups: dict[str, list[GroupsInfo]] = {}
-    for metric in found.metrics:
-        for table in get_all_groups(found.record, metric=metric):
-            groups.setdefault(table.parameter, []).append(table)
+    tables = (get_all_groups(found.record, metric=metric) for metric in found.metrics)
+    groups = grouped(chain.from_iterable(tables), lambda table: table.parameter)
     data = {"top_families": top, "groups": groups, "max_groups": MAX_GROUPS}
     return Section(data, folded="Means and medians by setting", heading=heading)

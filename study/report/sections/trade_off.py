@@ -5,7 +5,7 @@ from dataclasses import replace
 from study.analysis import third_of, word_for
 from study.analysis.front import FrontInfo
 from study.analysis.thinning import thin
-from study.figures.comparisons import plot_front, shown_front
+from study.figures.comparisons import plot_front
 from study.formats import format_list
 from study.report.findings import Findings
 from study.report.page import Graph, Missing, Section
@@ -29,7 +29,6 @@ def section(found: Findings) -> Section | Missing | None:
     data = {
         "drawn": drawn,
         "third": third_of(found.record) if len(found.objectives) == 1 else None,
-        "shown": [len(shown_front(front)) for front in drawn],
     }
     figures = {
         f"front-{i}" if i else "front": plot_front(front, found.kind)

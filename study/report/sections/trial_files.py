@@ -8,5 +8,4 @@ HEADING = "Pictures of trials"
 
 def section(found: Findings) -> Section | None:
     """Show each picture by the best, the median and the worst trial."""
-    files = found.data.files
-    return Section({"trial_files": files}) if files else None
+    return Section() if found.data.files else None

@@ -79,19 +79,19 @@ def test_history_takes_the_running_best_over_feasible_complete_trials_only() -> 
         settings=SETTINGS,
     )
     info = get_history(record)
-    assert [(p.value, p.best, p.family) for p in info.points] == [
+    assert [(p.value, p.best, p.trial.params.get("auto_encoder")) for p in info.points] == [
         (0.1, None, "linear"),
         (0.3, 0.3, "CNN"),
         (0.2, 0.2, "linear"),
-        (None, 0.2, "all"),
+        (None, 0.2, None),
         (math.inf, 0.2, "CNN"),
     ]
     groups = (info.valued, info.drawable, info.incumbents, info.shown)
-    numbers = [[p.number for p in group] for group in groups]
+    numbers = [[p.trial.number for p in group] for group in groups]
     assert numbers == [[0, 1, 2, 4], [0, 1, 2], [1, 2], [0, 1, 2]]
     points = get_history(FEW).points
     assert [point.best for point in points] == [None] + [0.3] * 7
-    assert [p.number for p in points if p.infeasible] == [0, 2, 6]
+    assert [p.trial.number for p in points if not p.trial.feasible] == [0, 2, 6]
 
 
 def test_learning_curves_keep_the_best_and_thin_the_rest() -> None:
@@ -100,10 +100,10 @@ def test_learning_curves_keep_the_best_and_thin_the_rest() -> None:
     info = get_learning_curves(RECORD, max_curves=30, n_best=10)
     by_value = sorted((t.value, t.number) for t in RECORD.complete)
     assert (info.n_total, info.n_best, len(info.curves)) == (120, 10, 30)
-    assert [(c.rank, c.number) for c in info.curves[:10]] == [
+    assert [(c.rank, c.trial.number) for c in info.curves[:10]] == [
         (i, number) for i, (_, number) in enumerate(by_value[:10], start=1)
     ]
-    others = [curve.number for curve in info.curves[10:]]
+    others = [curve.trial.number for curve in info.curves[10:]]
     assert others == sorted(set(others))
     assert max(np.diff(others)) < 15
     timed = {"training_seconds": 6.0, "epochs_run": 3}
@@ -115,15 +115,15 @@ def test_learning_curves_keep_the_best_and_thin_the_rest() -> None:
     )
     info = get_learning_curves(multitask(*trials), max_curves=3, n_best=2)
     assert (len(info.curves), info.n_gaps) == (2, 1)
-    found = [(c.number, c.rank, c.infeasible, c.epochs) for c in info.curves]
-    assert found == [(1, 1, False, (1, 2, 3)), (0, None, True, (1,))]
+    found = [(c.trial.number, c.rank, c.trial.feasible, c.epochs) for c in info.curves]
+    assert found == [(1, 1, True, (1, 2, 3)), (0, None, False, (1,))]
     assert info.curves[0].values == pytest.approx((0.4, math.nan, 0.2), nan_ok=True)
     assert (info.curves[0].best, info.n_best, info.n_total) == (0.2, 1, 2)
     assert [curve.seconds_per_step for curve in info.curves] == [2.0, 1.5]
     endless = trial(3, value=math.inf, curve=(0.1, math.inf), attrs=classified(HIGH))
     unknown = trial(4, value=0.5, curve=(0.5,), attrs=classified(HIGH))
     curves = get_learning_curves(multitask(*trials, endless, unknown)).curves
-    assert [(c.number, c.rank) for c in curves] == [(1, 1), (4, 3), (3, 4), (0, None)]
+    assert [(c.trial.number, c.rank) for c in curves] == [(1, 1), (4, 3), (3, 4), (0, None)]
     assert curves[1].seconds_per_step is None
     best = get_summary(multitask(*trials)).best
     assert best.number == 1
@@ -338,7 +338,7 @@ def test_objectives_of_a_foreign_study() -> None:
         fronts = get_fronts(more)
         assert [front.joined for front in fronts] == [n == 2] * n_fronts
         unbeaten = {t.number for t in get_unbeaten(more)}
-        assert {point.number for point in fronts[0].front} == unbeaten
+        assert {point.trial.number for point in fronts[0].front} == unbeaten
     assert get_unbeaten(FEW) == (FEW.trials[1],)
     assert get_unbeaten(study()) == ()
 
@@ -346,11 +346,10 @@ def test_objectives_of_a_foreign_study() -> None:
 def test_front_of_a_study() -> None:
     """Of equal trials the first is on it; breaking the constraint is no bar, but marked."""
     info = get_fronts(FEW)[0]
-    assert [(point.number, point.branch, point.infeasible) for point in info.points] == [
-        *((0, "sequential", True), (1, "joint", False), (2, "joint", True)),
-        *((3, "joint", False), (6, "sequential", True)),
+    assert [(p.trial.number, p.trial.feasible) for p in info.points] == [
+        *((0, False), (1, True), (2, False), (3, True), (6, False))
     ]
-    front = [(p.number, p.first, p.second) for p in info.front]
+    front = [(p.trial.number, p.first, p.second) for p in info.front]
     assert front == [(0, 0.1, 0.55), (1, 0.3, 0.8), (3, 0.4, 0.95)]
     assert (info.best_in_first, info.best_in_second) == (info.front[0], info.front[-1])
     assert (info.branch, info.least) == ("strategy", 0.7)

@@ -67,7 +67,7 @@ def drawn(name: str, n: int, *, seed: int, shift: float = 0.0, **settings: Any) 
 
 def curve_of(info: ComparisonInfo, unit: Any, name: str) -> BudgetCurve:
     """Return the curve of a study."""
-    return next(curve for curve in info.of_unit(unit).curves if curve.study == name)
+    return next(curve for curve in info.budgets[unit].curves if curve.study == name)
 
 
 RECORDS = planted(80), replace(planted(40, seed=1), name="other")
@@ -94,7 +94,7 @@ def test_the_best_of_n_trials_is_that_of_all_tuples() -> None:
         expected = [np.quantile(best, q, method="inverted_cdf") for q in (0.05, 0.5, 0.95)]
         assert [point.low, point.median, point.high] == expected
         assert (point.expected, point.share_found) == (pytest.approx(np.mean(best)), 1)
-    few = [pair for pair in info.of_unit("trials").pairs if round(pair.budget) < 3]
+    few = [pair for pair in info.budgets["trials"].pairs if round(pair.budget) < 3]
     assert few
     for found in few:  # half of the ties count
         both = (best[round(found.budget) - 1] for best in best_of)
@@ -113,7 +113,7 @@ def test_laws(first: list[int], second: list[int], cost: int) -> None:
     a, b = of_values("a", first, epochs=cost), of_values("b", second, epochs=cost)
     info, turned = (get_comparison(records, n_bootstrap=50) for records in ([a, b], [b, a]))
     assert turned.studies == info.studies[::-1]
-    for mine, theirs in zip(info.budgets, turned.budgets, strict=True):
+    for mine, theirs in zip(info.budgets.values(), turned.budgets.values(), strict=True):
         assert mine.curves == theirs.curves[::-1]
         for curve, field in itertools.product(mine.curves, ("low", "median", "high")):
             values = [getattr(point, field) for point in curve.points]
@@ -122,7 +122,7 @@ def test_laws(first: list[int], second: list[int], cost: int) -> None:
             assert one.probability == pytest.approx(1 - other.probability)
             assert one.interval == pytest.approx((1 - other.interval.high, 1 - other.interval.low))
             assert one.better == other.better
-    trials, epochs = (info.of_unit(unit).pairs[-1] for unit in ("trials", "epochs"))
+    trials, epochs = (info.budgets[unit].pairs[-1] for unit in ("trials", "epochs"))
     assert epochs.budget == cost * trials.budget
     assert epochs.probability == pytest.approx(trials.probability)
 
@@ -134,7 +134,7 @@ def test_budgets_are_what_trials_spent() -> None:
         n_trials = sum(t.finished for t in record.trials)
         totals = [curve_of(pair(), unit, record.name).total for unit in UNITS]
         assert totals == pytest.approx([n_trials, epochs, 2.5 * epochs])
-    for found in pair().budgets:
+    for found in pair().budgets.values():
         assert found.limiting == "other"
         least = min(curve.total for curve in found.curves)
         assert {curve.points[-1].budget for curve in found.curves} == {least}
@@ -165,7 +165,7 @@ def test_drawn_searches_are_those_of_a_plain_loop(monkeypatch: pytest.MonkeyPatc
     literal = get_comparison(records, n_resamples=6000, n_bootstrap=10)
     monkeypatch.setattr("study.analysis.comparison.MAX_DRAWS", 0)
     average = get_comparison(records, n_bootstrap=10)
-    found, computed = (info.of_unit("epochs").pairs[1:] for info in (literal, average))
+    found, computed = (info.budgets["epochs"].pairs[1:] for info in (literal, average))
     for one, other in zip(found, computed, strict=True):
         assert one.probability == pytest.approx(other.probability, abs=0.02)
     drew = [curve_of(info, "epochs", "a").drawn for info in (literal, average)]
@@ -175,14 +175,14 @@ def test_drawn_searches_are_those_of_a_plain_loop(monkeypatch: pytest.MonkeyPatc
 def test_what_is_told_apart() -> None:
     """Studies of which one is far better are, not those that may differ by chance alone."""
     records = [drawn("a", 60, seed=0, shift=-2.0), drawn("b", 60, seed=1)]
-    found = get_comparison(records, n_bootstrap=150).of_unit("epochs").pairs[0]
+    found = get_comparison(records, n_bootstrap=150).budgets["epochs"].pairs[0]
     assert (found.better, found.probability > 0.5) == ("a", True)
     assert "“a” is better at equal budget" in found.verdict
     few = [of_values("a", [1, 4, 5, 8, 9]), of_values("b", [2, 3, 6, 7, 10])]
-    verdict = get_comparison(few).of_unit("trials").pairs[-1].verdict
+    verdict = get_comparison(few).budgets["trials"].pairs[-1].verdict
     assert verdict == "it cannot be told which is better"
     info = get_comparison([of_values(name, np.linspace(1, 2, 400)) for name in "ab"])
-    found = info.of_unit("trials").pairs[0]
+    found = info.budgets["trials"].pairs[0]
     assert found.verdict == "there is no evidence of a difference"
     assert found.probability == pytest.approx(0.5)
     # Of the errors of a long study the best and the worst are kept, with the right shares.
@@ -204,7 +204,7 @@ def test_a_study_with_too_few_trials_is_left_out() -> None:
     assert refusal.startswith("“few” is left out of the comparison at equal budget: it needs at")
     assert refusal.endswith("a finite error that keep its constraint, and has 4.")
     alone = get_comparison(records[:2])
-    assert (alone.budgets, alone.primary, alone.studies[0].n_candidates) == ((), None, 4)
+    assert (alone.budgets, alone.primary, alone.studies[0].n_candidates) == ({}, None, 4)
     assert alone.studies[0].summary.best is few.trials[0]
     kept = of_values("kept", range(1, 11))
     waiting = [trial(11, state=TrialState.RUNNING), trial(12, state=TrialState.WAITING)]
@@ -212,7 +212,7 @@ def test_a_study_with_too_few_trials_is_left_out() -> None:
     info = get_comparison([kept, broken])
     curve = curve_of(info, "trials", "broken")
     assert (curve.total, curve.points[-1].low) == (11, 1)
-    assert info.studies[1].count(TrialState.RUNNING) == 1
+    assert info.studies[1].summary.by_state[TrialState.RUNNING] == 1
     (caution,) = info.cautions
     assert caution.startswith("1 complete trial of “broken” breaks the constraint and spends")
 
@@ -224,15 +224,15 @@ def test_what_is_no_budget() -> None:
     old = named("old", *trials, sampler="imported", data_fingerprint="imported")
     info = get_comparison([old, new])
     assert curve_of(info, "epochs", "old").total == 160
-    assert info.primary is info.of_unit("epochs")
+    assert info.primary is info.budgets["epochs"]
     words = "no common budget in seconds: “old” does not store the training time of every trial."
-    assert words in info.of_unit("seconds").refusal
+    assert words in info.budgets["seconds"].refusal
     info = get_comparison([study(*(trial(i, value=1.0 + i) for i in range(8)), name="bare"), new])
-    assert info.of_unit("epochs").refusal is not None
-    assert info.primary is info.of_unit("trials")
+    assert info.budgets["epochs"].refusal is not None
+    assert info.primary is info.budgets["trials"]
     short, long = of_values("short", range(1, 7)), of_values("long", range(1, 7), epochs=100)
     info = get_comparison([short, long])
-    assert "all of “short” took 60 epochs, less than a complete" in info.of_unit("epochs").refusal
+    assert "all of “short” took 60 epochs, less than a complete" in info.budgets["epochs"].refusal
     budgets = (("trials", 1), ("epochs", 1200.0), ("seconds", 90.0))
     assert [describe_budget(unit, budget) for unit, budget in budgets] == [
         *("1 trial", "1,200 epochs", "1 min 30 s of training")

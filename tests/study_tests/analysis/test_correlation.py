@@ -68,7 +68,6 @@ def test_correlations_equal_scipy_within_each_family() -> None:
     one = synthetic.planted()
     info = get_correlations(one, n_resamples=2)
     assert [family.family for family in info.families] == ["CNN", "linear"]
-    assert (info.sampler, info.adaptive) == ("tpe", True)
     for family in info.families:
         members = [t for t in one.complete if t.params["auto_encoder"] == family.family]
         y = [t.value for t in members]
@@ -249,7 +248,6 @@ def test_which_trials_are_independent(sampler: str | None, workers: int, expecte
     info = get_correlations(one, trials="independent", n_resamples=2)
     assert independent(one) == list(range(expected))
     assert (info.trials, info.n_trials, info.n_independent) == ("independent", expected, expected)
-    assert info.adaptive == (sampler == "tpe")
     assert [family.n_trials for family in info.families] == [expected] * bool(expected)
     everything = get_correlations(one, n_resamples=2)
     assert (everything.n_trials, everything.n_independent) == (40, expected)

@@ -9,7 +9,7 @@ from storage.records import TrialRecord
 from study.analysis import kind_of
 from study.analysis.cost import get_costs
 from study.analysis.thinning import MAX_MARKS
-from study.figures.comparisons import plot_costs, shown_costs
+from study.figures.comparisons import plot_costs
 from tests.study_tests.pages import render_report
 from tests.study_tests.report.test_report import Page
 from tests.study_tests.synthetic import SETTINGS, study, trial
@@ -42,24 +42,24 @@ def test_fronts_by_hand() -> None:
     )
     infos = get_costs(record)
     names = [attrs.PARAMETER_COUNT, attrs.TRAINING_SECONDS]
-    weights, seconds = (info for name in names for info in infos if info.name == name)
-    assert [p.number for p in weights.front] == [3, 1, 0]
-    assert (weights.best.number, weights.cheapest_near.number) == (0, 1)
-    assert [p.number for p in seconds.front] == [3, 0]
+    weights, seconds = (info for name in names for info in infos if info.first.name == name)
+    assert [p.trial.number for p in weights.front] == [3, 1, 0]
+    assert (weights.best.trial.number, weights.cheapest_near.trial.number) == (0, 1)
+    assert [p.trial.number for p in seconds.front] == [3, 0]
     assert seconds.cheapest_near == seconds.best == seconds.front[-1]
-    assert [p.number for p in weights.points] == [0, 1, 2, 3, 4]
+    assert [p.trial.number for p in weights.points] == [0, 1, 2, 3, 4]
     assert weights.spread == 20
     assert [info.saves for info in (weights, seconds)] == [True, False]
     figures = plot_costs(infos, kind_of(record))
-    assert list(figures) == [info.name for info in infos]
+    assert list(figures) == [info.first.name for info in infos]
     for info in infos:
-        figure = figures[info.name]
+        figure = figures[info.first.name]
         front, cnn, linear = figure.data
-        assert list(front.x) == [p.cost for p in info.front]
+        assert list(front.x) == [p.first for p in info.front]
         assert (front.name, cnn.name, linear.name) == ("front", "CNN", "linear")
         assert (cnn.meta, front.line.shape) == ({"trials": True}, "hv")
         assert sorted((*cnn.customdata, *linear.customdata)) == [0, 1, 2, 3, 4]
-        assert figure.layout.meta["brush"] == {"x": info.name, "y": "value"}
+        assert figure.layout.meta["brush"] == {"x": info.first.name, "y": "value"}
 
 
 def test_what_has_no_cost_is_left_out() -> None:
@@ -72,12 +72,15 @@ def test_what_has_no_cost_is_left_out() -> None:
         settings=SETTINGS,
     )
     (seconds,) = get_costs(record)
-    assert (seconds.name, [p.number for p in seconds.points]) == ("training_seconds", [0, 1])
+    assert (seconds.first.name, [p.trial.number for p in seconds.points]) == (
+        "training_seconds",
+        [0, 1],
+    )
     assert get_costs(study()) == get_costs(study(costly(0, 0.01, weights=5))) == ()
     linear = {"auto_encoder": "linear", "bottleneck_dim": 16}
     trials = costly(0, 0.02, params=linear), costly(1, 0.01)
     (latents,) = get_costs(study(*trials, settings=SETTINGS))
-    assert [(p.family, p.cost) for p in latents.points] == [("linear", 16), ("CNN", 2048)]
+    assert [(p.trial.number, p.first) for p in latents.points] == [(0, 16), (1, 2048)]
     assert AutoencoderConfig().latent_size == 2048
     assert get_costs(study(*trials)) == ()
 
@@ -90,9 +93,9 @@ def test_many_trials_are_thinned() -> None:
     trials = (costly(i, 0.01 + 0.0001 * (i * 37 % n), weights=n - i + 1) for i in range(n))
     record = study(*trials, best, good, settings=SETTINGS)
     info, _ = get_costs(record)
-    shown = shown_costs(info)
+    shown = info.shown
     assert len(shown) == MAX_MARKS // 2
-    assert {p.number for p in info.front} <= {p.number for p in shown}
+    assert {p.trial.number for p in info.front} <= {p.trial.number for p in shown}
     text = Page(render_report(record)).text("cost")
     words = ("12,345", "1,234", "1 min 30 s", "1 min 0 s", "cheapest within", "an even selection")
     assert [word for word in words if word not in text] == []

@@ -35,8 +35,8 @@ def test_correlations(n: int, rho: float) -> None:
     held = np.zeros(3)
     of_skewed = rho * math.exp(0.5) / math.sqrt(math.exp(2) - math.exp(1))
     for x, y in pairs.transpose(0, 2, 1):
-        linear, rank = correlate(x, y, n_resamples=400)
-        skewed, _ = correlate(x, np.exp(y), n_resamples=0)
+        ((linear, rank),) = correlate([x], y, n_resamples=400)
+        ((skewed, _),) = correlate([x], np.exp(y), n_resamples=0)
         truths = (rho, 6 / math.pi * math.asin(rho / 2), of_skewed)
         held += [
             f.interval.low <= t <= f.interval.high

@@ -92,11 +92,11 @@ def test_by_hand() -> None:
     assert c.found.p_value == pytest.approx(max(exact, t.pvalue))
     values = {name: [float(i)] * 7 for i, name in enumerate("cab")}
     info = analysed(values)
-    assert info.arms == ("c", "a", "b")
+    assert [arm.name for arm in info.made.arms] == ["c", "a", "b"]
     found = [(c.baseline, c.arm, c.found.mean) for c in info.comparisons]
     assert found == [("c", "a", 1.0), ("c", "b", 2.0)]
-    assert (info.name, info.question, info.n_pairs, info.n_missing) == ("test", "Which?", 7, 0)
-    assert info.values[MSE] == {name: tuple(column) for name, column in values.items()}
+    assert (info.made.question, info.made.n_pairs, info.n_missing) == ("Which?", 7, 0)
+    assert info.values[MSE] == {name: dict(enumerate(column)) for name, column in values.items()}
     # They are adjusted for the arms in all metrics together.
     noise = np.random.default_rng(0).normal(scale=0.01, size=(3, 5))
     arms = {f"{i}": (0.1 + 0.01 * i + noise[i]).tolist() for i in range(3)}

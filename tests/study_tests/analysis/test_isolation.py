@@ -59,7 +59,8 @@ def test_parameters_that_do_not_vary_are_left_out() -> None:
     assert INFO.n_trials == sum(sizes) == len(RECORD.complete)
     n_linear = sum(t.params["auto_encoder"] == "linear" for t in RECORD.complete)
     assert named("bottleneck_dim").n_trials == n_linear
-    assert {point.family for point in named("bottleneck_dim").points} == {"linear"}
+    families = {p.trial.params["auto_encoder"] for p in named("bottleneck_dim").points}
+    assert families == {"linear"}
     info = get_isolation(study(trial(0, value=0.1, params={"batch_size": 16})))
     assert (info.parameters, info.thinned, info.alike) == ((), False, ())
     ended = [trial(i, value=0.1, params={"batch_size": 16}) for i in range(2)]
@@ -117,7 +118,7 @@ def test_bins_part_the_trials(values: list[float], seed: int) -> None:
             assert value.second == (others[0][0] if others else None)
             assert value.median == np.median([errors[i] for i in own])
             assert value.value == np.median([values[i] for i in own])
-            assert [p.number for p in parameter.points if p.place == place] == own
+            assert [p.trial.number for p in parameter.points if p.place == place] == own
 
 
 @given(n=st.integers(0, 60), limit=st.integers(0, 70), kept=st.sets(st.integers(0, 59)))
@@ -137,7 +138,7 @@ def test_points_are_thinned_evenly_and_keep_the_best() -> None:
     errors = rng.random(2000).tolist()
     record = with_param(rng.random(2000).tolist(), errors, FloatDistribution(0, 1))
     info = get_isolation(record)
-    numbers = [point.number for point in info.parameters[0].points]
+    numbers = [point.trial.number for point in info.parameters[0].points]
     assert (info.thinned, len(numbers)) == (True, MAX_POINTS)
     assert sum(value.n_trials for value in info.parameters[0].values) == 2000
     assert numbers == sorted(set(numbers))

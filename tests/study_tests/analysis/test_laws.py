@@ -243,9 +243,9 @@ def order(record: StudyRecord) -> dict[str, Any]:
     curve = get_expected_best(record)
     return {
         "best": [t.number for t in get_best_trials(record)],
-        "curves": [(c.number, c.rank) for c in get_learning_curves(record).curves],
+        "curves": [(c.trial.number, c.rank) for c in get_learning_curves(record).curves],
         "incumbents": [i.number for i in get_incumbents(record).incumbents],
-        "history": [i.number for i in get_history(record).incumbents],
+        "history": [i.trial.number for i in get_history(record).incumbents],
         "families": [family.name for family in get_families(record)],
         "importances": get_ped_anova(record).parameters,
         "isolation": [
@@ -255,7 +255,7 @@ def order(record: StudyRecord) -> dict[str, Any]:
         ],
         "expected": [(p.n, round(abs(p.value - curve.best), 9)) for p in curve.points],
         "fronts": [
-            ([p.number for p in info.front], info.best.number, info.cheapest_near.number)
+            ([p.trial.number for p in (*info.front, info.best, info.cheapest_near)])
             for info in get_costs(record)
         ],
     }
@@ -281,7 +281,7 @@ def test_a_mirrored_search() -> None:
         trial(i, value=float(v), attrs={"accuracy": float(v) + rng.normal()})
         for i, v in enumerate(rng.uniform(size=50))
     )
-    fronts = [[p.number for p in get_fronts(r)[0].front] for r in both(study(*trials), PAID)]
+    fronts = [[p.trial.number for p in get_fronts(r)[0].front] for r in both(study(*trials), PAID)]
     assert fronts[0] == fronts[1]
 
 
@@ -336,19 +336,19 @@ def test_a_mirrored_comparison() -> None:
     worse = tuple(replace(t, values=tuple(v + 0.05 for v in t.values)) for t in good.trials)
     bad = replace(good, name="bad", trials=worse)
     low, high = (compared(*pair) for pair in zip(both(good), both(bad), strict=True))
-    for mine, theirs in zip(high.budgets, low.budgets, strict=True):
+    for mine, theirs in zip(high.budgets.values(), low.budgets.values(), strict=True):
         for one, other in zip(mine.pairs, theirs.pairs, strict=True):
             assert (one.better, one.probability) == (other.better, other.probability)
         for a, b in zip(mine.curves[0].points, theirs.curves[0].points, strict=True):
             turned = [mirror(v) for v in (b.median, b.high, b.low, b.expected)]
             assert [a.median, a.low, a.high, a.expected] == pytest.approx(turned)
-    assert high.budgets[0].pairs[-1].better == "planted"
+    assert high.budgets["trials"].pairs[-1].better == "planted"
     mine, theirs = high.studies[0], low.studies[0]
     assert mine.quantiles == pytest.approx([1 - v for v in theirs.quantiles])
     assert list(mine.distribution) == sorted(mine.distribution)
     low, high = both(good)
     info = compared(low, replace(high, name="other"))
-    assert info.budgets == ()
+    assert info.budgets == {}
     assert "high ones in another" in info.refusals[-1]
     assert compared(high, of_kind(bad, replace(SCORE, label="F1"))).objective.maximise
 

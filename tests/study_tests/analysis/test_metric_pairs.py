@@ -30,7 +30,7 @@ def pair(*, between: float, within: float, seed: int = 0) -> MetricPair:
                     attrs={VALIDATION_ACCURACY: accuracy, VALIDATION_BALANCED_ACCURACY: 0.5},
                 )
             )
-    found = get_metric_pairs(multitask(*trials), n_resamples=200)
+    found = get_metric_pairs(multitask(*trials))
     (told,) = (p for p in found if p.second.name == VALIDATION_ACCURACY)
     assert len(told.points) == len(trials)
     return told

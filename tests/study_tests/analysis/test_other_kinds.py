@@ -96,7 +96,7 @@ def test_what_a_study_says_of_its_kind() -> None:
     """Costs, steps and families are those that it stored."""
     study = record(kind(LOSS, ACCURACY, fidelity="passes"))
     assert metrics_of(study) == (LOSS, ACCURACY)
-    assert [info.name for info in get_costs(study)] == ["weights", attrs.TRAINING_SECONDS]
+    assert [info.first.name for info in get_costs(study)] == ["weights", attrs.TRAINING_SECONDS]
     assert branch_of(study) is None
     assert get_class_results(study) is get_latents(study) is None
     command = get_provenance(study).command

@@ -125,13 +125,13 @@ def test_what_the_forest_is_given() -> None:
     """What lacks a parameter gets another trial's value, categories keep or get an order."""
     record = planted_multitask(300)
     branch = get_branch(record, family="CNN")
-    (column,) = [c for c in branch.columns if c.name == "classification_lambda"]
+    place = branch.names.index("classification_lambda")
     having = np.asarray(["classification_lambda" in t.params for t in branch.trials])
     assert 0 < having.sum() < len(having)
-    assert (column.present == having).all()
-    filled = branch.x[:, branch.columns.index(column)]
-    assert set(filled[~having]) < set(column.values[having])
-    assert (filled[having] == column.values[having]).all()
+    assert (branch.present[:, place] == having).all()
+    filled, values = branch.x[:, place], branch.values[:, place]
+    assert set(filled[~having]) < set(values[having])
+    assert (filled[having] == values[having]).all()
     choices = {"size": (64, 8, 16), "flag": (True, False), "kind": ("tanh", "relu", "gelu")}
     params = [
         {"size": 64, "flag": True, "kind": "tanh"},

@@ -60,7 +60,7 @@ def test_workers_by_their_first_start() -> None:
         ("unknown worker", 25, 26, 1, 1),
     ]
     assert [worker.longest_gap for worker in info.workers] == [0, 6, 0]
-    assert [(span.number, span.worker, span.start, span.end) for span in info.spans] == [
+    assert [(span.trial.number, span.worker, span.start, span.end) for span in info.spans] == [
         *((1, 0, 0, 10), (0, 1, 5, 15), (3, 0, 10, 26), (2, 1, 21, 25), (4, 2, 25, 26))
     ]
     assert (info.n_workers, info.n_spans, info.thinned) == (3, 5, False)

@@ -67,7 +67,7 @@ def test_history_draws_every_trial_once() -> None:
     assert (best.line.shape, best.meta, max(best.x)) == ("hv", {"incumbents": True}, 119)
     steps, value = dict(zip(best.x, best.y, strict=True)), None
     for point in info.points:
-        value = steps.get(point.number, value)
+        value = steps.get(point.trial.number, value)
         assert value == pytest.approx(point.best, rel=1e-4)
     for trace in found.values():
         assert (trace.meta, trace.customdata) == ({"trials": True}, trace.x)
@@ -215,19 +215,20 @@ def test_front_draws_every_trial_once() -> None:
     assert list(line.x) == near([point.first for point in info.front])
     assert list(line.y) == near([point.second for point in info.front])
     numbers = [number for mark in marks for number in mark.customdata]
-    assert sorted(numbers) == [point.number for point in info.points]
+    assert sorted(numbers) == [point.trial.number for point in info.points]
     axis = figure.layout.xaxis
     assert (axis.type, axis.title.text) == ("log", "validation MSE (log)")
     assert figure.layout.meta == {"brush": {"x": "value", "y": "validation_accuracy"}}
-    points = {point.number: point for point in info.points}
+    points = {point.trial.number: point.trial for point in info.points}
     symbols = {"branched": "diamond", "joint": "circle", "sequential": "square"}
     for mark in marks:
         own = [points[number] for number in mark.customdata]
-        ((family, strategy, infeasible),) = {(p.family, p.branch, p.infeasible) for p in own}
+        names = ("auto_encoder", "strategy")
+        ((family, strategy, feasible),) = {(*map(t.params.get, names), t.feasible) for t in own}
         assert (mark.name, mark.meta) == (f"{family}, {strategy}", {"trials": True})
         assert mark.marker.color == COLORS[family]
-        assert mark.marker.symbol == symbols[strategy] + ("-open" if infeasible else "")
-        assert ("breaks the constraint" in mark.hovertemplate) == infeasible
+        assert mark.marker.symbol == symbols[strategy] + ("" if feasible else "-open")
+        assert ("breaks the constraint" in mark.hovertemplate) != feasible
     names = [mark.name for mark in marks if mark.showlegend is not False]
     assert len(set(names)) == len(names) == 6
     (needed,) = figure.layout.shapes

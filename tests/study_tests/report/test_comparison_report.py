@@ -60,12 +60,12 @@ def test_sections_are_in_order(page: Page) -> None:
 def test_verdict_says_who_is_better_and_how_sure(page: Page, info: ComparisonInfo) -> None:
     """Its numbers are those of the comparison in epochs."""
     primary = info.primary
-    assert primary.unit == "epochs"
+    assert primary is info.budgets["epochs"]
     found = primary.pairs[-1]
     assert found.first == "planted"
     assert found.probability > 0.5
     interval = found.interval.written(format_probability)
-    pairs = [pair for budget in info.budgets for pair in budget.pairs]
+    pairs = [pair for budget in info.budgets.values() for pair in budget.pairs]
     others = [pair.verdict for pair in pairs if pair is not found]
     assert len(others) == 8
     page.says(

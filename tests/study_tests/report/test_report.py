@@ -616,7 +616,6 @@ def pictures_of(*texts: str) -> Pictures:
             )
             for number, role in enumerate(("best", "median", "worst"), start=1)
         ),
-        n_trials=1102,
     )
 
 
