@@ -168,7 +168,7 @@ def half_interval(parts: Sequence[tuple[float, float]]) -> float:
     variance = sum(part for part, _ in parts)
     if not variance:
         return 0.0
-    freedom = variance**2 / sum(part**2 / free for part, free in parts)
+    freedom = 1 / sum((part / variance) ** 2 / free for part, free in parts)  # never overflows
     return float(stats.t.ppf(0.975, freedom)) * math.sqrt(variance)
 
 

@@ -15,7 +15,7 @@ from storage.records import StudyRecord
 from storage.values import Arm
 from study.analysis.confirmation import ConfirmationInfo, get_confirmation
 from study.analysis.confirmation_text import describe_confirmation, same_order
-from study.analysis.estimates import Estimate, estimate_on
+from study.analysis.estimates import Estimate, estimate_on, half_interval, mean_variance
 from study.analysis.paired import power
 from study.followups.testing import MAX_BLOCKS, blocks
 from study.formats import MINUS, format_change, format_number
@@ -237,6 +237,15 @@ def test_the_bound_is_shared_by_all_tests() -> None:
     mine, theirs = noise * [[0.100], [0.115]] * [1.0, 3.0, 0.5, 2.0, 5.0]
     assert stats.ttest_ind(mine, theirs).pvalue > 0.5
     assert confirmed({"default": theirs.tolist(), "a": mine.tolist()}).tied == ("a",)
+
+
+@pytest.mark.parametrize("unit", [1e-150, 1.0, 1e150])
+def test_half_of_an_interval(unit: float) -> None:
+    """Of a difference of two means it is Welch's, in whatever unit values are measured."""
+    first, second = np.asarray(BASE), np.asarray(BETTER[:4])
+    low, high = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    half = half_interval([mean_variance(first * unit), mean_variance(second * unit)])
+    assert half / unit == pytest.approx((high - low) / 2)
 
 
 def test_one_that_failed_with_a_seed() -> None:
