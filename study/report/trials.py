@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
-from search_spaces import Scalar
+from search_spaces import Scalar, is_number
 from storage import attrs
 from storage.record_json import encode
 from storage.records import StudyRecord
@@ -180,8 +180,8 @@ def _values(record: StudyRecord) -> dict[str, list[Scalar]]:
                 found[name].add((type(value), value))  # True equals 1, but is another value
 
     def order(item: tuple[type, Scalar]) -> tuple[str, float, str]:
-        number = float(item[1]) if isinstance(item[1], int | float) else 0.0
-        return item[0].__name__, number, str(item[1])
+        number = float(item[1]) if is_number(item[1]) else 0.0
+        return "float" if is_number(item[1]) else item[0].__name__, number, str(item[1])
 
     return {
         name: [value for _, value in sorted(values, key=order)] for name, values in found.items()

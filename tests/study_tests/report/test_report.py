@@ -36,6 +36,8 @@ from study.kinds import File
 from study.metrics import Metric
 from study.report import ReportData, render_data
 from study.report.pictures import DrawnImages, Picture, Pictures
+from study.report.trials import get_columns
+from tests.study_tests.analysis.test_isolation import with_param
 from tests.study_tests.pages import render_report
 from tests.study_tests.synthetic import (
     MARKUP,
@@ -263,6 +265,13 @@ def test_commands_name_the_storage() -> None:
     page.says("header", where)
     plain = replace(study(trial(0, value=0.1)), user_attrs={})  # has no command
     assert where not in render_data(ReportData(studies=(plain,), storage="sqlite:///a/b.db"))
+
+
+def test_choices_of_the_table_are_in_order() -> None:
+    """Numbers stand by size, whole ones among the others."""
+    values = [10.5, 10, 9, "a", True]
+    made = with_param(values, [0.1] * 5, CategoricalDistribution(tuple(values)))
+    assert (True, 9, 10, 10.5, "a") in {column.choices for column in get_columns(made)}
 
 
 def test_trials_that_are_no_ordinary_ones_are_counted(page: Page) -> None:
