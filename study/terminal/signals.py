@@ -1,11 +1,11 @@
 """SIGINT and SIGTERM as an event that long work asks about, and for processes that only start."""
 
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from queue import SimpleQueue
 
 
 @contextmanager
@@ -15,33 +15,41 @@ def stop_signals() -> Iterator[threading.Event]:
     One that whoever started this process told it to ignore stays ignored, as a shell does with
     Ctrl-C for what a script starts in the background.
 
-    A handler may interrupt a thread that holds the event's lock, so a thread of its own sets it.
+    The event is set by a thread that hears of the signal from the kernel's side: a handler in
+    Python would wait for the main thread, which may itself wait for a lock. Any thread that just
+    starts a process can be the one that a signal reaches, and then no lock's wait ends for it.
 
-    Source: Python's documentation of ``queue.SimpleQueue.put``, which a handler may call.
+    Source: Python's documentation of ``signal.set_wakeup_fd``; signal(7): which thread is chosen.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    heard: SimpleQueue[bool] = SimpleQueue()
+    heard, woken = socket.socketpair()
+    woken.setblocking(False)
+    numbers = (signal.SIGINT, signal.SIGTERM)
 
     def listen() -> None:
-        while heard.get():
-            stop.set()
+        while found := heard.recv(4096):
+            if not stop.is_set() and any(number in found for number in numbers):
+                stop.set()
 
-    listener = threading.Thread(target=listen, name="signals", daemon=True)
-    listener.start()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    before = {number: own for number, own in before.items() if own != signal.SIG_IGN}
-    for number in before:
-        signal.signal(number, lambda *_: heard.put(True))
-    try:
-        yield stop
-    finally:
-        for number, own in before.items():
-            signal.signal(number, own)
-        heard.put(False)
-        listener.join()
+    with heard, woken:
+        listener = threading.Thread(target=listen, name="signals", daemon=True)
+        listener.start()
+        before = {number: signal.getsignal(number) for number in numbers}
+        before = {number: own for number, own in before.items() if own != signal.SIG_IGN}
+        woken_before = signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
+        for number in before:
+            signal.signal(number, lambda *_: None)
+        try:
+            yield stop
+        finally:
+            for number, own in before.items():
+                signal.signal(number, own)
+            signal.set_wakeup_fd(woken_before)
+            woken.shutdown(socket.SHUT_WR)
+            listener.join()
 
 
 @contextmanager

@@ -297,6 +297,25 @@ def test_stop_signals() -> None:
         assert not pool.submit(body).result()
 
 
+def test_a_signal_that_reaches_another_thread() -> None:
+    """It is heard while the main thread waits for that one, as for a worker's supervisor."""
+    main, heard = threading.main_thread().ident, []
+
+    def body(stop: threading.Event) -> None:
+        while (
+            "lock" not in (name := sys._current_frames()[main].f_code.co_name) and name != "join"
+        ):
+            pass
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        heard.append(stop.wait(60))
+
+    with stop_signals() as stop:
+        thread = threading.Thread(target=body, args=(stop,))
+        thread.start()
+        thread.join()
+    assert heard == [True]
+
+
 SHOWER = """
 import signal, threading
 from study.terminal.signals import stop_signals
