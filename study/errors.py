@@ -32,6 +32,22 @@ def wrong_choice(name: str, got: str, choices: Iterable[str], *, more: str = "")
     return ChoiceError(f"`{name}` must be one of {', '.join(known)}{more}, but got {got!r}{meant}")
 
 
+def line_of(error: BaseException, file: str | None, *, named: bool = False) -> str:
+    """Say in which line of a user's file an error arose, where that is known; empty if not.
+
+    Args:
+        named: Whether its name is told, too.
+    """
+    from traceback import walk_tb
+
+    trace = walk_tb(error.__traceback__)
+    lines = [line for frame, line in trace if frame.f_code.co_filename == file]
+    if isinstance(error, SyntaxError) and error.filename == file:
+        lines.append(error.lineno or 0)
+    name = f"{Path(file).name}, " if file is not None and named else ""
+    return f" ({name}line {lines[-1]})" if lines else ""
+
+
 def user_message(error: Exception) -> str | None:
     """Return one line for an error that a user can do something about, None for a bug.
 

@@ -7,7 +7,6 @@ import importlib.metadata
 import os
 import re
 import sys
-import traceback
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from itertools import accumulate, zip_longest
 from pathlib import Path
 from typing import Any
 
-from search_spaces import SearchSpace
-from study.errors import StudyError, user_message, wrong_choice
+from search_spaces import Parameter, SearchSpace
+from study.errors import StudyError, line_of, user_message, wrong_choice
+from study.formats import format_list
 from study.kind_info import GROUP, KindInfo, KindSource, own_kind
 from study.kinds import Kind, Trainer
 from study.metrics import Metric
@@ -77,7 +77,15 @@ def find_stored(
             )
         return FoundKind(kind=own, source=None)
     reference = where or info.source.reference
-    source = _read_source(reference)
+    try:
+        source = _read_source(reference)
+    except StudyError as error:
+        if where is not None:
+            raise
+        raise StudyError(
+            f"The code of study {study!r} is not where it lay when the study was made: {error} "
+            "Say where it lies now: --kind FILE.py:NAME."
+        ) from None
     _require_same_digest(info.source, source, study=study, accept_change=accept_change)
     found = _load(reference, source)
     require_same_code(info, found, study=study, accept_change=accept_change)
@@ -110,6 +118,12 @@ def _require_same_digest(
 
 def make_trainer(kind: Kind) -> Trainer:
     """Return the trainer of a kind; raise a StudyError if what it gives is none."""
+    lacking = sorted(getattr(kind.trainer, "__abstractmethods__", ()))
+    if lacking:
+        raise StudyError(
+            f"The trainer of the kind {kind.name!r}, {_called(kind.trainer)}, lacks "
+            f"{format_list([f'`{name}`' for name in lacking])}."
+        )
     trainer = kind.trainer()
     if not isinstance(trainer, Trainer):
         raise StudyError(
@@ -158,7 +172,7 @@ def _load(reference: str, source: KindSource) -> FoundKind:
     except Exception as error:
         reason = user_message(error) or f"{type(error).__name__}: {error}"
         raise StudyError(
-            f"{shown} cannot be imported{_line(error, place)}: {' '.join(reason.split())}"
+            f"{shown} cannot be imported{line_of(error, place)}: {' '.join(reason.split())}"
         ) from error
     kind = getattr(module, name, None)
     if not isinstance(kind, Kind):
@@ -248,15 +262,6 @@ def _first_difference(stored: KindSource, here: KindSource) -> str:
     return "only blanks or line ends differ"
 
 
-def _line(error: BaseException, place: str) -> str:
-    """Say in which line of the user's file an error arose, where that is known."""
-    if isinstance(error, SyntaxError) and error.filename == place:
-        return f" (line {error.lineno})"
-    trace = traceback.walk_tb(error.__traceback__)
-    lines = [line for frame, line in trace if frame.f_code.co_filename == place]
-    return f" (line {lines[-1]})" if lines else ""
-
-
 def _called(value: Any) -> str:
     """Say what something is, in place of what it should be."""
     return (
@@ -275,20 +280,56 @@ def _complaints(kind: Kind) -> Iterator[str]:
         yield "`spaces` must be search spaces by name, at least one."
     for name, space in spaces:
         if name != space.name:
-            yield f"`spaces` must have each space under its own name, but {space.name!r} is under "
-            f"{name!r}."
+            yield (
+                f"`spaces` must have each space under its own name, but {space.name!r} is under "
+                f"{name!r}."
+            )
+        yield from _complaints_of(space)
     for metric in kind.metrics:
         if not isinstance(metric, Metric):
             yield f"`metrics` must be of study.metrics.Metric, but one is {_called(metric)}."
         if metric.direction not in ("minimize", "maximize"):
             yield f"`direction` of a metric must be minimize or maximize: {metric.direction!r}."
-    names = [parameter.name for _, space in spaces for parameter in space.parameters]
+    parameters = [parameter for _, space in spaces for parameter in space.parameters]
+    names = [parameter.name for parameter in parameters]
     for member in ("fidelity", "family"):
         value = getattr(kind, member)
         if value is not None and value not in names:
             yield f"`{member}` must be the name of a parameter, but is {value!r}."
     if not callable(kind.trainer):
         yield f"`trainer` must be a function that returns one, but is {_called(kind.trainer)}."
-    for name in names:
-        if kind.default is not None and name not in kind.default:
-            yield f"`default` has no value of `{name}`."
+    for parameter in parameters:
+        if kind.default is None:
+            break
+        if parameter.name not in kind.default:
+            yield f"`default` has no value of `{parameter.name}`."
+        value = kind.default[parameter.name]
+        if not any(p.allows(value) for p in parameters if p.name == parameter.name):
+            yield (
+                f"`default`: `{parameter.name}` must be {parameter.describe_range()}, but is "
+                f"{value!r}."
+            )
+
+
+def _complaints_of(space: SearchSpace) -> Iterator[str]:
+    """Yield what is wrong with the parameters of a search space."""
+    earlier: dict[str, Parameter] = {}
+    for parameter in space.parameters:
+        name, choices = parameter.name, getattr(parameter.distribution, "choices", ())
+        if name in earlier:
+            yield f"The {space.name} space has two parameters named `{name}`."
+        if len({str(choice) for choice in choices}) < len(choices):
+            yield f"`{name}` has choices that are written alike: {', '.join(map(repr, choices))}."
+        for other, values in parameter.when.items():
+            if other not in earlier:
+                yield (
+                    f"`when` of `{name}` names {other!r}, which is no earlier parameter of the "
+                    f"{space.name} space."
+                )
+            for value in values:
+                if not earlier[other].allows(value):
+                    yield (
+                        f"`when` of `{name}` is for {other!r} of {value!r}, but `{other}` must "
+                        f"be {earlier[other].describe_range()}."
+                    )
+        earlier[name] = parameter

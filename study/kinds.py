@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from search_spaces.base import Scalar, SearchSpace
+from search_spaces.base import Scalar, SearchSpace, is_number
 from study.errors import StudyError, wrong_choice
 from study.experiment import Design
 from study.metrics import Metric
@@ -199,6 +199,14 @@ class Finished(Training):
 
     def measure(self) -> Mapping[str, float]:
         return self.extra
+
+
+def plain(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with numbers of numpy and torch as Python's own, which can be stored."""
+    return {
+        name: value.item() if hasattr(value, "item") and not value.shape else value
+        for name, value in numbers.items()
+    }
 
 
 class OtherDataError(ValueError):
@@ -447,14 +455,41 @@ class Kind(Described):
             raise wrong_choice("space", name, self.spaces)
         return self.narrow(self.spaces[name], source)
 
-    def require_tested(self, measured: Mapping[str, Any]) -> None:
-        """Raise a StudyError unless ``Trainer.test`` returned what is always measured."""
+    def measured(self, numbers: Mapping[str, Any], *, tested: bool = False) -> dict[str, Any]:
+        """Return what was measured as numbers that can be stored, those of numpy and torch too.
+
+        A StudyError says which metric is no number, or outside of what its ``low`` and ``high``
+        allow, which a share in per cent would be; ``tested`` if ``Trainer.test`` measured it.
+        """
+        found = plain(numbers)
+        for metric in self.metrics:
+            name = metric.test_name if tested else metric.name
+            value = found.get(name)
+            if value is None:
+                continue
+            if not is_number(value):
+                raise StudyError(
+                    f"The metric {name!r} of the kind {self.name!r} must be a number, but is a "
+                    f"{type(value).__name__}."
+                )
+            for side, bound, sign in (("low", metric.low, -1), ("high", metric.high, 1)):
+                if bound is not None and sign * (value - bound) > 1e-6 * max(1.0, abs(bound)):
+                    raise StudyError(
+                        f"The metric {name!r} of the kind {self.name!r} is {value:g}, but its "
+                        f"`{side}` is {bound:g}: mend what is measured, or the Metric."
+                    )
+        return found
+
+    def tested(self, numbers: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what ``Trainer.test`` measured; a StudyError if a metric is wrong or missing."""
+        measured = self.measured(numbers, tested=True)
         for metric in self.metrics:
             if metric.always and metric.test_name not in measured:
                 raise StudyError(
                     f"`test` of the kind {self.name!r} must return the metric "
                     f"{metric.test_name!r}, but returned {', '.join(measured) or 'nothing'}."
                 )
+        return measured
 
     def with_steps(self, assignments: Mapping[str, str], n_steps: int | None) -> dict[str, str]:
         """Return assignments with a number of steps among them; a StudyError if that cannot be."""

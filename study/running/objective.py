@@ -22,7 +22,16 @@ from storage.operations import FIXED_PARAMS
 from storage.outages import first_line
 from storage.writing import suggesting, write_trial
 from study.errors import StudyError
-from study.kinds import Data, DivergedError, File, Interrupted, Kind, Trainer, Training
+from study.kinds import (
+    Data,
+    DivergedError,
+    File,
+    Interrupted,
+    Kind,
+    Trainer,
+    Training,
+    plain,
+)
 from study.running.reuse import Reused, curves_digest, find_source, recall, write_curves
 from study.running.trial_run import TrialRun
 from study.sampling.names import ADAPTIVE_SAMPLERS, suggest_untried
@@ -167,7 +176,7 @@ class TrainingObjective:
             run.flush()
         values = self._store(trial, training)
         if self.measure and not run.pruned:
-            write_trial(trial, user_attrs=dict(training.measure()))
+            write_trial(trial, user_attrs=plain(training.measure()))
         if self.keep_models:
             uid = artifacts.study_uid(storage_of(trial.study), key_of(trial.study))
             path = artifacts.model_path(self.artifacts, uid, trial.number)
@@ -194,13 +203,14 @@ class TrainingObjective:
                 f"`best_step` counts from 0 and must be below {n_steps}, the number of steps, but "
                 f"is {step}."
             )
+        best = self.kind.measured(training.best)
         for metric in self.kind.metrics:
-            value = training.best.get(metric.name)
+            value = best.get(metric.name)
             # A pruned training may not have come to measure all of them.
             if value is None and metric.always and (metric.objective or not pruned):
                 raise StudyError(
                     f"`best` of a training must have the metric {metric.name!r}, but has "
-                    f"{', '.join(training.best) or 'nothing'}."
+                    f"{', '.join(best) or 'nothing'}."
                 )
             if value is not None and not math.isfinite(value):
                 raise DivergedError(f"{metric.label} is {value}.", training)
@@ -212,7 +222,7 @@ class TrainingObjective:
         curves = write_curves(training.rows())
         numbers: dict[str, Any] = {
             attrs.EPOCHS_RUN: 0 if reused else len(training.steps),
-            **training.facts,
+            **plain(training.facts),
             attrs.TRAINING_SECONDS: round(training.seconds, 3),
         }
         objective, second = self.kind.objective.name, self.kind.second
@@ -222,8 +232,8 @@ class TrainingObjective:
         else:
             numbers[attrs.REUSED_FROM] = reused.number
             if not self.settings.pareto:
-                reports = {i: step[objective] for i, step in enumerate(training.steps)}
-        best = training.best or {}
+                reports = {i: float(step[objective]) for i, step in enumerate(training.steps)}
+        best = plain(training.best or {})
         numbers |= best
         if training.best_step is not None:
             numbers[attrs.BEST_EPOCH] = training.best_step + 1

@@ -127,5 +127,5 @@ class TrialRun(Run):
                     f"`step` must get the objective {self._reported!r}, but got "
                     f"{', '.join(numbers) or 'nothing'}."
                 )
-            self._reports.add(numbers[self._reported], step=self._n_done)
+            self._reports.add(float(numbers[self._reported]), step=self._n_done)
         self._n_done += 1

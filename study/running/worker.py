@@ -1,5 +1,6 @@
 """One worker: claims trials of a study and runs them until none is left."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from storage.internals import key_of, live_trial, storage_of, trial_key
 from storage.outages import outage
 from storage.rdb import open_storage
 from storage.writing import write_trial
-from study.errors import StudyError
+from study.errors import StudyError, line_of, user_message
 from study.kind_info import FOREIGN, stored_kind
 from study.kind_sources import find_stored, make_trainer
 from study.kinds import DivergedError, Interrupted
@@ -176,7 +177,9 @@ def run_trial(
     except Exception as error:
         if outage(error) is not None:
             raise
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = user_message(error) or f"{type(error).__name__}: {error}"
+        file = getattr(sys.modules[type(objective.trainer).__module__], "__file__", None)
+        reason = " ".join(reason.splitlines()[:1]) + line_of(error, file, named=True)
         fail(reason, queue.Cause.ERROR)
         raise StudyError(f"Trial {trial.number} failed: {reason}") from error
     return False

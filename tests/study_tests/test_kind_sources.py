@@ -70,6 +70,24 @@ def test_what_is_no_kind_is_one_line(toy: Path, reference: str, text: str, messa
         ("trainer=ToyTrainer", "trainer=3", r"`trainer` must be a function that returns one"),
         ('"rounds": 5}', "}", r"`default` has no value of `rounds`"),
         ('direction="maximize"', 'direction="up"', r"`direction` of a metric must be"),
+        (
+            '"rate": 0.5',
+            '"rate": "0.5"',
+            r"`default`: `rate` must be a number from 0.01 to 4, but is '0\.5'",
+        ),
+        ('"rounds": 5', '"rounds": 6', r"`default`: `rounds` must be .* from 3 to 5, but is 6"),
+        ('"start", distr', '"rate", distr', r"The line space has two parameters named `rate`"),
+        ("FloatDistribution(-1.0, 1.0)", "CategoricalDistribution(('1', 1))", r".* alike: '1', 1"),
+        (
+            "IntDistribution(3, 5)",
+            "IntDistribution(3, 5), when={'end': (1,)}",
+            r".* names 'end', which is no earlier parameter of the line",
+        ),
+        (
+            "IntDistribution(3, 5)",
+            "IntDistribution(3, 5), when={'start': ('1',)}",
+            r".* for 'start' of '1', but `start` must be a number from -1",
+        ),
     ],
 )
 def test_a_broken_protocol_is_one_line(toy: Path, old: str, new: str, message: str) -> None:
@@ -85,6 +103,11 @@ def test_a_trainer_is_a_trainer(toy: Path) -> None:
     toy.write_text(TOY.replace("trainer=ToyTrainer", "trainer=dict"))
     kind = find_kind(f"{toy}:TOY").kind
     with pytest.raises(StudyError, match=r"`trainer` of the kind 'toy' must return a .* a dict"):
+        make_trainer(kind)
+    toy.write_text(TOY.replace("def test(", "def check(").replace("def load(", "def read("))
+    sys.modules.pop("toy_kind")
+    kind = find_kind(f"{toy}:TOY").kind
+    with pytest.raises(StudyError, match=r"class ToyTrainer, lacks `load` and `test`\.$"):
         make_trainer(kind)
 
 
@@ -129,6 +152,8 @@ def test_changed_code_is_refused_by_its_line_and_not_run(toy: Path) -> None:
     with pytest.raises(StudyError, match=r"toy_kind\.py: No such file"):
         find_stored(info, study="s")
     assert find_stored(info, study="s", where=f"{moved}:TOY").kind.name == "toy"
+    with pytest.raises(StudyError, match=r"study 's' is not where it lay .*toy_kind.* --kind FIL"):
+        find_stored(info, study="s")
 
 
 def test_another_kind_is_not_that_of_the_study(toy: Path) -> None:

@@ -365,6 +365,11 @@ class Given(ToyTrainer):
         ({"best_step": 1}, "`best_step` counts .* must be below 1, the .*, but is 1"),
         ({"best": {"size": 1.0}}, "must have the metric 'loss', but has size"),
         ({"best": {"loss": 0.5, "size": math.nan}}, "diverged.*size is nan"),
+        (
+            {"best": {"loss": "0.5", "size": 1.0}},
+            "'loss' of the kind 'toy' must be a number.* str",
+        ),
+        ({"best": {"loss": -0.5, "size": 1.0}}, "'loss' .* is -0.5, but its `low` is 0: mend"),
     ],
 )
 def test_what_a_training_must_return(
