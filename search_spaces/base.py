@@ -65,7 +65,7 @@ class Parameter:
 
     def is_active(self, params: Mapping[str, Scalar]) -> bool:
         """Say whether the parameter exists beside the earlier ones in ``params``."""
-        return all(params.get(name) in values for name, values in self.when.items())
+        return all(name in params and params[name] in v for name, v in self.when.items())
 
     def allows(self, value: Scalar) -> bool:
         """Say whether a value lies in the range; true and false are no numbers."""
@@ -233,6 +233,11 @@ class SearchSpace:
         places = dict(zip(names, unit, strict=True))
         return self._active(lambda p: fixed[p.name] if p.name in fixed else p.at(places[p.name]))
 
+    def given(self, params: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """Return the stored parameters that have a value; None is one where it is a choice."""
+        nones = {p.name for p in self.parameters if p.allows(None)}
+        return {n: value for n, value in params.items() if value is not None or n in nones}
+
     def point(self, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
         """Return the active ones of some parameters; values may lie outside of the ranges."""
         return self._active(lambda parameter: values[parameter.name])
@@ -326,6 +331,9 @@ def _parse(parameter: Parameter, text: str) -> Scalar:
     """Read ``text`` as the type of the parameter's values."""
     distribution = parameter.distribution
     if isinstance(distribution, CategoricalDistribution):
+        written = {str(choice): choice for choice in distribution.choices}
+        if text.strip() in written:
+            return written[text.strip()]
         example = distribution.choices[0]
     else:
         example = 1 if isinstance(distribution, IntDistribution) else 1.0

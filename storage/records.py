@@ -65,11 +65,6 @@ class TrialRecord:
         return self.values[0] if self.values else None
 
     @property
-    def given(self) -> dict[str, Scalar]:
-        """The parameters that have a value."""
-        return {name: value for name, value in self.params.items() if value is not None}
-
-    @property
     def finished(self) -> bool:
         """Whether the trial counts towards the budget: complete or pruned."""
         return self.state in (TrialState.COMPLETE, TrialState.PRUNED)

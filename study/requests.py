@@ -498,6 +498,11 @@ class ImportRequest(Stored):
         (),
         name="--direction",
     )
+    kind: str | None = option(
+        "Where the code of your own kind lies, for a table of one.",
+        shown="a kind that is installed",
+        metavar="FILE.py:NAME",
+    )
 
 
 class ListRequest(WithJson, Stored):

@@ -90,5 +90,5 @@ def _cost(kind: KindInfo, cost: Metric, trial: TrialRecord, work: Work | None) -
         return None if REUSED_FROM.of(trial) is not None else training_seconds(trial)
     found = cost.of(trial)
     if found is None and kind.space is not None:
-        found = getattr(kind.space.to_config(trial.given), cost.name, None)
+        found = getattr(kind.space.to_config(kind.space.given(trial.params)), cost.name, None)
     return found if isinstance(found, int | float) else None

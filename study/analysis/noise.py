@@ -52,4 +52,4 @@ def _configuration(trial: TrialRecord, kind: KindInfo) -> Hashable:
     if kind.space is None:
         return (tuple(sorted((name, repr(own)) for name, own in trial.params.items())), data)
     length = None if kind.fidelity is None else trial.params.get(kind.fidelity)
-    return (kind.space.to_config(trial.given).identity(), length, data)
+    return (kind.space.to_config(kind.space.given(trial.params)).identity(), length, data)

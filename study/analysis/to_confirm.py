@@ -44,7 +44,7 @@ def confirmation_arms(
     found: dict[str, tuple[float, TrialRecord]] = {}
     for value, trial in ranked:
         if not breaks_constraint(trial):
-            found.setdefault(_identity(space, kind, trial.given), (value, trial))
+            found.setdefault(_identity(space, kind, space.given(trial.params)), (value, trial))
     if not found:
         raise StudyError(
             f"Study {record.name!r} has no complete trial that keeps its constraint, so there is "
@@ -68,16 +68,16 @@ def confirmation_arms(
                     f"`trial` must be the number of a complete trial of study {record.name!r}, "
                     f"but got {number}."
                 )
-            arms.append(_repeated(complete[number], role=CHOSEN, name="trial"))
+            arms.append(_repeated(complete[number], space, role=CHOSEN, name="trial"))
         return tuple(arms)
     others = [item for identity, item in found.items() if identity != default_identity]
     n_top = min(top - (default_identity in list(found)[:top]), len(others))
-    arms += [_repeated(item, role=TOP, name="trial") for item in others[:n_top]]
+    arms += [_repeated(item, space, role=TOP, name="trial") for item in others[:n_top]]
     third = len(others) // 3
     middle = others[max(third, n_top) : len(others) - third]
     if middle:
         drawn = middle[int(np.random.default_rng(seed).integers(len(middle)))]
-        arms.append(_repeated(drawn, role=MIDDLE, name="middle, trial"))
+        arms.append(_repeated(drawn, space, role=MIDDLE, name="middle, trial"))
     return tuple(arms)
 
 
@@ -105,10 +105,11 @@ def _seconds(trial: TrialRecord, trials: Mapping[int, TrialRecord]) -> float:
     )
 
 
-def _repeated(item: tuple[float, TrialRecord], *, role: str, name: str) -> Arm:
+def _repeated(item: tuple[float, TrialRecord], space: SearchSpace, *, role: str, name: str) -> Arm:
     value, trial = item
     name = f"{name} {trial.number}"
-    return Arm(name=name, params=trial.given, role=role, trial=trial.number, expected=value)
+    params = space.given(trial.params)
+    return Arm(name=name, params=params, role=role, trial=trial.number, expected=value)
 
 
 def _identity(space: SearchSpace, kind: Described, params: Mapping[str, Scalar]) -> str:

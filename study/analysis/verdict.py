@@ -153,7 +153,7 @@ def _boundary(study: Checked) -> Check | None:
         end
         for end in found
         if (end.p_turn is None or end.p_turn >= MAYBE_LEVEL)
-        and (space is None or _goes_on(space, best.given, end))
+        and (space is None or _goes_on(space, space.given(best.params), end))
     ]
     beyond = [end for end in ends if end.p is not None and end.p < ENDS_LEVEL / n_ends]
     if beyond:

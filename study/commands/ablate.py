@@ -1,7 +1,7 @@
 """What ``emoji-study ablate`` does: the winner of a search, taken apart."""
 
-from search_spaces import Scalar
 from storage import attrs
+from storage.records import TrialRecord
 from storage.values import Arm
 from study.analysis.ablation import describe_ablation, get_ablation
 from study.commands.confirm import asked_search, own_confirmation
@@ -28,7 +28,8 @@ def ablate(request: AblateRequest, *, say: Say, show: Show) -> RunOutcome:
     kind, settings = search.found.kind, search.settings
 
     def choose() -> tuple[Arm, ...]:
-        space, winner = settings.space_in(kind), _winner(request.trial, search)
+        space, trial = settings.space_in(kind), _winner(request.trial, search)
+        winner = space.given(trial.params)
         fixed, only = settings.fixed, request.params
         return ablation_arms(search.record, space, kind, fixed, winner, only=only)
 
@@ -48,12 +49,12 @@ def ablate(request: AblateRequest, *, say: Say, show: Show) -> RunOutcome:
     return judged(outcome, info.n_missing)
 
 
-def _winner(which: str | None, search: Search) -> dict[str, Scalar]:
-    """Return the parameters of the trial that is to be taken apart."""
+def _winner(which: str | None, search: Search) -> TrialRecord:
+    """Return the trial that is to be taken apart."""
     if which is None:
         which = "best"
         info = own_confirmation(search.database, search.record)
         if info is not None and info.best is not None:
             trial = info.get(info.best).trial
             which = which if trial is None else str(trial)
-    return find_trial(search.record, which).given
+    return find_trial(search.record, which)

@@ -26,7 +26,8 @@ def import_csv(request: ImportRequest, *, say: Say) -> None:
         StorageError: If there is such a study, or the storage cannot be used.
     """
     path = request.file
-    record = read_results(path, name=request.study or path.stem, directions=request.directions)
+    name = request.study or path.stem
+    record = read_results(path, name=name, directions=request.directions, kind=request.kind)
     of_trials = ((*trial.user_attrs, *trial.other_attrs) for trial in record.trials)
     require_room(
         request.url,

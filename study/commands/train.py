@@ -15,7 +15,7 @@ from study.commands.next_step import next_step
 from study.errors import StudyError
 from study.formats import format_count, format_duration, format_measured, plural
 from study.kind_sources import find_kind, make_trainer
-from study.kinds import EXAMPLES, Data, Run, Step, Trainer
+from study.kinds import EXAMPLES, Data, Run, Step, Trainer, plain
 from study.requests import DEFAULT_KIND, Given, Say, TrainRequest
 from study.running.choosing import Chosen, given_training, stored_training
 from study.running.deciding import decide
@@ -164,17 +164,15 @@ def train_final(
             raise StudyError(
                 f"`save` of the kind {kind.name} must write the very file that it gets."
             )
-        test = {} if run.interrupted else trainer.test(model, data, device=device)
-        if test:
-            kind.require_tested(test)
+        test = trainer.test(model, data, device=device) if not run.interrupted else None
         final = Final(
             interrupted=run.interrupted,
-            best=training.best,
+            best=kind.measured(training.best),
             best_step=None if training.best_step is None else training.best_step + 1,
             n_steps=len(training.steps),
             seconds=round(training.seconds, 3),
-            facts=training.facts,
-            test=test,
+            facts=plain(training.facts),
+            test={} if test is None else kind.tested(test),
         )
         for file, path in zip(kind.files, others, strict=True):
             path.write_bytes(training.file(file.name, tested=not run.interrupted))

@@ -129,7 +129,7 @@ def trial_note(record: StudyRecord, trial: TrialRecord, *, url: str) -> str:
         )
         lines.append(f"{escape(capitalised(words))}.")
     lines.append("\n".join(f"- {fact}" for fact in _facts(record, trial)))
-    if trial.given and attrs.MEASURED_ON.of(trial) != "test":
+    if trial.params and attrs.MEASURED_ON.of(trial) != "test":
         lines += [
             f"Train it again for good, and measure it once on the test {data_of(record)}:",
             code_block(f"emoji-study train {place_of(record, url)} --trial {trial.number}"),

@@ -77,4 +77,4 @@ def _training(trial: TrialRecord, space: SearchSpace) -> set[str]:
     if seed is None or data is None:
         return set()
     digest = attrs.KIND_DIGEST.of(trial)
-    return {training_name(space.to_config(trial.given), seed, data, digest)}
+    return {training_name(space.to_config(space.given(trial.params)), seed, data, digest)}

@@ -148,7 +148,7 @@ def _imported(
         training=0,
         pareto=pareto,
     )
-    holding = space.holding(dict(trial.given) for trial in trials)
+    holding = space.holding(space.given(trial.params) for trial in trials)
     ranges = {parameter.name: parameter.distribution for parameter in holding.parameters}
     objectives = found.kind.objectives(pareto=pareto)
     return StudyRecord(
@@ -177,10 +177,12 @@ def _params(space: SearchSpace, row: Row, columns: Mapping[str, str]) -> dict[st
         for parameter in space.parameters:
             if not parameter.is_active(params):
                 continue
-            text = row.text(columns.get(parameter.name, "")).strip()
+            column = columns.get(parameter.name, "")
+            text = row.text(column).strip()
             if not text:
                 raise StudyError(f"{row.where}: `{parameter.name}` is missing.")
-            params |= space.parse_fixed({parameter.name: _plain(text)})
+            text = str(None) if row.value(column) is None else _plain(text)
+            params |= space.parse_fixed({parameter.name: text})
         space.to_config(params)
     except ValueError as error:
         raise StudyError(f"{row.where}: {error}") from None

@@ -16,17 +16,23 @@ from study.kind_sources import FoundKind, find_kind, installed_kinds
 _SHOWN, _LONGEST = 10, 40  # columns that are named, and their characters
 
 
-def read_results(path: Path, *, name: str, directions: Sequence[str] = ()) -> StudyRecord:
+def read_results(
+    path: Path, *, name: str, directions: Sequence[str] = (), kind: str | None = None
+) -> StudyRecord:
     """Read what ``emoji-study export`` wrote, a table of Optuna's, or one of a kind's own layout.
 
     Args:
         directions: Of its objectives, for a file that does not tell.
+        kind: Whose models it tells of; None for one that is installed, or another program's.
 
     Raises:
         StudyError: With the row, as spreadsheets count, and the column of what is wrong.
     """
     sheet = read_sheet(path)
-    record = _read(sheet, [find_kind(kind) for kind in installed_kinds()], name, directions)
+    kinds = [find_kind(name) for name in (installed_kinds() if kind is None else [kind])]
+    record = _read(sheet, kinds, name, directions)
+    if kind is not None and record.user_attrs.get(attrs.SETTINGS) is None:
+        raise StudyError(f"{path} is no table of {kinds[0].kind.name}; leave out --kind.")
     if directions and tuple(directions) != record.directions:
         raise StudyError(
             f"--direction is {', '.join(directions)}, but {path} tells that it is "
@@ -46,8 +52,8 @@ def _read(
             return read_own(sheet, layout, *fitting, name=name)
         if not sheet.about and {attrs.CODE_VERSION, attrs.DATA_FINGERPRINT} <= set(sheet.columns):
             raise StudyError(
-                f"{sheet.path} is of a kind that is not installed here. Import it where that is "
-                "installed, or export it as .parquet, which tells parameters from attributes."
+                f"{sheet.path} is of a kind that is not installed here. Say where its code lies "
+                "with --kind FILE.py:NAME, or export it as .parquet, which needs no code."
             )
     objectives = {
         column: found

@@ -44,7 +44,8 @@ class _KeptModels:
     def find(self, trial: TrialRecord) -> Path | None:
         """Return where a trial's model is; None if it is lost, or another one lies there."""
         kind = self.followup.found.kind
-        config = self.followup.settings.space_in(kind).to_config(trial.given)
+        space = self.followup.settings.space_in(kind)
+        config = space.to_config(space.given(trial.params))
         seed, data = attrs.SEED.of(trial), attrs.DATA_FINGERPRINT.of(trial)
         if seed is None or data is None:
             return None
@@ -85,8 +86,7 @@ def measure_models(
         if model is None:
             continue
         own_threads(attrs.THREADS.of(trial) or 1)  # as `train` does
-        measured = followup.trainer.test(model, followup.data, device=device)
-        kind.require_tested(measured)
+        measured = kind.tested(followup.trainer.test(model, followup.data, device=device))
         found[str(trial.number)] = {name: measured[name] for name in names if name in measured}
         if examples := measured.get(EXAMPLES):
             perform(

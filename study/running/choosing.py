@@ -59,7 +59,8 @@ def stored_training(
     settings = StudySettings.from_attrs(record.user_attrs, study=study)
     found = find_stored(kind_of(record), study=study, where=kind)
     trial = find_trial(record, which)
-    config = settings.space_in(found.kind).to_config(trial.given)
+    space = settings.space_in(found.kind)
+    config = space.to_config(space.given(trial.params))
     own = attrs.SEED.of(trial)
     if own is None:  # it never began to train
         own = trial_seed(settings.seed, config, (attrs.REPLICATE.of(trial) or 0))
@@ -67,7 +68,7 @@ def stored_training(
         label=f"{study}-trial-{trial.number}",
         kind=found.kind,
         config=config,
-        n_steps=found.kind.n_steps(trial.given),
+        n_steps=found.kind.n_steps(trial.params),
         seed=own if seed is None else seed,
         threads=attrs.THREADS.of(trial),
         settings=settings,

@@ -231,6 +231,27 @@ def test_fixed_values() -> None:
         NOTEBOOK.parse_fixed({"epoch": "1", "lr": "0.1"})
 
 
+def test_none_among_choices() -> None:
+    """None is a value where it is a choice, and elsewhere what a trial does not have."""
+    choice = CategoricalDistribution((None, "a", 2, True))
+    space = SearchSpace(
+        name="some",
+        parameters=(
+            Parameter("kind", choice),
+            Parameter("inner", IntDistribution(1, 3), when={"kind": (None,)}),
+        ),
+    )
+    for stored in ({"kind": None, "inner": 2}, {"kind": 2, "inner": None}):
+        assert space.given(stored) == {
+            n: v for n, v in stored.items() if (n, v) != ("inner", None)
+        }
+    assert space.given({}) == {}
+    for value in choice.choices:
+        assert space.parse_fixed({"kind": f" {value} "}) == {"kind": value}
+        assert ("inner" in space.at([0.0, 0.0], {"kind": value})) == (value is None)
+    assert not space.parameters[1].is_active({})
+
+
 def test_what_a_trial_can_have() -> None:
     """A value lies in its range or is the fixed one; what does not is told with the rule."""
     point: dict[str, Scalar] = {"depth": 3, "epoch": 5, "learning_rate": 1e-4, "variational": True}

@@ -49,12 +49,15 @@ SMALL = (
     *("epoch=2", "width=8", "latent_channels=16", "depth=3", "auto_encoder=CNN"),
     *("auxiliary_task=true", "strategy=joint", "classification_layer_num=1", "patience=0"),
 )
+PULL = '        Parameter("pull", CategoricalDistribution((None, "hard", 2))),'
 PARTED = (
     TOY.replace("FloatDistribution(0.01, 4.0)", "FloatDistribution(0.01, 1.5)")
     .replace("import Data,", "import Data, Rows,")
     .replace("return Folder(source.path)", "return Rows(NUMBERS, sides=sides, seed=source.seed)")
     .replace("SPACE = ", "import numpy as np\n\nNUMBERS = np.arange(20.0)\nSPACE = ", 1)
     .replace("if data.slow is not None and data.slow.exists()", 'if os.environ.get("SLOW")')
+    .replace('name="line",\n    parameters=(', f'name="line",\n    parameters=(\n{PULL}', 1)
+    .replace('"start": 0.0,', '"start": 0.0, "pull": None,')
 )
 """A kind without torch, whose data are parted and whose trainings never diverge."""
 
@@ -257,6 +260,26 @@ def test_chosen_configurations(toy_copy: Path, capsys: Capture) -> None:
         with pytest.raises(StudyError, match=message):
             command(toy_copy, line)
     assert len(read(toy_copy, "search").trials) == 8
+
+
+def test_none_is_a_value(toy_copy: Path, capsys: Capture) -> None:
+    """What a trial had is trained again where None is a choice, and is read from a table."""
+    arms, record = arms_of(read(toy_copy)), read(toy_copy)
+    none = [arm for arm in arms.values() if arm.trial is not None and arm.params["pull"] is None]
+    assert none
+    for trial in record.trials:
+        assert trial.params == arms[trial.user_attrs["arm"]].params
+    out, number, kind = toy_copy / "out", none[0].trial, f"{toy_copy}/toy_kind.py:TOY"
+    assert command(toy_copy, f"train --study search --trial {number} --out {out}") == 0
+    kept = json.loads((out / "metrics.json").read_text())
+    assert kept["config"] == none[0].params
+    assert command(toy_copy, f"export --study search --out {out}/trials.csv") == 0
+    table = f"import-csv {out}/trials.csv --study again --kind {kind}"
+    assert command(toy_copy, table) == 0
+    again, search = read(toy_copy, "again"), read(toy_copy, "search")
+    assert [trial.params for trial in again.trials] == [trial.params for trial in search.trials]
+    assert command(toy_copy, f"run {kind} --study none --set pull=None --trials 1") == 0
+    assert [trial.params["pull"] for trial in read(toy_copy, "none").trials] == [None]
 
 
 def test_nothing_is_tested_before_all_is_trained(toy_copy: Path, wait_until: Wait) -> None:

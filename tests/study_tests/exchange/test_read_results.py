@@ -134,7 +134,7 @@ def test_wrong_row(tmp_path: Path, column: str, text: str, message: str) -> None
         ("epoch,error_rate\n", "has no rows"),
         (
             "number,state,value,size,code_version,data_fingerprint\n0,FAIL,,3,1,x\n",
-            "is of a kind that is not installed here. Import it where that is",
+            "is of a kind that is not installed here. Say where its code lies",
         ),
         ("epoch,error_rate\n1,2\n", "has other columns than autoencoder results, namely: auto"),
     ],
