@@ -94,7 +94,8 @@ what another command asked for is counted against one's own:
 what was stopped from outside is told as a failure: test_run::test_describe_outcome
 a signal that is to be ignored is heard: test_worker::test_stop_signals
 a signal waits for a thread that waits: test_worker::test_a_signal_that_reaches_another_thread
-a value is taken for its absence: test_base::test_none_among_choices test_confirm::test_none_is_a_value
+a value is taken for its absence:
+    test_base::test_none_among_choices test_confirm::test_none_is_a_value
 files are left that nothing leads to:
     test_faults::test_full_artifact_folder
     test_retention::test_states_of_finished_trainings_are_removed
