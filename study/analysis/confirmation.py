@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from storage import attrs
-from storage.records import StudyRecord, TrialRecord
+from storage.records import StudyRecord
 from storage.values import Arm
 from study.analysis import data_of, is_own, kind_of, metrics_of, min_accuracy_of, relative_change
 from study.analysis.estimates import MIN_SPLITS, Estimate, Interval, count_splits, estimate_on
@@ -178,10 +178,11 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
     objective, second = kind.objective, kind.second
     needed = min_accuracy_of(record)
     means = {name: found.estimate(values) for name, values in found.values.items()}
+    seconds = {name: _second(found, name, second) for name in means}
     excluded = {
         name
-        for name, values in found.values.items()
-        if found.n_failed[name] or (values and not _keeps(found.trials[name], second, needed))
+        for name, mean in means.items()
+        if found.n_failed[name] or (mean and not _keeps(seconds[name], second, needed))
     }
     reached = {
         name: objective.sign * mean.mean
@@ -202,6 +203,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
             arm,
             found,
             kind,
+            accuracy=seconds[arm.name],
             work=work,
             from_default=from_default.get(arm.name),
             from_best=from_best.get(arm.name),
@@ -279,12 +281,18 @@ def _rise(found: Trained, excluded: Container[str]) -> RiseInfo:
     return get_rise(again, found.objective, ratios=found.scale == "ratio")
 
 
-def _keeps(trials: Mapping[int, TrialRecord], second: Metric | None, needed: float | None) -> bool:
-    """Whether trainings keep a constraint on the second metric in the mean."""
+def _second(found: Trained, arm: str, second: Metric | None) -> Estimate | None:
+    """Return the second metric of an arm, None where there is none."""
+    if second is None:
+        return None
+    return estimate_on("share", values_of(found.trials[arm], second), second, found.sides)
+
+
+def _keeps(reached: Estimate | None, second: Metric | None, needed: float | None) -> bool:
+    """Whether trainings keep a constraint on the second metric in the mean that is told."""
     if needed is None or second is None:
         return needed is None
-    values = values_of(trials, second).values()
-    return bool(values) and not second.is_better(needed, fmean(values))
+    return reached is not None and not second.is_better(needed, reached.mean)
 
 
 def _confirmed(
@@ -293,6 +301,7 @@ def _confirmed(
     found: Trained,
     kind: KindInfo,
     *,
+    accuracy: Estimate | None,
     from_default: Difference | None,
     from_best: Difference | None,
     work: Work | None,
@@ -327,9 +336,7 @@ def _confirmed(
         validation=validation,
         own=found.estimate(own),
         fresh=found.estimate(fresh),
-        accuracy=None
-        if kind.second is None
-        else estimate_on("share", values_of(trials, kind.second), kind.second, found.sides),
+        accuracy=accuracy,
         shrinkage=None if change is None else kind.objective.sign * change,
         difference=from_default,
         from_best=from_best,

@@ -54,12 +54,14 @@ def describe_confirmation(
         worse = f"{capitalised(others[0])} is" if len(others) == 1 else "All others are"
         yield f"{worse} worse, beyond what chance explains."
     if info.excluded:
+        failed = [name for name in info.excluded if info.get(name).n_failed]
+        breaking = [name for name in info.excluded if name not in failed]
         worse = "lower" if info.second is None else info.second.worse
-        breaking = f", or the {info.demanded} is {worse} than was asked for"
-        yield (
-            f"Not counted, whatever the {word}: {format_list(info.excluded)}; a training failed"
-            f"{breaking if info.demanded else ''}."
-        )
+        reasons = [f"{format_list(failed)}, as a training failed"] if failed else []
+        if breaking:
+            mean = f"the mean {info.demanded} is {worse} than was asked for"
+            reasons.append(f"{format_list(breaking)}, as {mean}")
+        yield f"Not counted, whatever the {word}: {'; '.join(reasons)}."
     if best.role == DEFAULT:
         tried = [c.name for c in info.confirmed if c.role != DEFAULT] or ["nothing"]
         are = "is" if len(tried) == 1 else "are"

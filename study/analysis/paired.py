@@ -19,6 +19,7 @@ from study.analysis.estimates import (
     count_splits,
     is_even,
     mean_interval,
+    mean_on,
     variance_factor,
 )
 from study.formats import (
@@ -271,7 +272,7 @@ def _differences(cell: Compared) -> list[float]:
 def _difference(cell: Compared, units: Sequence[float], overlap: float) -> Difference:
     """Say by how much two arms differ, but for what depends on the other comparisons."""
     pairs, scale = cell.pairs, cell.scale
-    size = abs(fmean(pairs.before)) if scale == "share" else 1.0
+    size = _size(pairs) if scale == "share" else 1.0
     found = mean_interval(units, overlap)
 
     def told(number: float) -> float:
@@ -289,11 +290,16 @@ def _difference(cell: Compared, units: Sequence[float], overlap: float) -> Diffe
     )
 
 
+def _size(pairs: Pairs) -> float:
+    """Return the size of the first arm's mean, which differences are shares of."""
+    return abs(mean_on("plain", pairs.before, pairs.sides))
+
+
 def _margin(cell: Compared) -> float:
     """Return what differences are at most, as they are taken, to be equal."""
     if cell.scale == "ratio":
         return math.log1p(EQUAL_SHARE)
-    size = EQUAL_SHARE * abs(fmean(cell.pairs.before))
+    size = EQUAL_SHARE * _size(cell.pairs)
     return min(EQUAL_POINTS, size) if cell.metric.is_share else size
 
 

@@ -16,9 +16,10 @@ from storage.values import Arm
 from study.analysis.confirmation import ConfirmationInfo, get_confirmation
 from study.analysis.confirmation_text import describe_confirmation, same_order
 from study.analysis.estimates import Estimate, estimate_on, half_interval, mean_variance
-from study.analysis.paired import power
+from study.analysis.paired import Pairs, compare, power
 from study.followups.testing import MAX_BLOCKS, blocks
 from study.formats import MINUS, format_change, format_number
+from study.metrics import Metric
 from tests.study_tests.synthetic import (
     MULTITASK_SETTINGS,
     SETTINGS,
@@ -259,7 +260,7 @@ def test_one_that_failed_with_a_seed() -> None:
     text = said(values)  # nothing of the errors of others if there are none that count
     assert "default has the lowest mean" in text
     assert "All others" not in text
-    assert "Not counted, whatever the error: a; a training failed" in text
+    assert "Not counted, whatever the error: a, as a training failed." in text
     failures = {attrs.FAILURE: f"{attrs.DIVERGED}: NaN"}, {attrs.FAILURE: "RuntimeError"}, {}
     diverged, *broken = (
         trial(100 + i, state=TrialState.FAIL, attrs={attrs.ARM: "a", attrs.PAIR: 4, **own})
@@ -288,7 +289,22 @@ def test_accuracies() -> None:
     assert info.get("a").accuracy == by_scipy(a)
     assert info.get("default").accuracy == Estimate(mean=0.8, interval=(0.8, 0.8), n=5)
     assert confirmed(values, accuracies=accuracies).best == "a"
+    sides, accuracies["b"] = {"group": ("vvtt", "ttvv", "vvtt", "vtvt", "vvtt")}, [0.9, 0.6] * 3
+    for needed, excluded in ((0.6999, ("a",)), (0.7001, ("a", "b"))):  # the mean by split
+        info = confirmed(values, accuracies=accuracies, min_accuracy=needed, sides=sides)
+        assert info.excluded == excluded
+        assert info.get("b").accuracy.mean == pytest.approx(0.7)
+    text = said(values, accuracies=accuracies, min_accuracy=0.7001, sides=sides)
+    assert "a and b, as the mean accuracy is lower than was asked for." in text
     assert set(confirmed(values, min_accuracy=0.7).excluded) == set(values)  # they are unknown
+
+
+def test_a_share_is_of_the_mean_that_is_told() -> None:
+    """A difference is a share of the first arm's mean by split, as the table has it."""
+    pairs = Pairs(before=(1.0, 1.0, 4.0), after=(2.0, 2.0, 4.0), sides=("vvtt", "vvtt", "ttvv"))
+    found = compare(pairs, Metric(name="gain", label="gain", direction="maximize"), "share")
+    assert found.mean == pytest.approx(0.5 / 2.5)
+    assert found.margin == pytest.approx(0.1)
 
 
 def test_what_the_best_is_worse_in() -> None:
