@@ -83,7 +83,7 @@ class StudySettings(Settings):
                     f"trainings give other results than those of {other.code_version}; install "
                     "that version or start another study."
                 )
-            names = [own.name]
+            names = [_SAID.get(own.name, own.name)]
             if own.name == "options":
                 names = sorted(n for n in {**mine, **theirs} if mine.get(n) != theirs.get(n))
                 mine, theirs = mine.get(names[0], ()), theirs.get(names[0], ())
@@ -91,6 +91,10 @@ class StudySettings(Settings):
                 f"Study {study!r} has {names[0]} {mine!r}, but got {theirs!r}; "
                 "take another --study name to start afresh."
             )
+
+
+_SAID = {"min_accuracy": "bound (--at-least, --at-most)"}
+"""How settings are called that have another name in records."""
 
 
 def training_number(kind: Kind) -> int:

@@ -121,6 +121,11 @@ def reference_of(record: StudyRecord) -> str | None:
     return (kind.source.reference if kind.source else kind.name) or None
 
 
+def n_again(record: StudyRecord) -> int:
+    """Return how many trials would double a study, or begin it."""
+    return max(10, sum(trial.finished for trial in record.trials))
+
+
 def sampler_of(record: StudyRecord) -> str | None:
     """Return the name of the study's sampler, or None if it was not stored."""
     settings = attrs.SETTINGS.of(record)

@@ -344,8 +344,11 @@ def _side(record: StudyRecord) -> StudySide:
 
 def _settings(record: StudyRecord) -> dict[str, str]:
     """Write the settings of a study that are not told otherwise."""
-    settings = SETTINGS.of(record)
+    settings, second = SETTINGS.of(record), kind_of(record).second
     told = {} if settings is None else settings.to_dict()
+    if second is not None and not is_own(record) and "min_accuracy" in told:
+        bound = "at least" if second.maximise else "at most"
+        told[f"{second.label} {bound}"] = told.pop("min_accuracy")
     return {name: format_value(v) for name, v in told.items() if name not in _DESCRIBED_ELSEWHERE}
 
 

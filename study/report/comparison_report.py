@@ -5,7 +5,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 from storage.records import StudyRecord
-from study.analysis import data_of, is_ours, is_own, is_search, kind_of, reference_of, word_for
+from study.analysis import (
+    data_of,
+    is_ours,
+    is_own,
+    is_search,
+    kind_of,
+    n_again,
+    reference_of,
+    word_for,
+)
 from study.analysis.comparison import (
     QUANTILES,
     ComparisonInfo,
@@ -223,9 +232,10 @@ def _next(data: ReportData, info: ComparisonInfo) -> Iterator[Step]:
     if not pairs or None in better:
         for side in searches:
             if side.sampler != IMPORTED and (kind := kinds[side.name]) is not None:
+                n = n_again(next(r for r in data.studies if r.name == side.name))
                 yield Step(
-                    command=f"{_command(data, f'run {quote(kind)}', side.name)} --trials N",
-                    why="adds N trials, which make the comparison surer",
+                    command=f"{_command(data, f'run {quote(kind)}', side.name)} --trials {n}",
+                    why=f"adds {n} trials, which make the comparison surer",
                 )
 
 

@@ -15,6 +15,7 @@ from study.analysis import (
     is_search,
     kind_of,
     measured_on_request,
+    n_again,
     n_telling,
     objectives_of,
     ranked,
@@ -213,10 +214,10 @@ class Findings:
 
     @property
     def more_trials(self) -> str | None:
-        """The command that adds trials, None where the study cannot be continued."""
+        """The command that adds as many trials, None where the study cannot be continued."""
         if self.reference is None:
             return None
-        return self.command(f"run {quote(self.reference)}", "--trials N")
+        return self.command(f"run {quote(self.reference)}", f"--trials {n_again(self.record)}")
 
     def command(self, verb: str, options: str = "") -> str:
         """Return a command for this study, where ``report`` found it."""

@@ -47,13 +47,18 @@ def test_round_trip(settings: StudySettings, url: str, changes: Any, names: list
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [("kind", "multitask"), ("data_fingerprint", "x"), ("min_accuracy", 0.5), ("sides", "tvx")],
+    ("field", "value", "said"),
+    [
+        ("kind", "multitask", "kind"),
+        ("data_fingerprint", "x", "data_fingerprint"),
+        ("min_accuracy", 0.5, r"bound \(--at-least, --at-most\)"),
+        ("sides", "tvx", "sides"),
+    ],
 )
-def test_require_equal(settings: StudySettings, field: str, value: Any) -> None:
+def test_require_equal(settings: StudySettings, field: str, value: Any, said: str) -> None:
     """The first setting that differs is named with both values."""
     other = replace(settings, **{field: value})
-    with pytest.raises(StudyError, match=rf"^Study 's' has {field} .*, but got .*--study") as seen:
+    with pytest.raises(StudyError, match=rf"^Study 's' has {said} .*, but got .*--study") as seen:
         settings.require_equal(other, study="s")
     assert repr(getattr(settings, field)) in str(seen.value)
     assert repr(value) in str(seen.value)
