@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -20,10 +20,12 @@ class Wording:
     Args:
         trials: Of another program's study; None for ours.
         named: Whether that program named its objectives.
+        nones: Parameters of our study that have None as a choice; of others it is no value.
     """
 
     trials: Sequence[TrialRecord] | None = None
     named: bool = False
+    nones: Collection[str] = ()
 
     def label(self, name: str) -> str:
         """Write the name of a setting."""
@@ -40,6 +42,8 @@ class Wording:
     def value(self, value: object, name: str) -> str:
         """Write a value of a setting; choices of another program that look alike are quoted."""
         told = None if self.trials is None else self._choices.get((name, type(value), value))
+        if value is None and name in self.nones:
+            return str(None)
         return told or format_value(value)
 
     def of(self, name: str, params: Mapping[str, object]) -> str:

@@ -161,7 +161,7 @@ def describe_ablation(info: AblationInfo) -> Iterator[str]:
     elif total.difference is not None and total.difference.mean is not None:
         yield (
             f"From the default to the winner the {info.objective.label} changes by "
-            f"{_change(total)}, over {info.n_seeds} seeds and splits."
+            f"{_change(total)}, over {_pairs_of(info.n_seeds)}."
         )
         if not info.guided:
             yield (
@@ -224,6 +224,10 @@ def _steps(path: Sequence[Ablated]) -> Iterator[str]:
     if equal and equal[0].difference is not None:
         within = equal[0].difference.within
         yield f"Steps that change next to nothing, {within}: {format_list([*map(name, equal)])}."
+
+
+def _pairs_of(n: int) -> str:
+    return "1 seed and split" if n == 1 else f"{n} seeds and splits"
 
 
 def _change(found: Ablated) -> str:

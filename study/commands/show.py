@@ -6,9 +6,10 @@ from optuna.storages import BaseStorage
 from rich.console import RenderableType
 
 from storage.artifacts import ArtifactFolder, artifact_folder
+from storage.attrs import TARGET
 from storage.queue import silences
 from storage.rdb import open_storage
-from storage.records import StudyRecord, load_study_record, load_summaries, only_study
+from storage.records import StudyRecord, count, load_study_record, load_summaries, only_study
 from study.commands.next_step import next_step
 from study.errors import StudyError, require_ending
 from study.requests import ExportRequest, ListRequest, Say, StatusRequest, WithArtifacts
@@ -67,7 +68,9 @@ def status(request: StatusRequest, *, show: Show, say: Say) -> None:
     else:
         for part in status_lines(record, silences(storage, study_id)):
             show(part)
-    say(next_step("report", "--study", record.name, url=request.url))
+    n, target = count(record.trials), TARGET.of(record) or 0
+    lacks = n.finished < target and n.running == 0 < n.waiting
+    say(next_step("worker" if lacks else "report", "--study", record.name, url=request.url))
 
 
 def export(request: ExportRequest) -> int:

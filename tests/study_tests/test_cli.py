@@ -429,6 +429,8 @@ def test_interrupted_and_continued(cli: Cli, toy: Path, wait_until: Wait) -> Non
         counts = Counter(states(folder))
         assert counts["RUNNING"] == 0 < counts["FAIL"]
         assert 0 < counts["WAITING"] <= 3 - counts["COMPLETE"]
+        said = cli("status", "--study", "toys", "--storage", "sqlite:///study.db")[1]
+        assert "Next: emoji-study worker --storage sqlite:///study.db --study toys" in said
     assert interrupt(training, signal.SIGKILL, os.killpg) == -signal.SIGKILL
     assert "RUNNING" in states(folder)
 

@@ -22,7 +22,7 @@ from storage import attrs
 from storage.rdb import open_storage
 from storage.records import StudyRecord, followups, load_study_record
 from storage.values import Arm
-from study.analysis import metrics_of
+from study.analysis import kind_of, metrics_of
 from study.analysis.ablation import get_ablation
 from study.analysis.confirmation import get_confirmation
 from study.analysis.confirmation_text import same_order
@@ -32,6 +32,7 @@ from study.emoji import LATENT_METRICS, MULTITASK
 from study.errors import StudyError
 from study.followups.setup import Prepared, find_search, own_pairs, run_experiment, set_up
 from study.followups.testing import measure_models
+from study.formats import MISSING
 from study.requests import FollowupRequest, Place
 from study.seeds import pair_seed
 from study.settings import StudySettings
@@ -280,6 +281,8 @@ def test_none_is_a_value(toy_copy: Path, capsys: Capture) -> None:
     assert [trial.params for trial in again.trials] == [trial.params for trial in search.trials]
     assert command(toy_copy, f"run {kind} --study none --set pull=None --trials 1") == 0
     assert [trial.params["pull"] for trial in read(toy_copy, "none").trials] == [None]
+    wording = kind_of(search).wording
+    assert (wording.value(None, "pull"), wording.value(None, "rate")) == ("None", MISSING)
 
 
 def test_nothing_is_tested_before_all_is_trained(toy_copy: Path, wait_until: Wait) -> None:
@@ -406,6 +409,7 @@ def test_ablation_goes_from_the_default_to_the_winner(toy_copy: Path, capsys: Ca
         values = {other.changes["start"] for other in sweep.others}
         assert len(values) == len(sweep.others) >= 2
         assert winner["start"] not in values
+        assert "over 1 seed and split." in said
         assert "fewer than 3 seeds" in said
         assert attrs.TEST_RESULTS not in record.user_attrs
         assert models_of(toy_copy) == []
