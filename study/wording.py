@@ -46,9 +46,14 @@ class Wording:
             return str(None)
         return told or format_value(value)
 
+    def holds(self, name: str, params: Mapping[str, object]) -> bool:
+        """Say whether a trial has a setting: among ours a stored None was once the lack of one."""
+        own = self.trials is None and name not in self.nones
+        return name in params and not (own and params[name] is None)
+
     def of(self, name: str, params: Mapping[str, object]) -> str:
         """Write the value of a setting among those of a trial, which may lack it."""
-        return self.value(params[name], name) if name in params else MISSING
+        return self.value(params[name], name) if self.holds(name, params) else MISSING
 
     def settings(self, params: Mapping[str, object]) -> str:
         """Write settings with their values."""

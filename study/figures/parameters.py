@@ -1,7 +1,7 @@
 """What mattered: importances, correlations and isolation plots of parameters."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from textwrap import wrap
 from typing import Any
@@ -349,7 +349,7 @@ def plot_parallel(
     )
     wording = kind_of(record).wording
     axes = [*map(wording.label, names), *(metric.label for metric in objectives)]
-    places = [_places([trial.params.get(name) for trial in members]) for name in names]
+    places = [_places([_held(n, trial.params, wording) for trial in members]) for n in names]
     for metric in objectives:
         values = [metric.of(trial) for trial in members]
         log = is_log(metric, [value for value in values if value is not None])
@@ -378,6 +378,12 @@ def plot_parallel(
     return figure.update_yaxes(
         tickvals=[0, 1], ticktext=["lowest", "highest"], range=[-0.05, 1.05], showgrid=False
     )
+
+
+def _held(name: str, params: Mapping[str, Scalar], wording: Wording) -> Scalar:
+    """Return what a trial has of a parameter, None as a text where it is a choice."""
+    value = params.get(name)
+    return str(value) if value is None and wording.holds(name, params) else value
 
 
 def _places(values: Sequence[Scalar]) -> list[float | None]:

@@ -138,7 +138,7 @@ def _metric(metric: Metric) -> Column:
 def _parameter(
     record: StudyRecord, wording: Wording, name: str, values: Sequence[Scalar]
 ) -> Column:
-    having = [trial for trial in record.trials if name in trial.params]
+    having = [trial for trial in record.trials if wording.holds(name, trial.params)]
     lacking = len(having) < len(record.trials)
     column = Column(key=name, source="params", label=wording.label(name), format="value")
     if is_numeric(name, having):
@@ -174,9 +174,10 @@ def _attributes(record: StudyRecord, wording: Wording) -> Iterator[Column]:
 def _values(record: StudyRecord) -> dict[str, list[Scalar]]:
     """Return the different values of each parameter, numbers by size, others by name."""
     found: dict[str, set[tuple[type, Scalar]]] = {name: set() for name in parameter_names(record)}
+    wording = kind_of(record).wording
     for trial in record.trials:
         for name, value in trial.params.items():
-            if value is not None or not is_ours(record):
+            if wording.holds(name, trial.params):
                 found[name].add((type(value), value))  # True equals 1, but is another value
 
     def order(item: tuple[type, Scalar]) -> tuple[str, float, str]:

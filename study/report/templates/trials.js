@@ -34,7 +34,8 @@ const table = (async () => {
     const tests = Object.entries((ours && study.user_attrs.test_results?.[trial.number]) || {});
     const tested = Object.fromEntries(tests.map(([name, value]) => [`test_${name}`, value]));
     const params = plainly(trial.params);
-    if (!ours) for (const name of Object.keys(params)) params[name] = chosen(params[name]);
+    for (const { source, key, choices } of [...columns, ...hidden])
+      if (source === "params" && key in params && choices.includes(NONE)) params[key] = chosen(params[key]);
     const user_attrs = plainly({ ...trial.user_attrs, ...tested });
     const infeasible = Boolean(own.infeasible) || Object.values(trial.constraints ?? {}).some((lack) => !(number(lack) <= 0));
     return {

@@ -33,6 +33,7 @@ from study.errors import StudyError
 from study.followups.setup import Prepared, find_search, own_pairs, run_experiment, set_up
 from study.followups.testing import measure_models
 from study.formats import MISSING
+from study.report.trials import get_columns
 from study.requests import FollowupRequest, Place
 from study.seeds import pair_seed
 from study.settings import StudySettings
@@ -283,6 +284,8 @@ def test_none_is_a_value(toy_copy: Path, capsys: Capture) -> None:
     assert [trial.params["pull"] for trial in read(toy_copy, "none").trials] == [None]
     wording = kind_of(search).wording
     assert (wording.value(None, "pull"), wording.value(None, "rate")) == ("None", MISSING)
+    choices = {column.key: column.choices for column in get_columns(search)}["pull"]
+    assert choices == ({"$none": True}, 2, "hard")
 
 
 def test_nothing_is_tested_before_all_is_trained(toy_copy: Path, wait_until: Wait) -> None:
