@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from search_spaces.base import Scalar, SearchSpace, is_number
+from storage import attrs
 from study.errors import StudyError, wrong_choice
 from study.experiment import Design
 from study.metrics import Metric
@@ -82,7 +83,7 @@ class Rows(Data):
         sides: One letter for each row, as they were stored: ``t`` training, ``v`` validation,
             ``e`` test; None to draw them.
         by: ``(n,)`` classes, of which each is parted by itself; None for one of all.
-        noun: What a row is called: ``images``.
+        noun: What rows are called, on pages as well: ``images``.
     """
 
     def __init__(
@@ -123,6 +124,9 @@ class Rows(Data):
     def describe(self) -> str:
         n = {side: self._sides.count(side) for side in "tv"}
         return f"{n['t']:,} training and {n['v']:,} validation {self._noun}"
+
+    def facts(self) -> Mapping[str, Any]:
+        return {attrs.NOUN: self._noun}
 
     def part(self, side: str) -> tuple[np.ndarray, ...]:
         """Return the rows of a side of each array: ``t``, ``v``, in ``Trainer.test`` ``e``."""

@@ -5,6 +5,7 @@ a browser, a database or a model. This module holds what all analyses read from 
 """
 
 import math
+import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 from operator import itemgetter
@@ -113,7 +114,10 @@ def is_own(record: StudyRecord) -> bool:
 
 
 def data_of(record: StudyRecord) -> str:
-    """Return what the data of a study are called: images, where they are known to be some."""
+    """Return what the data of a study are called: images of emoji, else what its kind says."""
+    noun = attrs.NOUN.of(record) or ""  # stored, so it may be anything
+    if re.fullmatch(r"\w[\w -]{0,30}", noun):
+        return noun
     return "images" if is_own(record) else "data"
 
 

@@ -22,7 +22,7 @@ from storage import attrs
 from storage.rdb import open_storage
 from storage.records import StudyRecord, followups, load_study_record
 from storage.values import Arm
-from study.analysis import kind_of, metrics_of
+from study.analysis import data_of, kind_of, metrics_of
 from study.analysis.ablation import get_ablation
 from study.analysis.confirmation import get_confirmation
 from study.analysis.confirmation_text import same_order
@@ -284,6 +284,9 @@ def test_none_is_a_value(toy_copy: Path, capsys: Capture) -> None:
     assert [trial.params["pull"] for trial in read(toy_copy, "none").trials] == [None]
     wording = kind_of(search).wording
     assert (wording.value(None, "pull"), wording.value(None, "rate")) == ("None", MISSING)
+    assert data_of(search) == "rows"
+    hostile = {**search.user_attrs, attrs.NOUN: "<b>"}
+    assert data_of(replace(search, user_attrs=hostile)) == "data"
     choices = {column.key: column.choices for column in get_columns(search)}["pull"]
     assert choices == ({"$none": True}, 2, "hard")
 
