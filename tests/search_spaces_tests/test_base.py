@@ -214,6 +214,8 @@ def test_fixed_values() -> None:
     found = parse_params(SPACES["multitask"], texts)
     assert found == params
     assert [type(found[name]) for name in params] == [*map(type, params.values())]
+    words = {"auxiliary_task": "true", "batch_normalization": "FALSE"}
+    assert parse_params(SPACES["multitask"], words) == dict(zip(words, (True, False), strict=True))
     for name, text, message in (
         ("epoch", "1.5", "`epoch` must be a whole number, but got '1.5'."),
         ("learning_rate", "fast", "`learning_rate` must be a number, but got 'fast'."),
