@@ -169,7 +169,7 @@ def describe_ablation(info: AblationInfo) -> Iterator[str]:
                 "so the path takes parameters in the order of the space."
             )
         if info.enough:
-            yield from _steps(info.path[1:])
+            yield from _steps(info.path)
     if not info.enough:
         yield (
             f"With fewer than {MIN_SPLITS} seeds no difference can be told from chance; take more "
