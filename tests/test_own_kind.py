@@ -65,6 +65,7 @@ def test_a_kind_is_searched_and_read_without_its_file(cli: Cli, done: Done, toy:
         first,
         second,
     )
+    assert "4 trials asked for are finished, more than --total 3.\n" in done(f"{RUN} --total 3")
 
     toy.unlink()
     for line in ("list", f"status {study}", f"export {study} --out trials.csv", f"report {study}"):

@@ -87,7 +87,9 @@ def _run(ready: Ready, place: Place, request: RunRequest, *, say: Say) -> RunOut
     )
     if count(study.get_trials(deepcopy=False)).finished >= target:
         asked = "trial that was asked for is" if target == 1 else f"{target} trials asked for are"
-        say(f"Nothing left to do: the {asked} finished.")
+        more = request.n_total is not None and request.n_total < target
+        than = f", more than --total {request.n_total}" if more else ""
+        say(f"Nothing left to do: the {asked} finished{than}.")
     outcome = launch(ready, place, target=target, say=say)
     last = attrs.LAST_REQUEST.among(study.user_attrs)
     n_now = _n_finished(study.get_trials(deepcopy=False), replicate)

@@ -152,7 +152,8 @@ def watch(
 
     Every ``interval_s`` seconds, ``read`` returns it and what ``status_lines`` takes beside it.
     """
-    with Live(console=console or Screen(), auto_refresh=False) as live:
+    screen = console or Screen()
+    with Live(console=screen, auto_refresh=False) as live:
         while True:
             try:
                 record, silent_s = read()
@@ -164,8 +165,10 @@ def watch(
             else:
                 live.update(Group(*status_lines(record, silent_s)), refresh=True)
                 if _is_done(record):
-                    return
+                    break
             time.sleep(interval_s)
+    if not screen.is_terminal:
+        screen.line()  # as on a terminal
 
 
 def _is_done(record: StudyRecord) -> bool:

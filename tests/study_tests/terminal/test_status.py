@@ -151,6 +151,9 @@ def test_watch_ends_with_the_study() -> None:
     assert re.search(said, out.getvalue(), re.DOTALL)
     with pytest.raises(StorageAccessError, match="damaged"):
         watch(read, interval_s=0.0, console=console)
+    piped = Console(file=(out := io.StringIO()), width=120)
+    watch(lambda: (last, {}), interval_s=0.0, console=piped)
+    assert out.getvalue().endswith(" \n")
 
 
 def test_best_first() -> None:
