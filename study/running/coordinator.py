@@ -107,9 +107,9 @@ def launch(ready: Ready, place: Place, *, target: int, say: Say) -> RunOutcome:
     """Run trials of a study, until it has ``target`` finished ones; raises as ``run_study``."""
     study, settings = ready.study, ready.settings
     trials = study.get_trials(deepcopy=False)
-    idle = count(trials).finished >= target
-    threads = threads_each(place, first=not trials or idle, say=say)
-    for warning in other_threads(() if idle else trials, threads):
+    idle = not trials or count(trials).finished >= target
+    threads = threads_each(place, idle=idle, say=say)
+    for warning in other_threads(trials, threads):
         say(f"Warning: {warning}")
     name = study.study_name
     job = WorkerJob(

@@ -11,16 +11,17 @@ from study.formats import counted, format_number
 from study.requests import Place, Say
 
 
-def threads_each(place: Place, *, first: bool, say: Say) -> int:
+def threads_each(place: Place, *, idle: bool, say: Say) -> int:
     """Return the threads of each worker; warn where they would slow each other down.
 
-    Before the ``first`` trial of a study, what kept the machine busy may have been pip.
+    Other programs do not matter where the workers stay ``idle``, nor before the first trial of a
+    study, when it may have been pip.
     """
     if place.scheduler is not None:
         return place.threads or 1
     cores = joblib.cpu_count()
     threads = place.threads or max(1, cores // place.n_workers)
-    busy = 0.0 if first else psutil.getloadavg()[0]
+    busy = 0.0 if idle else psutil.getloadavg()[0]
     for warning in oversubscription(cores, threads * place.n_workers, busy=busy):
         say(f"Warning: {warning}")
     return threads

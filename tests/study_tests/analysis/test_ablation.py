@@ -220,4 +220,8 @@ def test_sentences() -> None:
     assert (total.difference.interval, total.better, total.worse) == (None, False, False)
     first, *_, last = describe_ablation(info)
     assert first.endswith("30.0\N{NO-BREAK SPACE}%, over 2 seeds and splits.")
+    path = dict(list(PATH_OF_THREE.items())[:2])
+    one = {name: v[:1] for name, v in VALUES.items() if name in path | NEIGHBOURS}
+    (total, *_) = describe_ablation(ablated(one, path=path))
+    assert total.endswith("%, over 1 seed and split.")
     assert last.startswith("With fewer than 3 seeds no difference can be told from chance;")
