@@ -169,7 +169,7 @@ def describe_ablation(info: AblationInfo) -> Iterator[str]:
                 "so the path takes parameters in the order of the space."
             )
         if info.enough:
-            yield from _steps(info.path)
+            yield from _steps(info.path, within=total.difference.within)
     if not info.enough:
         yield (
             f"With fewer than {MIN_SPLITS} seeds no difference can be told from chance; take more "
@@ -205,8 +205,11 @@ def _ablated(
     )
 
 
-def _steps(path: Sequence[Ablated]) -> Iterator[str]:
-    """Say which steps of a path made a difference, the largest first, and which make none."""
+def _steps(path: Sequence[Ablated], *, within: str) -> Iterator[str]:
+    """Say which steps of a path made a difference, the largest first, and which make none.
+
+    ``within`` says up to what two values are equal.
+    """
 
     def size(step: Ablated) -> float:
         return abs((step.difference and step.difference.mean) or 0.0)
@@ -221,8 +224,7 @@ def _steps(path: Sequence[Ablated]) -> Iterator[str]:
     else:
         yield "No single step makes a difference beyond what chance explains."
     equal = [step for step in path if step.difference is not None and step.difference.equal]
-    if equal and equal[0].difference is not None:
-        within = equal[0].difference.within
+    if equal:
         yield f"Steps that change next to nothing, {within}: {format_list([*map(name, equal)])}."
 
 
