@@ -47,7 +47,7 @@ def test_cluster(scheduler: str, tmp_path: Path, toys: StudySettings, wait_until
     """
     slow = tmp_path / "data" / "slow"
     slow.touch()
-    options = ("--set", "rounds=2000", "--trials", "2", "--workers", "2", "--backend", "dask")
+    options = ("--set", "rounds=400", "--trials", "2", "--workers", "2", "--backend", "dask")
     command = toy_run(url_of(tmp_path), toys.data, *options)
     there = [*command, "--scheduler", scheduler]
     with subprocess.Popen(there, stdout=subprocess.PIPE, text=True) as coordinator:
