@@ -1,7 +1,6 @@
-"""A table of the kinds of faults that users and attackers have found, and what holds each.
+"""Kinds of faults that users and attackers have found: further inputs that no other test has.
 
-A row names the tests that hold its kind where it was mended; they are looked up, not run. Below
-are further inputs of the same kinds that no other test has.
+``kinds_of_faults.txt`` names the tests that hold each kind; they are looked up, not run.
 """
 
 import io
@@ -37,97 +36,7 @@ from tests.conftest import Cli
 from tests.servers import close_storage
 from tests.study_tests.synthetic import planted
 
-HELD = """
-what a table does not tell is made up and told as a fact:
-    test_read_foreign::test_less_than_usual ::test_times_that_no_table_tells
-local times are subtracted as if each hour were there once:
-    test_times::test_records_do_not_depend_on_zones ::test_times_across_a_change_of_clocks
-arithmetic takes numbers for positive, finite and moderate: test_isolation ::test_extreme_numbers
-words are told by blanks: test_labels::test_words ::test_words_between_other_signs
-what an image says of itself is ignored:
-    test_images::test_orientation_in_every_format
-    ::test_images_that_say_something_of_themselves
-the wall clock of a session is taken for the database's: test_times::test_silences_on_a_server
-each trial stores the list of all values: test_base ::test_values_beyond_the_grid_take_little
-a unit is assumed: ::test_shares_that_are_no_per_cents
-a name is changed on the screen, or used as a path:
-    test_screen::test_printed test_file_names::test_paths_of_commands ::test_names
-a path is escaped once and read twice: test_urls::test_paths_as_written
-a point is trained twice:
-    test_untried::test_no_point_twice test_untried::test_workers_that_choose_at_one_moment
-a figure of the documents was measured on something else: test_worker::test_worker_is_light
-a bitwise claim holds on one processor alone: test_kernels::test_all_tests_of_equality_hold
-a file is replaced under an open connection:
-    test_rdb::test_file_that_goes_while_it_is_open test_faults::test_gone_while_running
-    ::test_folders_that_go_while_a_database_is_open
-files are named by a key that several databases count:
-    test_artifacts::test_two_databases_in_one_folder test_confirm::test_models_of_others
-a key is given again after its owner was deleted: test_queue::test_key_that_was_given_again
-what was asked for is told by counts:
-    test_budget::test_requests_and_designs test_cli::test_interrupted_and_continued
-who lives is guessed by the name of a host: test_queue::test_two_places_with_one_host_name
-read, decided and written in several transactions:
-    test_operations::test_two_requests_and_designs test_operations::test_two_experiments
-    test_confirm::test_each_model_is_tested_once
-something is created in several transactions:
-    test_operations::test_two_creations test_rdb::test_two_that_create
-housekeeping ends a run that is done:
-    test_refresher::test_an_error_of_a_refresh_ends_no_run test_artifacts::test_clear_pictures
-what is cheap is checked after what is expensive:
-    test_faults::test_folder_that_takes_no_files test_faults::test_folder_that_goes_away
-an old file stays beside a new one: test_train::test_earlier_model_is_whole_until_the_end
-one wrong trial of the queue ends every worker: test_worker::test_trials_that_cannot_be_sampled
-a trial or study that is gone is no foreseen end: test_worker::test_judged_dead
-a reader takes its dialect for granted:
-    test_read_results::test_wrong_file ::test_other_dialects ::test_cells_in_other_words
-Python's error instead of the cause:
-    test_rows::test_images_that_cannot_be_read test_rows::test_texts_that_cannot_be_read
-    ::test_columns_of_other_types
-a URL is taken as it looks:
-    test_urls::test_refused test_urls::test_missing_driver
-    ::test_urls_that_would_not_do_what_they_say
-results that depend on the number of threads are mixed without a word:
-    test_run::test_run_and_continue
-what another command asked for is counted against one's own:
-    test_progress::test_progress_line test_budget::test_requests_and_designs
-    test_run::test_two_replicates_at_one_moment
-what was stopped from outside is told as a failure: test_run::test_describe_outcome
-a signal that is to be ignored is heard: test_worker::test_stop_signals
-a signal waits for a thread that waits: test_worker::test_a_signal_that_reaches_another_thread
-a value is taken for its absence:
-    test_base::test_none_among_choices test_confirm::test_none_is_a_value
-files are left that nothing leads to:
-    test_faults::test_full_artifact_folder
-    test_retention::test_states_of_finished_trainings_are_removed
-a path is told without the folder that it is relative to: test_rows::test_no_file
-what is still starting is gone: test_faults::test_server_that_is_not_started_yet
-numbers of pixels are taken for 0 to 255: test_images::test_ranges_of_numbers
-a picture becomes white without a word:
-    test_images::test_lines_do_not_vanish
-    test_images::test_the_first_frame_that_shows_something
-a name is taken for text: test_rows::test_a_name_that_is_no_text
-a secret in a URL is repeated: test_urls::test_what_others_may_know
-a path is taken for an address: ::test_paths_that_look_like_addresses
-output is encoded strictly: test_screen::test_screens_without_unicode
-a closed or full stream ends what is done: ::test_streams_that_take_nothing
-an option does nothing: test_cli::test_options_without_effect ::test_empty_options
-a stored value is trusted to have our type:
-    test_stored_values::test_attributes test_stored_values::test_columns
-the current folder is code: test_current_folder::test_no_process_imports_what_lies_there
-guard and router read one request differently: test_guard::test_uploaded_files_under_any_spelling
-who is on this machine is taken for this user:
-    test_guard::test_nobody_without_the_token test_cluster::test_schedulers_that_are_refused
-a link leads out of a folder: test_artifacts::test_ids_that_lead_elsewhere
-slow peers hold a small pool: test_guard::test_slow_peers_and_a_locked_database
-an odd request is a traceback: test_guard::test_odd_requests test_guard::test_odd_changes
-an image may be a program: test_images::test_what_is_no_image
-a small file takes much: test_rows::test_small_files_take_little
-a stored text is obeyed by the terminal:
-    test_screen::test_nothing_is_obeyed test_screen::test_log_lines
-writing replaces whatever is there:
-    test_files::test_links_are_followed test_files::test_pipe_and_device
-"""
-"""Kinds of faults, and below each the tests that hold it: files, functions, ``::`` of this one."""
+HELD = Path(__file__).with_name("kinds_of_faults.txt")
 
 GRID = (
     "epoch,auto_encoder,batch_size,learning_rate,weight_decay,batch_normalization,bottleneck_dim"
@@ -143,7 +52,9 @@ def names_in(path: Path) -> set[str]:
 
 def test_all_kinds_are_held() -> None:
     """Each test that holds a kind is there, and each of this file holds one."""
-    held = re.findall(r"\s(?=test_|::)(test_\w+)?(?:::(\w+))?", HELD)
+    held = re.findall(
+        r"\s(?=test_|::)(test_\w+)?(?:::(\w+))?", HELD.read_text().partition("\n\n")[2]
+    )
     for file, name in held:
         (path,) = Path(__file__).parent.rglob(f"{file}.py") if file else [Path(__file__)]
         found = names_in(path)
