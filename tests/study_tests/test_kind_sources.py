@@ -70,24 +70,12 @@ def test_what_is_no_kind_is_one_line(toy: Path, reference: str, text: str, messa
         ("trainer=ToyTrainer", "trainer=3", r"`trainer` must be a function that returns one"),
         ('"rounds": 5}', "}", r"`default` has no value of `rounds`"),
         ('direction="maximize"', 'direction="up"', r"`direction` of a metric must be"),
-        (
-            '"rate": 0.5',
-            '"rate": "0.5"',
-            r"`default`: `rate` must be a number from 0.01 to 4, but is '0\.5'",
-        ),
+        ('"rate": 0.5', '"rate": "0.5"', r"`default`: `rate` must be .* 0.01 to 4, but is '0\.5'"),
         ('"rounds": 5', '"rounds": 6', r"`default`: `rounds` must be .* from 3 to 5, but is 6"),
         ('"start", distr', '"rate", distr', r"The line space has two parameters named `rate`"),
         ("FloatDistribution(-1.0, 1.0)", "CategoricalDistribution(('1', 1))", r".* alike: '1', 1"),
-        (
-            "IntDistribution(3, 5)",
-            "IntDistribution(3, 5), when={'end': (1,)}",
-            r".* names 'end', which is no earlier parameter of the line",
-        ),
-        (
-            "IntDistribution(3, 5)",
-            "IntDistribution(3, 5), when={'start': ('1',)}",
-            r".* for 'start' of '1', but `start` must be a number from -1",
-        ),
+        ("(3, 5))", "(3, 5), when={'end': (1,)})", r".* names 'end', which is no earlier param"),
+        ("(3, 5))", "(3, 5), when={'start': ('1',)})", r".* '1', but `start` must be a number fr"),
     ],
 )
 def test_a_broken_protocol_is_one_line(toy: Path, old: str, new: str, message: str) -> None:

@@ -47,17 +47,13 @@ def test_round_trip(settings: StudySettings, url: str, changes: Any, names: list
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
-    [
-        ("kind", "multitask", "kind"),
-        ("data_fingerprint", "x", "data_fingerprint"),
-        ("min_accuracy", 0.5, r"bound \(--at-least, --at-most\)"),
-        ("sides", "tvx", "sides"),
-    ],
+    ("field", "value"),
+    [("kind", "multitask"), ("data_fingerprint", "x"), ("min_accuracy", 0.5), ("sides", "tvx")],
 )
-def test_require_equal(settings: StudySettings, field: str, value: Any, said: str) -> None:
+def test_require_equal(settings: StudySettings, field: str, value: Any) -> None:
     """The first setting that differs is named with both values."""
     other = replace(settings, **{field: value})
+    said = field.replace("min_accuracy", "bound")
     with pytest.raises(StudyError, match=rf"^Study 's' has {said} .*, but got .*--study") as seen:
         settings.require_equal(other, study="s")
     assert repr(getattr(settings, field)) in str(seen.value)

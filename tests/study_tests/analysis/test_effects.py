@@ -9,6 +9,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from scipy import stats
 
+from study.analysis.agreement import describe_agreement
 from study.analysis.effects import describe_effect, get_effects
 from study.analysis.held_fixed import partial_p_values
 from study.analysis.pairs import get_pair
@@ -147,3 +148,22 @@ def test_two_settings_together() -> None:
     by_row = [sum(c.n_trials for c in info.cells if c.row == row) for row in range(4)]
     assert max(by_row) - min(by_row) <= 2
     assert get_pair(record, "batch_normalization", "bottleneck_dim") is None
+
+
+def test_agreement_is_told_both_ways() -> None:
+    """What both find, what the test misses, and what it finds without the forest's need."""
+    record = planted()
+    forest, effects = get_surrogate(record), get_effects(record)
+    assert set(forest.needed) == {"learning_rate", "auto_encoder"}
+    agreed = describe_agreement(forest, effects)
+    assert agreed.startswith("The test of each setting by itself agrees on ")
+    assert agreed.count(".") == 1
+    none = replace(forest, parameters=())
+    alone = describe_agreement(none, effects)
+    assert "alone, but trials may have followed earlier results" in alone
+    grid = replace(record, user_attrs={"settings": {**SETTINGS, "sampler": "grid"}})
+    said = describe_agreement(none, get_effects(grid))
+    assert "that the forest can do without: effects too small" in said
+    missed = describe_agreement(forest, replace(effects, effects=()))
+    assert "does not find " in missed
+    assert describe_agreement(none, replace(effects, effects=())).endswith("finds none either.")

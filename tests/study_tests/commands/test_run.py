@@ -1,4 +1,4 @@
-"""What ``run`` and ``worker`` do; one worker, few steps, tiny data."""
+"""What ``run``, ``worker`` and ``demo`` do; one worker, few steps, tiny data."""
 
 import re
 import sqlite3
@@ -14,10 +14,11 @@ from optuna.trial import TrialState
 from storage import attrs
 from storage.errors import UnknownStudyError
 from storage.records import Progress, StudyRecord
+from study.commands import demo
 from study.running.choosing import find_trial
 from study.running.coordinator import RunOutcome, describe_outcome
 from study.running.threads import oversubscription
-from tests.conftest import Wait
+from tests.conftest import Cli, Wait
 from tests.study_tests.asking import command, url_of
 from tests.study_tests.studies import ask, stored
 from tests.study_tests.synthetic import SETTINGS, planted, study, trial
@@ -188,3 +189,14 @@ def test_oversubscription(cores: int, threads: int, busy: float, warning: str | 
     warnings = list(oversubscription(cores, threads, busy=busy))
     assert len(warnings) == (warning is not None)
     assert all(re.search(str(warning), text) for text in warnings)
+
+
+@pytest.mark.whole
+def test_demo(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes the whole way, says what it does, and ends with one next step."""
+    monkeypatch.setattr(demo, "TRIALS", 2)
+    monkeypatch.setattr(demo, "EPOCHS", 1)
+    code, out, _ = cli("demo", "--out", "here", "--workers", "1")
+    assert (code, out.count("Next: ")) == (0, 1)
+    assert "2 of 2 trials finished" in out
+    assert all(Path("here", name).exists() for name in ("study.db", "report.html", "best"))
