@@ -36,7 +36,7 @@ KEPT_PICTURES = Stored("kept_pictures", str)  # all (without it), best or none
 MEASURES_LATENTS = Stored("measures_latents", bool)  # of a search; experiments always do
 BASELINE = Stored("baseline", float)  # objective of a constant prediction, on the validation data
 CLASS_COUNTS = Stored("class_counts", dict[str, dict[str, int]])  # images by side and class
-NOUN = Stored("emoji_study:noun", str)  # what the examples of a user's data are called
+NOUN = Stored("emoji_study:noun", str)  # what the examples of its data are called
 DATA_REMARKS = Stored("emoji_study:data_remarks", list[str])  # what was left out or changed
 
 # On a trial, written when it starts.

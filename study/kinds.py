@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from search_spaces.base import Scalar, SearchSpace, is_number
-from storage import attrs
 from study.errors import StudyError, wrong_choice
 from study.experiment import Design
 from study.metrics import Metric
@@ -40,7 +39,13 @@ EXAMPLES = "examples"
 
 
 class Data(ABC):
-    """Training, validation and test data; only what tests may look at the test part."""
+    """Training, validation and test data; only what tests may look at the test part.
+
+    Attributes:
+        noun: What pages call its examples: ``images``.
+    """
+
+    noun = "data"
 
     @property
     @abstractmethod
@@ -83,7 +88,7 @@ class Rows(Data):
         sides: One letter for each row, as they were stored: ``t`` training, ``v`` validation,
             ``e`` test; None to draw them.
         by: ``(n,)`` classes, of which each is parted by itself; None for one of all.
-        noun: What rows are called, on pages as well: ``images``.
+        noun: What rows are called.
     """
 
     def __init__(
@@ -94,7 +99,7 @@ class Rows(Data):
         by: np.ndarray | None = None,
         noun: str = "rows",
     ) -> None:
-        self._arrays, self._noun = arrays, noun
+        self._arrays, self.noun = arrays, noun
         self._by = np.zeros(len(arrays[0]), dtype=int) if by is None else by
         self._content = digest(*(np.ascontiguousarray(array).tobytes() for array in arrays))
         if sides is None:
@@ -113,7 +118,7 @@ class Rows(Data):
         return self._sides
 
     def with_sides(self, sides: str) -> "Rows":
-        return Rows(*self._arrays, sides=sides, by=self._by, noun=self._noun)
+        return Rows(*self._arrays, sides=sides, by=self._by, noun=self.noun)
 
     def redraw(self, split: str, seed: int) -> str:
         return self._drawn(self._sides.replace("v", "t"), "t", "v", 0.25, seed)
@@ -123,10 +128,7 @@ class Rows(Data):
 
     def describe(self) -> str:
         n = {side: self._sides.count(side) for side in "tv"}
-        return f"{n['t']:,} training and {n['v']:,} validation {self._noun}"
-
-    def facts(self) -> Mapping[str, Any]:
-        return {attrs.NOUN: self._noun}
+        return f"{n['t']:,} training and {n['v']:,} validation {self.noun}"
 
     def part(self, side: str) -> tuple[np.ndarray, ...]:
         """Return the rows of a side of each array: ``t``, ``v``, in ``Trainer.test`` ``e``."""

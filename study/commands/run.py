@@ -20,7 +20,7 @@ from study.requests import DEFAULT_TRIALS, Place, RunRequest, Say
 from study.running import budget
 from study.running.coordinator import Ready, RunOutcome, describe_outcome, launch, open_study
 from study.running.deciding import decide_search
-from study.running.opening import Database, StoredStudy, load_here
+from study.running.opening import Database, StoredStudy, facts_of, load_here
 from study.running.warm_start import began_with, best_points
 from study.sampling.names import ADAPTIVE_SAMPLERS
 from study.settings import StudySettings
@@ -54,7 +54,7 @@ def run(request: RunRequest, *, say: Say) -> RunOutcome:
     waiting = _first_points(database, request, settings, space, stored)
     _, data = load_here(own, settings, place.device, study=name, stored=stored is not None)
     settings = replace(settings, data_fingerprint=data.fingerprint, sides=data.sides)
-    info, facts = found.info(space), data.facts()
+    info, facts = found.info(space), facts_of(data)
     require_folder(artifact_folder(place.url, place.artifacts))
     opened = open_study(database.create(), name, settings, info, user_attrs=facts, waiting=waiting)
     from_now_on: dict[str, object] = {

@@ -27,6 +27,7 @@ class StudyData(Data):
 
     dataset: EmojiDataset
     split: Split
+    noun = "images"
 
     @cached_property
     def fingerprint(self) -> str:

@@ -23,7 +23,7 @@ from study.requests import FollowupRequest, Given, Place, Say
 from study.running import budget
 from study.running.coordinator import Ready, RunOutcome, launch, open_study
 from study.running.deciding import decide
-from study.running.opening import Database, load_here
+from study.running.opening import Database, facts_of, load_here
 from study.settings import IMPORTED, StudySettings
 
 FRESH = 1
@@ -224,7 +224,7 @@ def run_experiment(
     name, settings, found = prepared.name, prepared.settings, prepared.found
     experiment, data = prepared.experiment, prepared.data
     space = settings.space_in(found.kind)
-    user_attrs = {attrs.EXPERIMENT: experiment.to_dict(), **data.facts()}
+    user_attrs = {attrs.EXPERIMENT: experiment.to_dict(), **facts_of(data)}
     require_folder(artifact_folder(place.url, place.artifacts))
     storage = prepared.database.create()
     study = open_study(storage, name, settings, found.info(space), user_attrs=user_attrs)

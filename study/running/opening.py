@@ -93,6 +93,11 @@ class Database:
         return stored
 
 
+def facts_of(data: Data) -> dict[str, Any]:
+    """Return the user attributes that a new study on some data gets."""
+    return {attrs.NOUN: data.noun, **data.facts()}
+
+
 def load_data(trainer: Trainer, settings: StudySettings, *, study: str, stored: bool) -> Data:
     """Load the data that settings describe; parted now, unless they are ``stored`` with a study.
 
