@@ -308,7 +308,7 @@ def test_from_run_to_report(cli: Cli, tmp_path: Path) -> None:
     code, out, err = cli(
         *(*run, "--vendors", "google, meta", "--latents", "--trials", "3"),
         *(f"--set={one}" for one in small),
-        *("--epochs", "2", "--threads", "1"),
+        *("--epochs", "1", "--threads", "1"),
     )
     assert (code, "Traceback" in err) == (0, False), err
     assert re.search(
