@@ -19,6 +19,7 @@ from study.analysis import (
     word_for,
 )
 from study.analysis.confirmation import ConfirmationInfo
+from study.analysis.provenance import keeping
 from study.formats import format_count, plural
 from study.shell import quote
 
@@ -112,7 +113,10 @@ class Checked:
         kind, new = reference_of(self.record), quote(f"{self.record.name}-{suffix}")
         if kind is None or not self.search:
             return None
-        run = f"emoji-study run {quote(kind)} --study {new}"
+        run, options = (
+            f"emoji-study run {quote(kind)} --study {new}",
+            keeping(self.record, options),
+        )
         return f"{run} --warm-start {self.name} {options}" if warm else f"{run} {options}"
 
     def wider(self, options: str = "") -> str | None:

@@ -1,5 +1,6 @@
 """How a study came about: the command that made it, and what its trials ran on."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,9 @@ from storage.records import StudyRecord, TrialRecord
 from storage.values import Settings, Stored
 from study.analysis import is_search, kind_of, reference_of
 from study.formats import counted
+from study.kind_info import own_kind
 from study.metrics import Metric
+from study.requests import DEFAULT_DATA_SEED
 from study.settings import IMPORTED
 from study.shell import join
 
@@ -86,6 +89,36 @@ def again(
         words += [word for weight in weights for word in ("--lambda", str(weight))]
     options = _options(replace(settings, fixed=fixed), ("seed", "data", "data_seed"), None)
     return join([*words, *options])
+
+
+def keeping(record: StudyRecord, options: str) -> str:
+    """Return the options of another study with those of this one that they leave as they are.
+
+    These are its data and their split, its space, what is fixed and what is demanded.
+    """
+    settings, kind, words = attrs.SETTINGS.of(record), kind_of(record), shlex.split(options)
+    if settings is None:
+        return options
+    own = own_kind(kind.name) if kind.source is None else None
+    usual = {"space": next(iter(own.spaces)), "split": own.splits[0]} if own else {}
+    usual["data_seed"] = str(DEFAULT_DATA_SEED)
+    names = [
+        name
+        for name in ("space", "data", "split", "data_seed")
+        if f"--{name.replace('_', '-')}" not in words
+        and str(getattr(settings, name) or "") not in ("", usual.get(name))
+    ]
+    fixed = dict(settings.fixed)
+    for word in words:
+        fixed.pop(word.partition("=")[0], None)
+    if kind.fidelity is not None and "--epochs" in words:
+        fixed.pop(kind.fidelity, None)
+    if own is not None and "--space" in words:
+        space = own.spaces[words[words.index("--space") + 1]]
+        there = {parameter.name for parameter in space.parameters}
+        fixed = {name: value for name, value in fixed.items() if name in there}
+    kept = _options(replace(settings, fixed=fixed), names, kind.second)
+    return join([*kept, *words])
 
 
 def _command(record: StudyRecord) -> str | None:

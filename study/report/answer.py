@@ -181,8 +181,10 @@ def _single(found: Findings, n: int) -> str:
         return f"It is the {best} of {format_count(n)} complete trials{kept}; {luck}."
     if n == 1:
         return "Not confirmed yet: it is the only complete trial."
+    few = found.at_home is not None and not found.at_home.enough
+    how = "Confirmed with too few seeds to tell" if few else "Not confirmed yet"
     return (
-        f"Not confirmed yet: it is the {best} of {format_count(n)} single trainings on the "
+        f"{how}: it is the {best} of {format_count(n)} single trainings on the "
         f"{data} that chose it, so partly luck."
     )
 

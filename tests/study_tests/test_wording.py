@@ -1,8 +1,12 @@
 """Names and choices: ours as words, another program's as they are stored, told apart."""
 
+import shutil
+import subprocess
+
 import pytest
 from optuna.distributions import CategoricalDistribution
 
+from study.shell import at_storage, join
 from study.wording import OURS, Wording
 from tests.study_tests.synthetic import trial
 
@@ -38,3 +42,17 @@ def test_sentences(wording: Wording, written: tuple[str, str, str]) -> None:
     metric = "val loss" if wording is OURS else "val_loss" if wording.named else "objective value"
     found = begun, wording.heading(metric), wording.label("two\nlines").replace("\n", " ")
     assert found == written
+
+
+BASH = shutil.which("bash")
+WORDS = ("plain", "a b", "", "it's", "two\nlines\t\\n", "\x1b[31m", "\x07'\\", "\u202e\U0001f600é")
+
+
+@pytest.mark.skipif(BASH is None, reason="needs bash")
+def test_pasted() -> None:
+    """A shell reads back each word, of which none holds what does not print."""
+    line = at_storage(join(["printf", "%s\\0", *WORDS, "--x"]), "sqlite:///it's a.db")
+    assert line.isprintable()
+    shell = subprocess.run([str(BASH), "-c", line], capture_output=True, check=True)
+    words = [*WORDS, "--storage", "sqlite:///it's a.db", "--x"]
+    assert shell.stdout.decode().split("\0")[:-1] == words

@@ -36,10 +36,7 @@ BASE = [0.10, 0.12, 0.11, 0.13, 0.09]
 BETTER = [0.081, 0.093, 0.090, 0.101, 0.073]
 """A fifth lower, with little scatter."""
 
-
 PERCENT = "\N{NO-BREAK SPACE}%"
-
-
 NONE: Mapping[str, Any] = {}
 
 

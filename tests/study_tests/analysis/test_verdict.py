@@ -17,10 +17,12 @@ from benchmarks.simulated import Trainings, simulate_other
 from search_spaces import SPACES, Parameter, Scalar
 from storage.records import StudyRecord, TrialRecord
 from study.analysis.checks import Check, Level
+from study.analysis.failures import describe_failures, get_failures
 from study.analysis.noise import get_noise
+from study.analysis.provenance import keeping
 from study.analysis.verdict import ENOUGH_TRIALS, get_verdict
 from tests.study_tests.analysis.test_confirmation import confirmed
-from tests.study_tests.synthetic import SETTINGS, START, multitask
+from tests.study_tests.synthetic import MULTITASK_SETTINGS, SETTINGS, START, multitask
 from tests.study_tests.synthetic import study as study_of
 from tests.study_tests.synthetic import trial as make_trial
 
@@ -116,8 +118,21 @@ def test_healthy_study() -> None:
     assert levels == sorted(levels, reverse=True)
     assert set(levels) == {Level.FAIL, Level.UNKNOWN, Level.PASS}
     assert checks[0].name == "leakage"
-    grouped = "emoji-study run autoencoder --study checked-grouped --split group"
+    kept = "--space extended --set epoch=20"
+    grouped = f"emoji-study run autoencoder --study checked-grouped {kept} --split group"
     assert checks[0].command == grouped
+
+
+def test_another_study_keeps_what_it_does_not_change() -> None:
+    """Its data, split, space, demands and fixed values, as far as the other space has them."""
+    fixed = {"epoch": 60, "auto_encoder": "CNN", "batch_normalization": True}
+    own = {**MULTITASK_SETTINGS, "data": "a b.parquet", "data_seed": 1, "fixed": fixed}
+    record = record_of(HEALTHY[:10], own)
+    data, demand = "--data 'a b.parquet' --data-seed 1", "--min-accuracy 0.7"
+    sets = "--set auto_encoder=CNN --set batch_normalization=true"
+    assert keeping(record, "--epochs 9") == f"--space extended {data} {demand} {sets} --epochs 9"
+    wider = keeping(record, "--space extended --set auto_encoder=linear")
+    assert wider == f"{data} {demand} --set epoch=60 --space extended --set auto_encoder=linear"
 
 
 def test_number_of_trials() -> None:
@@ -236,6 +251,10 @@ def test_failures() -> None:
     check = found(record_of([*HEALTHY, *dead, *again]), "failed trials")
     assert check.level is Level.PASS
     assert check.sentence == "20 of 100 trials failed and were made up for."
+    waits = replace(again[0], state=TrialState.WAITING, values=())
+    info = get_failures(record_of([*HEALTHY, *dead[:2], waits, again[1]]))
+    told = "2 of 63 trials failed, 1 of which was made up for, 1 of which is to be taken up again"
+    assert (describe_failures(info), info.lost) == (told, ())
 
 
 def test_trainings() -> None:

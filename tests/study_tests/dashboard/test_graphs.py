@@ -7,10 +7,13 @@ import pytest
 from optuna.trial import TrialState
 
 from benchmarks.analysis import made_up
+from storage import attrs
+from storage.records import BestTrial, Progress, StudySummary
 from study.dashboard.graphs import draw_graphs
+from study.dashboard.studies import rows
 from study.figures.style import FAMILY_COLORS
 from study.report.sections import importance, learning_curves
-from tests.study_tests.synthetic import SETTINGS, study, trial
+from tests.study_tests.synthetic import EXPERIMENT, SETTINGS, study, trial
 
 
 def drawn(graphs: dict[str, str | None]) -> dict[str, Any]:
@@ -62,3 +65,23 @@ def test_families_are_boxes_of_their_trials() -> None:
     ]
     found = [(box["name"].split()[0], box["marker"]["color"]) for box in boxes]
     assert found == [*zip(("CNN", "linear"), FAMILY_COLORS, strict=False)]
+
+
+def test_followups_stand_under_their_search() -> None:
+    """The latest search is first; values are written as in reports, with the study's metric."""
+    again = {attrs.EXPERIMENT: {**EXPERIMENT, "follows": "old"}}
+    named = (("old", 0.0130901942, {}), ("new", None, {}), ("again", 0.5, again))
+    same = {"study_id": 1, "directions": ("minimize",), "progress": Progress.of({})}
+    made = [
+        StudySummary(
+            name=name,
+            best=value and BestTrial(values=(value,), user_attrs={}),
+            user_attrs=own | {attrs.SETTINGS: SETTINGS},
+            metric_names=(),
+            **same,
+        )
+        for name, value, own in named
+    ]
+    told = [("new", "–", False), ("old", "0.01309", False), ("again", "0.5000", True)]
+    assert [(row.summary.name, row.best, row.follows) for row in rows(made)] == told
+    assert {row.metric for row in rows(made)} == {"validation MSE"}

@@ -109,7 +109,9 @@ def test_a_confirmed_default_and_one_seed_too_few() -> None:
     assert found.next[-1].command == "emoji-study confirm --study planted"
     found = confirmed({name: values[:2] for name, values in VALUES.items()})
     assert found.headline.startswith("Best so far: CNN (trial 18)")
-    assert found.doubt[0].startswith("Not confirmed yet: it is the lowest of 20 single trainings")
+    assert found.doubt[0].startswith(
+        "Confirmed with too few seeds to tell: it is the lowest of 20"
+    )
     assert found.next[-1].command == "emoji-study confirm --study planted"
 
 

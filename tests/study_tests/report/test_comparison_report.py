@@ -24,8 +24,6 @@ SECTIONS = [
     "reproduce",
 ]
 CHARTS = [*(f"budget-{unit}" for unit in UNITS), "error-distribution"]
-
-
 RECORDS = [planted(80), replace(planted(40, seed=1), name="second")]
 """Two studies of one space, the second half as long."""
 

@@ -136,7 +136,7 @@ def test_judged_dead(url: str, toys: StudySettings, store: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data_fingerprint": "0"}, r"other data \(fingerprint 0, here nothing\); give its file"),
+        ({"data_fingerprint": "0"}, r"other data \(fingerprint 0, here nothing\); name the file"),
         ({"code_version": "0.0.1", "training": 7}, r"emoji-study 0\.0\.1, whose trainings give "),
     ],
 )
