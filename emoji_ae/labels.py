@@ -60,17 +60,21 @@ class _Parts(dict[int, str]):
 
 
 _PARTS = _Parts()
+_TONE = re.compile(r"\b((medium )?(light|dark)|medium) skin tone\b")
 
 
 def plain_text(text: str) -> str:
     """Return the words of a text in lower case, with single blanks between.
 
-    Words end where Unicode says so, and at hyphens. An article in front, a skin tone at the end,
-    and the ``'s`` of a possessive do not count.
+    Words end where Unicode says so, and at hyphens. An article in front, a skin tone, as CLDR
+    names it or as ``type 3`` at the end, and the ``'s`` of a possessive do not count.
     """
     whole = unicodedata.normalize("NFKC", text.translate(_PARTS)).lower()
     words = (word.rstrip("'").removesuffix("'s") for word in re.findall(r"\w\S*", whole))
-    return re.sub(r"^(a|an|the) (?=\w)| type (1 2|[3-6])$", "", " ".join(words))
+    plain = " ".join(words)
+    if "skin tone" in plain:
+        plain = " ".join(_TONE.sub(" ", plain).split())
+    return re.sub(r"^(a|an|the) (?=\w)| type (1 2|[3-6])$", "", plain)
 
 
 def has_words(text: str, words: str) -> bool:

@@ -75,6 +75,8 @@ def test_rules() -> None:
     assert all(map(exclusion, ["clock face one oclock", "grinning cat", "surface", ""]))
     assert plain_text("  Woman getting\tface-massage Type 1 2 ") == "woman getting face massage"
     assert plain_text("prototype 3") == "prototype 3"
+    for text in ("Baby: medium-light skin tone", "dark skin tone baby", "baby (medium skin tone)"):
+        assert plain_text(text) == "baby"
     for text, name in {
         "dotted line face": "human face",
         "face holding back tears": "human face",
