@@ -127,7 +127,7 @@ def test_other_data(settings: StudySettings, other_data: Path) -> None:
     """Other data are refused with both fingerprints, and with what to do."""
     whole, sides = settings.data_fingerprint, settings.sides
     found = StudyData(load_dataset(other_data), Split.from_sides(sides)).fingerprint
-    rule = rf"^Study 's' was made with other data \(fingerprint {whole}, here {found}\); give its"
+    rule = rf"^Study 's' was made with other data \(fingerprint {whole}, here {found}\); name"
     with pytest.raises(StudyError, match=rule):
         load(settings, data=str(other_data))
     assert load(settings).fingerprint == whole
