@@ -100,13 +100,14 @@ def keeping(record: StudyRecord, options: str) -> str:
     if settings is None:
         return options
     own = own_kind(kind.name) if kind.source is None else None
-    usual = {"space": next(iter(own.spaces)), "split": own.splits[0]} if own else {}
-    usual["data_seed"] = str(DEFAULT_DATA_SEED)
+    usual: dict[str, object] = {"data_seed": DEFAULT_DATA_SEED}
+    if own is not None:
+        usual |= {"space": next(iter(own.spaces)), "split": own.splits[0]}
     names = [
         name
         for name in ("space", "data", "split", "data_seed")
         if f"--{name.replace('_', '-')}" not in words
-        and str(getattr(settings, name) or "") not in ("", usual.get(name))
+        and getattr(settings, name) not in (None, "", usual.get(name))
     ]
     fixed = dict(settings.fixed)
     for word in words:
