@@ -106,17 +106,19 @@ def load_data(trainer: Trainer, settings: StudySettings, *, study: str, stored: 
     if not stored:
         return _require_data(trainer.load(settings.source, None), settings)
     path = settings.source.path
-    if path is not None and not path.exists():
-        raise StudyError(
-            f"The data of study {study!r} are not at {path} any more: say where they lie now with "
-            "--data."
-        )
     try:
         # The sides are stored because another version of a library may draw others.
         data = _require_data(trainer.load(settings.source, settings.sides), settings)
         found = data.fingerprint
     except OtherDataError as error:
         found = error.fingerprint
+    except Exception as error:
+        if path is None or path.exists():
+            raise
+        raise StudyError(
+            f"The data of study {study!r} are not at {path} any more: say where they lie now with "
+            "--data."
+        ) from error
     if found != settings.data_fingerprint:
         raise StudyError(
             f"Study {study!r} was made with other data (fingerprint {settings.data_fingerprint}, "
