@@ -233,9 +233,14 @@ class SearchSpace:
         places = dict(zip(names, unit, strict=True))
         return self._active(lambda p: fixed[p.name] if p.name in fixed else p.at(places[p.name]))
 
+    @property
+    def nones(self) -> frozenset[str]:
+        """The parameters that have None as a choice."""
+        return frozenset(p.name for p in self.parameters if p.allows(None))
+
     def given(self, params: Mapping[str, Scalar]) -> dict[str, Scalar]:
         """Return the stored parameters that have a value; None is one where it is a choice."""
-        nones = {p.name for p in self.parameters if p.allows(None)}
+        nones = self.nones
         return {n: value for n, value in params.items() if value is not None or n in nones}
 
     def point(self, values: Mapping[str, Scalar]) -> dict[str, Scalar]:

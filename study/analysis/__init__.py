@@ -39,8 +39,7 @@ def kind_of(record: StudyRecord) -> KindInfo:
     """Return what is known of the study's kind: its metrics, space, and names of parameters."""
     stored = stored_kind(record.user_attrs)
     if stored is not None:
-        ranges = () if stored.space is None else stored.space.parameters
-        nones = frozenset(parameter.name for parameter in ranges if parameter.allows(None))
+        nones = stored.space.nones if stored.space is not None else ()
         return replace(stored, wording=Wording(nones=nones)) if nones else stored
     wording = Wording(record.trials, named=bool(record.metric_names))
     return replace(FOREIGN, metrics=_objectives(record), wording=wording)

@@ -113,11 +113,9 @@ class Checked:
         kind, new = reference_of(self.record), quote(f"{self.record.name}-{suffix}")
         if kind is None or not self.search:
             return None
-        run, options = (
-            f"emoji-study run {quote(kind)} --study {new}",
-            keeping(self.record, options),
-        )
-        return f"{run} --warm-start {self.name} {options}" if warm else f"{run} {options}"
+        start = f" --warm-start {self.name}" if warm else ""
+        kept = keeping(self.record, options)
+        return f"emoji-study run {quote(kind)} --study {new}{start} {kept}"
 
     def wider(self, options: str = "") -> str | None:
         """Return a command that searches the wider space of this package's kinds."""

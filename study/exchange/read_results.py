@@ -29,7 +29,7 @@ def read_results(
         StudyError: With the row, as spreadsheets count, and the column of what is wrong.
     """
     sheet = read_sheet(path)
-    kinds = [find_kind(name) for name in (installed_kinds() if kind is None else [kind])]
+    kinds = [find_kind(one) for one in (installed_kinds() if kind is None else [kind])]
     record = _read(sheet, kinds, name, directions)
     if kind is not None and record.user_attrs.get(attrs.SETTINGS) is None:
         raise StudyError(f"{path} is no table of {kinds[0].kind.name}; leave out --kind.")

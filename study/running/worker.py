@@ -179,7 +179,7 @@ def run_trial(
             raise
         reason = user_message(error) or f"{type(error).__name__}: {error}"
         file = getattr(sys.modules[type(objective.trainer).__module__], "__file__", None)
-        reason = " ".join(reason.splitlines()[:1]) + line_of(error, file, named=True)
+        reason = reason.splitlines()[0] + line_of(error, file, named=True)
         fail(reason, queue.Cause.ERROR)
         raise StudyError(f"Trial {trial.number} failed: {reason}") from error
     return False
