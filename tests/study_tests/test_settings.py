@@ -1,4 +1,4 @@
-"""What a study's workers share: stored, read back, compared."""
+"""What a study's workers share: stored, read back, compared; seeds that follow from it."""
 
 import json
 from dataclasses import replace

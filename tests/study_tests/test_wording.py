@@ -1,4 +1,7 @@
-"""Names and choices: ours as words, another program's as they are stored, told apart."""
+"""Names and choices: ours as words, another program's as they are stored, told apart.
+
+And words of commands as a shell reads them.
+"""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""The charts of a study's page: which there are, how large, and that they say what they should."""
+"""The charts of a study's page: which there are, how large, what they say; the list of studies."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a command that continues or creates a study finds in a database, and leaves in it."""
+"""What a command that continues or creates a study finds in a database, leaves and decides."""
 
 from collections.abc import Iterator
 from dataclasses import replace

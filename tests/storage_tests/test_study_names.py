@@ -1,4 +1,4 @@
-"""Names of studies as names of files: they lead nowhere, fit, and stay apart."""
+"""Names of studies: as files they lead nowhere, fit and stay apart; a server can hold them."""
 
 import os
 import unicodedata
