@@ -1,7 +1,4 @@
-"""Names and choices: ours as words, another program's as they are stored, told apart.
-
-And words of commands as a shell reads them.
-"""
+"""Names and choices as words or as stored, told apart; commands as a shell reads them."""
 
 import shutil
 import subprocess
